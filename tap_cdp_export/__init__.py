@@ -1,0 +1,1 @@
+"""Singer tap for the exports of three customer-data platforms."""

@@ -1,0 +1,137 @@
+"""The export file: profiles, their sections, and in them attributes, tags and events (vendors/apsis.md, section 7)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.exports.json_members import object_under
+from tap_cdp_export.records import RecordShape, camel_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PROFILES: Final = object_under("profiles", "sections")
+
+decode_profiles = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+"""Decodes a run of the file into profiles by export key."""
+
+_event_shape: Final = RecordShape(EVENTS, own=OWN_OF_EVENTS, spell=camel_case)
+_canonical: Final = msgspec.json.Encoder(order="sorted")
+_KEY_BYTES: Final = 16
+
+
+def identifier(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Make an ID a text: the API sends version IDs now as text, now perhaps as numbers.
+
+    Args:
+        value: an ID as sent.
+
+    Returns:
+        The ID as text, or the value itself if it is no ID.
+    """
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def named_identifiers(items: Any) -> set[str]:  # noqa: ANN401 -- any JSON
+    """Collect every scalar in configured items, whose shape the vendor does not document.
+
+    Args:
+        items: such as the setting `attributes`.
+
+    Returns:
+        Texts, among them the IDs.
+    """
+    if isinstance(items, dict):
+        items = list(items.values())
+    if isinstance(items, list):
+        return set().union(*map(named_identifiers, items))
+    return {identifier(items)} if isinstance(identifier(items), str) else set()
+
+
+def _sections(profile: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    sections = profile.get("sections") or {}
+    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
+        raise UnusableAnswer("A profile of the export has sections that are no objects.")
+    return sections
+
+
+def profile_records(
+    key: str, profile: Mapping[str, Any], own: Mapping[str, str], attribute_ids: set[str]
+) -> Iterator[dict[str, Any]]:
+    """Flatten a profile: one record for each section, and one for a profile without any.
+
+    Args:
+        key: the profile's export key.
+        profile: as in the file.
+        own: the tap's own columns.
+        attribute_ids: IDs known to be attributes', so that a null there is no tag.
+
+    Yields:
+        Records of `apsis_profiles`.
+    """
+    unknown = {name: value for name, value in profile.items() if name != "sections"}
+    for section_id, section in (_sections(profile) or {"": {}}).items():
+        entries = section.get("attributes") or {}
+        if not isinstance(entries, dict):
+            raise UnusableAnswer("A section of the export has attributes that are no object.")
+        attributes: dict[str, Any] = {}
+        tags: list[str] = []
+        odd: dict[str, Any] = {}
+        for entry_id, entry in entries.items():
+            if not isinstance(entry, dict) or "value" not in entry:
+                odd[entry_id] = entry
+                continue
+            if entry["value"] is None and entry_id not in attribute_ids:
+                tags.append(entry_id)
+            else:
+                attributes[entry_id] = entry["value"]
+            if len(entry) > 1:  # such as an attribute's history
+                odd[entry_id] = {name: value for name, value in entry.items() if name != "value"}
+        extra = {
+            **unknown,
+            **{name: value for name, value in section.items() if name not in {"attributes", "events"}},
+        }
+        if odd:
+            extra["attributes"] = odd
+        yield {
+            "profile_key": key,
+            "section_id": section_id,
+            "attributes": attributes,
+            "tags": tags,
+            **own,
+            "extra": extra or None,
+        }
+
+
+def event_records(key: str, profile: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Flatten the events of a profile.
+
+    Args:
+        key: the profile's export key.
+        profile: as in the file.
+        own: the tap's own columns.
+
+    Yields:
+        Records of `apsis_events`.
+    """
+    for section_id, section in _sections(profile).items():
+        events = section.get("events") or []
+        if not isinstance(events, list):
+            raise UnusableAnswer("A section of the export has events that are no array.")
+        for event in events:
+            if not isinstance(event, dict):
+                raise UnusableAnswer("An event of the export is no object.")
+            for name in ("typeId", "correlationId"):
+                if name in event:
+                    event[name] = identifier(event[name])
+            event_key = hashlib.blake2b(_canonical.encode([key, section_id, event]), digest_size=_KEY_BYTES).hexdigest()
+            if event.get("sourceEventTime") == 0:  # the source did not say
+                event["sourceEventTime"] = None
+            yield _event_shape.record(
+                event, {"profile_key": key, "section_id": section_id, "event_key": event_key, **own}
+            )

@@ -1,0 +1,1 @@
+"""Braze: a segment export that ends in an archive of JSON lines."""

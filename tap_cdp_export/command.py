@@ -1,0 +1,98 @@
+"""How a run ends: an exit code, and a last line that says why."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+from singer_sdk.exceptions import MappingError
+from singer_sdk.plugin_base import SingerCommand
+
+from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from logging import Logger
+
+
+class TapCommand(SingerCommand):
+    """The SDK's command, ending with the exit codes of `errors` and never with an exception's raw text."""
+
+    @classmethod
+    def of(cls, command: click.Command, *, logger: Logger) -> Self:
+        """Take over a command's options.
+
+        Args:
+            command: made by the SDK.
+            logger: the tap's.
+
+        Returns:
+            The same command with another end.
+        """
+        return cls(
+            name=command.name,
+            callback=command.callback,
+            params=command.params,
+            help=command.help,
+            context_settings=command.context_settings,
+            logger=logger,
+        )
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 -- click's signature
+        """Run the command, options included, and leave with its exit code.
+
+        Args:
+            args: click's.
+            extra: click's.
+
+        Raises:
+            SystemExit: Always, with the exit code.
+        """
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as error:
+            error.show()
+            code = SettingsError.exit_code
+        except Interrupted as stop:
+            self.logger.critical("%s What was written is whole; the next run takes up from there.", stop)
+            code = stop.exit_code
+        except CdpExportError as error:
+            where = f"{', '.join(error.streams)}: " if error.streams else ""
+            self.logger.critical("%s%s", where, error)
+            code = error.exit_code
+        except MappingError as error:
+            self.logger.critical("The setting stream_maps is wrong (%s).", type(error).__name__)
+            code = SettingsError.exit_code
+        except Exception as error:  # noqa: BLE001 -- its text may hold anything, so only its place is shown
+            self.logger.error("Traceback:\n%s", "".join(traceback.format_tb(error.__traceback__)))  # noqa: TRY400
+            self.logger.critical("Unexpected %s. Please report it with the lines above.", type(error).__name__)
+            code = CdpExportError.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Turn any trouble with a given file into one message that does not quote it.
+
+    Args:
+        what: which file, in a word or two.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        SettingsError: If what happens inside fails.
+    """
+    try:
+        yield
+    except CdpExportError:
+        raise
+    except FileNotFoundError:
+        raise SettingsError(f"The {what} file does not exist.") from None
+    except OSError as error:
+        raise SettingsError(f"The {what} file cannot be read: {error.strerror}.") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise SettingsError(f"The {what} file is not JSON of the form that Singer expects.") from None

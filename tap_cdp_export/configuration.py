@@ -1,0 +1,170 @@
+"""From the settings as given to settings that hold: checked one by one and together, defaults filled in.
+
+No message ever shows a value: the wrong one may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from singer_sdk import typing as th
+
+from tap_cdp_export.errors import SettingsError
+from tap_cdp_export.settings import VENDORS
+from tap_cdp_export.windows import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jsonschema import ValidationError
+
+_NEVER_EMPTY: Final = (
+    ("personalization", "dataset_ids"),
+    ("braze", "segment_ids"),
+    ("braze", "fields_to_export"),
+)
+_MOST_CUSTOM_ATTRIBUTES: Final = 500
+_LONGEST_APSIS_WINDOW: Final = timedelta(days=89)
+_HOST_PART: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
+
+
+def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Check settings and fill in the defaults.
+
+    Args:
+        config: the settings as given; null is the same as absent.
+        schema: `SETTINGS`, with the SDK's own settings added.
+
+    Returns:
+        A copy with defaults, without nulls, and with plain numbers in place of the SDK's `Decimal`.
+
+    Raises:
+        SettingsError: If anything is wrong; one line for each problem, no values.
+    """
+    plain: dict[str, Any] = _plain(dict(config))
+    problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
+    if not problems:
+        _add_defaults(plain, schema)
+        problems = list(_contradictions(plain))
+    if problems:
+        raise SettingsError("; ".join(dict.fromkeys(problems)))
+    return plain
+
+
+def _violations(config: dict[str, Any], schema: Mapping[str, Any]) -> list[ValidationError]:
+    validator = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema)
+    return sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Decimal):  # the SDK reads fractions so; time.sleep refuses them
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _add_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
+    for name, inner in schema.get("properties", {}).items():
+        if name not in config and "default" in inner:
+            config[name] = copy.deepcopy(inner["default"])
+        elif isinstance(config.get(name), dict):
+            _add_defaults(config[name], inner)
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """Say what is wrong without the value that is wrong."""
+    name = ".".join(str(step) for step in error.absolute_path)
+    limit: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = error.schema.get("properties", {})
+            for key in sorted(set(error.instance) - set(known)):
+                yield f"unknown setting {'.'.join(filter(None, (name, key)))}"
+        case "required":
+            for key in sorted(set(limit) - set(error.instance)):
+                problem = f"setting {'.'.join(filter(None, (name, key)))} is missing"
+                yield problem
+        case "type":
+            types = [limit] if isinstance(limit, str) else limit
+            yield f"setting {name} must be of type {' or '.join(t for t in types if t != 'null')}"
+        case "enum":
+            yield f"setting {name} must be one of {', '.join(str(choice) for choice in limit)}"
+        case "minimum":
+            yield f"setting {name} must be at least {limit}"
+        case "maximum":
+            yield f"setting {name} must be at most {limit}"
+        case "exclusiveMinimum":
+            yield f"setting {name} must be more than {limit}"
+        case _:
+            yield f"setting {name or 'file'} is not as documented ({error.validator})"
+
+
+def _contradictions(config: dict[str, Any]) -> Iterator[str]:
+    yield from _date_problems(config)
+    for vendor in VENDORS:
+        settings = config.get(vendor, {})
+        for key in ("base_url", "callback_endpoint"):
+            if key in settings and not _is_web_address(settings[key]):
+                yield f"setting {vendor}.{key} must be an http or https URL without user name, query and fragment"
+    for vendor, key in _NEVER_EMPTY:
+        if config.get(vendor, {}).get(key) == []:
+            yield f"setting {vendor}.{key} must name at least one"
+    if len(config.get("braze", {}).get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
+        yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"
+    if personalization := config.get("personalization"):
+        yield from _personalization_problems(personalization)
+    if apsis := config.get("apsis"):
+        yield from _apsis_problems(apsis)
+    if not any(vendor in config for vendor in VENDORS):
+        yield f"no vendor is configured: give at least one of the objects {', '.join(VENDORS)}, or sandbox: true"
+
+
+def _date_problems(config: dict[str, Any]) -> Iterator[str]:
+    times = {}
+    for name in ("start_date", "end_date"):
+        if name in config:
+            try:
+                times[name] = parse_time(config[name])
+            except ValueError:
+                yield f"setting {name} must be an ISO 8601 date or time, such as 2026-01-31T00:00:00Z"
+    if len(times) == 2 and times["start_date"] >= times["end_date"]:  # noqa: PLR2004 -- both of the two
+        yield "setting end_date must be later than start_date"
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and plain and port != 0
+
+
+def _personalization_problems(settings: dict[str, Any]) -> Iterator[str]:
+    if "base_url" in settings:
+        return
+    if not settings.get("account_name"):
+        yield "setting personalization.account_name is missing (or give personalization.base_url)"
+    for name in ("account_name", "instance"):
+        if settings.get(name) and not _HOST_PART.fullmatch(settings[name]):
+            yield f"setting personalization.{name} must be one part of a host name (letters, digits, hyphens)"
+
+
+def _apsis_problems(settings: dict[str, Any]) -> Iterator[str]:
+    if not settings["attributes"] and not settings["tags"]:
+        yield (
+            "setting apsis.attributes or apsis.tags must name at least one: "
+            "the vendor returns no profile, and so no event, without any"
+        )
+    length = timedelta(days=settings["window_days"], minutes=settings["lookback_minutes"])
+    if length > _LONGEST_APSIS_WINDOW:
+        yield "settings apsis.window_days and apsis.lookback_minutes together must stay within 89 days"

@@ -1,0 +1,92 @@
+"""From the bytes of a file to plain bytes and lines, told by the first bytes alone."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 31
+_INFLATED_BYTES: Final = 256 * 1024
+
+
+def plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Undo gzip where the first two bytes say that it is gzip.
+
+    Args:
+        chunks: a file.
+
+    Yields:
+        Its plain bytes.
+
+    Raises:
+        IncompleteAnswer: If a gzip member does not end.
+        UnusableAnswer: If it is damaged, or something else follows it.
+    """
+    iterator = iter(chunks)
+    head = b""
+    for chunk in iterator:
+        head += chunk
+        if len(head) >= len(_GZIP):
+            break
+    if head.startswith(_GZIP):
+        yield from _gunzip(head, iterator)
+    else:
+        if head:
+            yield head
+        yield from iterator
+
+
+def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    """Inflate one gzip member after the other, and demand every trailer."""
+    inflater = zlib.decompressobj(_GZIP_WINDOW)
+    data = head
+    while True:
+        try:
+            out = inflater.decompress(data, _INFLATED_BYTES)
+        except zlib.error:
+            raise UnusableAnswer("A gzip file is damaged.") from None
+        if out:
+            yield out
+        data = inflater.unconsumed_tail
+        if inflater.eof:
+            data = inflater.unused_data or next(rest, b"")
+            if not data:
+                return
+            inflater = zlib.decompressobj(_GZIP_WINDOW)
+        elif not data and not out:
+            data = next(rest, b"")
+            if not data:
+                raise IncompleteAnswer("A gzip file ends too early.")
+
+
+def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Cut at newlines, and at nothing else that Unicode calls a line's end.
+
+    Args:
+        chunks: plain bytes.
+        limit: bytes that a line may have.
+
+    Yields:
+        Number (from 1) and bytes of every line that is not blank.
+
+    Raises:
+        UnusableAnswer: If a line is longer.
+    """
+    number = 0
+    pending = b""
+    for chunk in chunks:
+        *whole, pending = (pending + chunk).split(b"\n")
+        for line in whole:
+            number += 1
+            if line.strip():
+                yield number, line
+        if len(pending) > limit:
+            raise UnusableAnswer(f"Line {number + 1} is longer than {limit // 2**20} MiB.")
+    if pending.strip():
+        yield number + 1, pending

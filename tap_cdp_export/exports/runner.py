@@ -1,0 +1,164 @@
+"""The loop of every export: resume or ask, record, look until it is ready, fetch."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tap_cdp_export.errors import DeadlinePassed, VendorUnavailable
+from tap_cdp_export.exports.job import ExportJob, ExportStatus
+from tap_cdp_export.shutdown import SHUTDOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tap_cdp_export.exports.job import ExportRequest
+    from tap_cdp_export.exports.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+_REPLACEMENTS: Final = 2
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a job saw.
+
+    Attributes:
+        status: how the job stands.
+        spool: the export's file, if the look already brought it.
+        retry_after: seconds the vendor wants to be left alone.
+    """
+
+    status: ExportStatus
+    spool: Spool | None = None
+    retry_after: float | None = None
+
+
+class Exporter(Protocol):
+    """A vendor's side of an export."""
+
+    def ask(self, request: ExportRequest) -> ExportJob:
+        """Ask for an export; never twice for one call."""
+
+    def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
+        """See how a job stands; a vendor that streams the file from the same address brings it along."""
+
+    def fetch(self, job: ExportJob, look: Look) -> Iterator[Spool]:
+        """Give the files of a ready export, each of them whole."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a job is waited for, in seconds."""
+
+    poll_initial: float
+    poll_max: float
+    timeout: float
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Patience:
+        """Read the three settings that every polled export has.
+
+        Args:
+            settings: a vendor's settings.
+
+        Returns:
+            The same, named.
+        """
+        return cls(
+            float(settings["poll_initial_seconds"]),
+            float(settings["poll_max_seconds"]),
+            float(settings["export_timeout_seconds"]),
+        )
+
+
+class ExportRunner:
+    """Brings one export after the other to its files."""
+
+    def __init__(self, exporter: Exporter, patience: Patience, record: Callable[[ExportJob | None], None]) -> None:
+        """Connect the parts.
+
+        Args:
+            exporter: the vendor's side.
+            patience: how long and how often to look.
+            record: writes a job (or that there is none) to STATE, at once.
+        """
+        self._exporter = exporter
+        self._patience = patience
+        self._record = record
+
+    @contextmanager
+    def export(self, request: ExportRequest, job: ExportJob | None = None) -> Iterator[list[Spool]]:
+        """Give the files of an export, and give them back at the end.
+
+        Args:
+            request: what to ask for.
+            job: the job of an earlier run, to be taken up if it still fits the request and the time.
+
+        Yields:
+            The files, each of them whole.
+
+        Raises:
+            DeadlinePassed: If it was not ready in time; its job stays in STATE.
+            VendorUnavailable: If it failed again and again.
+        """
+        files: list[Spool] = []
+        try:
+            job, look = self._until_ready(request, job)
+            files.extend(self._exporter.fetch(job, look))
+            yield files
+        finally:
+            for file in files:
+                file.close()
+
+    def _until_ready(self, request: ExportRequest, job: ExportJob | None) -> tuple[ExportJob, Look]:
+        deadline = time.monotonic() + self._patience.timeout
+        if job and (job.digest != request.digest or job.expires_at <= datetime.now(UTC)):
+            logger.info("%s: the export of an earlier run expired or was asked for otherwise.", request.subject)
+            job = None
+        if job:
+            logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
+        for _ in range(1 + _REPLACEMENTS):
+            if job is None:
+                job = self._exporter.ask(request)
+                self._record(job)
+                logger.info("%s: export asked for.", request.subject)
+            look = self._wait(request, job, deadline)
+            if look.status is ExportStatus.READY:
+                return job, look
+            logger.warning("%s: the export %s at the vendor.", request.subject, _ENDS[look.status])
+            job = None
+            self._record(None)
+        raise VendorUnavailable(
+            f"{request.subject}: {1 + _REPLACEMENTS} exports in a row failed at the vendor. "
+            "Make the export smaller (a shorter window, fewer fields), or ask the vendor."
+        )
+
+    def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> Look:
+        pause = self._patience.poll_initial
+        began = time.monotonic()
+        while True:
+            left = deadline - time.monotonic()
+            look = self._exporter.look(job, deadline_seconds=max(left, 1.0))
+            if look.status is not ExportStatus.PENDING:
+                return look
+            wait = pause * random.uniform(0.5, 1) if look.retry_after is None else look.retry_after  # noqa: S311 -- no secret
+            if wait >= deadline - time.monotonic():
+                raise DeadlinePassed(
+                    f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s. "
+                    "Run again to take it up where the vendor allows it, raise export_timeout_seconds, "
+                    "or make the export smaller."
+                )
+            logger.info("%s: export not ready after %.0f s, waiting.", request.subject, time.monotonic() - began)
+            with SHUTDOWN.waiting():
+                time.sleep(wait)
+            pause = min(pause * 2, self._patience.poll_max)
+
+
+_ENDS: Final = {ExportStatus.FAILED: "failed", ExportStatus.GONE: "is no longer known"}

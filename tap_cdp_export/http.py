@@ -1,0 +1,359 @@
+"""HTTP as all vendors need it: one client for each API, and a bare one for downloads.
+
+Bodies are never decoded here: HTTP libraries take a gzip body that is cut short for a whole one
+(research: reliability, section 2.3), so `exports.readers` decodes and checks them.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import ipaddress
+import itertools
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import backoff
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from tap_cdp_export import json_text
+from tap_cdp_export.errors import (
+    CdpExportError,
+    CredentialsRefused,
+    IncompleteAnswer,
+    QuotaReached,
+    RequestRefused,
+    UnusableAnswer,
+    VendorUnavailable,
+)
+from tap_cdp_export.shutdown import SHUTDOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+
+    import urllib3
+
+T = TypeVar("T")
+Consume: TypeAlias = "Callable[[requests.Response, Iterator[bytes]], T]"
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES: Final = 256 * 1024
+_OBJECT_BYTES: Final = 2**20
+_TIMEOUTS: Final = (30.0, 300.0)  # seconds to connect, and between two bytes: vendors prepare bodies slowly
+_LONGEST_WAIT: Final = 60.0
+_SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
+_PROGRESS_SECONDS: Final = 120.0
+_TRIES: Final[dict[type[CdpExportError], int]] = {IncompleteAnswer: 3, VendorUnavailable: 8}
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Take the part of a URL that credentials are bound to.
+
+    Args:
+        url: an absolute URL.
+
+    Returns:
+        Scheme, host and port.
+
+    Raises:
+        ValueError: If it is no http or https URL.
+    """
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    if default is None or not parts.hostname:
+        raise ValueError("no http or https URL")
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL stays on this machine, where no proxy has business.
+
+    Args:
+        url: an absolute URL.
+
+    Returns:
+        Whether its host is `localhost` or a loopback address.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Credentials(AuthBase):
+    """What goes with every request to an API; being there also keeps `.netrc` out."""
+
+    def renew(self, _status: int) -> bool:
+        """Get new credentials after a refusal, where that can help.
+
+        Returns:
+            Whether the request is worth one more try.
+        """
+        return False
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as its vendor's client describes it.
+
+    Attributes:
+        method: `GET` or `POST`.
+        url: absolute URL.
+        what: what is asked for, in a few words for a message.
+        params: query.
+        json: body.
+        headers: further headers.
+        expected: statuses besides 2xx that the caller judges himself.
+        repeatable: whether sending it twice does no harm.
+    """
+
+    method: str
+    url: str
+    what: str
+    params: Mapping[str, Any] | None = None
+    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    expected: frozenset[int] = frozenset()
+    repeatable: bool = True
+
+
+class _WorthAnotherTry(Exception):
+    def __init__(self, error: CdpExportError, retry_after: float | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.retry_after = retry_after
+
+
+def _waits() -> Generator[float, _WorthAnotherTry, None]:
+    """Wait as long as the server says, else a random time below a doubling bound (full jitter)."""
+    failure = yield 0
+    for attempt in itertools.count():
+        bound = min(_LONGEST_WAIT, 2.0 ** min(attempt, 10))
+        failure = yield random.uniform(0, bound) if failure.retry_after is None else failure.retry_after  # noqa: S311 -- no secret
+
+
+class HttpClient:
+    """Sends calls to one vendor, and tries again what can heal, until a deadline."""
+
+    def __init__(
+        self,
+        vendor: str,
+        credentials: Credentials | None = None,
+        *,
+        deadline_seconds: float,
+        trust_environment: bool = True,
+    ) -> None:
+        """Open a session.
+
+        Args:
+            vendor: name for messages.
+            credentials: what every request carries; none for a bare client.
+            deadline_seconds: for one call with all its tries and waits.
+            trust_environment: whether proxy variables count; not for a loopback server.
+        """
+        self._vendor = vendor
+        self._credentials = credentials or Credentials()
+        self._deadline_seconds = deadline_seconds
+        self._session = requests.Session()
+        self._session.trust_env = trust_environment
+        self._session.auth = self._credentials
+        self._session.headers["User-Agent"] = "tap-cdp-export"
+        self._session.headers["Accept-Encoding"] = "identity"
+
+    def send(self, call: Call, consume: Consume[T], *, deadline_seconds: float | None = None) -> T:
+        """Send a call and use its answer.
+
+        Args:
+            call: what to send.
+            consume: uses the open answer and the chunks of its body; when those end too early, the whole call
+                is tried again.
+            deadline_seconds: for this call, in place of the client's.
+
+        Returns:
+            What `consume` returned.
+
+        Raises:
+            CdpExportError: One of the tree, if no try succeeded.
+        """
+        seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
+        deadline = time.monotonic() + seconds
+        tries: dict[type[CdpExportError], int] = {}
+
+        def attempt() -> T:
+            try:
+                with self._request(call, deadline) as response:
+                    self._judge(call, response, first=not tries)
+                    return consume(response, body(response, deadline=deadline))
+            except IncompleteAnswer as error:
+                failure = _WorthAnotherTry(error)
+            except _WorthAnotherTry as error:
+                failure = error
+            kind = type(failure.error)
+            tries[kind] = tries.get(kind, 0) + 1
+            left = deadline - time.monotonic()
+            if tries[kind] >= _TRIES.get(kind, tries[kind] + 1) or (failure.retry_after or 0) >= left:
+                raise failure.error from None
+            raise failure
+
+        retrying = backoff.on_exception(
+            _waits, _WorthAnotherTry, max_time=seconds, jitter=None, logger=None, on_backoff=self._log_wait
+        )
+        try:
+            with SHUTDOWN.waiting():
+                return retrying(attempt)()
+        except _WorthAnotherTry as failure:
+            raise failure.error from None
+
+    def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
+        logger.warning("%s Next try in %.0f s.", details["exception"].error, details["wait"])
+
+    def _request(self, call: Call, deadline: float) -> requests.Response:
+        left = max(deadline - time.monotonic(), 1.0)
+        connect, read = _TIMEOUTS
+        try:
+            return self._session.request(
+                call.method,
+                call.url,
+                params=call.params,
+                json=call.json,
+                headers=dict(call.headers),
+                timeout=(min(connect, left), min(read, left)),
+                allow_redirects=False,  # credentials never follow a redirect
+                stream=True,
+            )
+        except requests.RequestException as failure:
+            error = VendorUnavailable(f"{self._vendor}: {_network_reason(failure)} while asking for {call.what}.")
+            if call.repeatable or _surely_not_sent(failure):
+                raise _WorthAnotherTry(error) from None
+            raise VendorUnavailable(
+                f"{error} Whether the request arrived is not known, so it is not sent again: run once more later."
+            ) from None
+
+    def _judge(self, call: Call, response: requests.Response, *, first: bool) -> None:
+        """Turn a status that is not expected into its error."""
+        status = response.status_code
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in call.expected:
+            return
+        said = f"{self._vendor} answered {status}{_reason(status)} to the request for {call.what}."
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise _WorthAnotherTry(QuotaReached(said), retry_after(response))
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {408, 425}:
+            wait = retry_after(response)
+            refused_for_now = status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None
+            if call.repeatable or refused_for_now:
+                raise _WorthAnotherTry(VendorUnavailable(said), wait)
+            raise VendorUnavailable(f"{said} It may have been accepted all the same, so it is not sent again.")
+        if status in {401, 403}:
+            refused = CredentialsRefused(f"{said} Check the credentials and their rights.", status=status)
+            if first and self._credentials.renew(status):
+                raise _WorthAnotherTry(refused, retry_after=0)
+            raise refused
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise RequestRefused(f"{said} Check the settings it was made from.", status=status)
+        raise UnusableAnswer(f"{said} A redirect is not followed; check base_url.", status=status)
+
+
+def _reason(status: int) -> str:
+    try:
+        return f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        return ""
+
+
+def _network_reason(failure: requests.RequestException) -> str:
+    """Name the trouble without the library's text, which holds the URL."""
+    if isinstance(failure, requests.exceptions.SSLError):
+        return "the TLS certificate or handshake is not acceptable"
+    if isinstance(failure, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(failure, requests.Timeout):
+        return "no answer in time"
+    return "the connection failed"
+
+
+def _surely_not_sent(failure: requests.RequestException) -> bool:
+    if isinstance(failure, requests.ConnectTimeout):
+        return True
+    cause = failure.args[0] if failure.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Read `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3)."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
+    """Read a body as it is on the wire, and make sure that it is whole.
+
+    Args:
+        response: an open answer.
+        deadline: `time.monotonic` by which the last byte must be there.
+
+    Yields:
+        The body in chunks.
+
+    Raises:
+        IncompleteAnswer: If the connection ends before the length or the chunks announced, or the body trickles.
+    """
+    raw: urllib3.BaseHTTPResponse = response.raw
+    mark, since_mark = time.monotonic(), 0
+    try:
+        while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
+            yield chunk
+            since_mark += len(chunk)
+            now = time.monotonic()
+            if now > deadline:
+                raise IncompleteAnswer("The answer's body did not end before its deadline.")
+            if now - mark > _PROGRESS_SECONDS:
+                if since_mark < _SLOWEST_BYTES:
+                    raise IncompleteAnswer("The answer's body trickles: less than 1 KiB a second.")
+                mark, since_mark = now, 0
+    except (HTTPError, OSError):
+        raise IncompleteAnswer("The answer's body ended too early.") from None
+
+
+def read_object(chunks: Iterable[bytes]) -> dict[str, Any]:
+    """Read the small JSON object that an API answers with.
+
+    Args:
+        chunks: an answer's body.
+
+    Returns:
+        The object.
+
+    Raises:
+        UnusableAnswer: If it is none, or not small.
+    """
+    text = bytearray()
+    for chunk in chunks:
+        text += chunk
+        if len(text) > _OBJECT_BYTES:
+            raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
+    try:
+        answer = json_text.decode(bytes(text))
+    except json_text.InvalidJSON as error:
+        raise UnusableAnswer(f"An answer {error}; it has {len(text)} bytes. Check base_url.") from None
+    if not isinstance(answer, dict):
+        raise UnusableAnswer("An answer is JSON, but no object. Check base_url.")
+    return answer

@@ -1,0 +1,121 @@
+"""JSON from strangers: one policy for all of it.
+
+Strict grammar, UTF-8, exact integers. A NUL or half a surrogate pair in a text becomes U+FFFD, since
+databases refuse them; everything else that is not proper JSON is an error, which never quotes the text.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
+_strict: Final = msgspec.json.Decoder()
+
+
+class InvalidJSON(ValueError):
+    """Text is no JSON that can be used; the message says why in a few words, without the text."""
+
+
+def decode(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
+    """Decode one JSON value.
+
+    Args:
+        text: the value in UTF-8.
+
+    Returns:
+        Its Python form.
+
+    Raises:
+        InvalidJSON: If it is none.
+    """
+    if b"\\u0000" not in text:
+        try:
+            return _strict.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # half a surrogate pair looks like any other mistake here
+    return decode_slowly(text)
+
+
+def decode_slowly(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
+    """Decode one JSON value that may hold half a surrogate pair or a NUL.
+
+    Args:
+        text: the value in UTF-8.
+
+    Returns:
+        Its Python form.
+
+    Raises:
+        InvalidJSON: If it is none.
+    """
+    try:
+        return storable(json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite))
+    except UnicodeDecodeError:
+        raise InvalidJSON("is not valid UTF-8") from None
+    except RecursionError:
+        raise InvalidJSON("is nested too deeply") from None
+    except InvalidJSON:
+        raise
+    except ValueError:
+        raise InvalidJSON("is not valid JSON") from None
+
+
+def _refuse(_constant: str) -> None:
+    raise InvalidJSON("holds NaN or Infinity")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in {float("inf"), float("-inf")}:
+        raise InvalidJSON("holds a number out of range")
+    return number
+
+
+def storable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Replace what no database stores in a text.
+
+    Args:
+        value: any decoded JSON.
+
+    Returns:
+        The same with U+FFFD in place of NULs and halves of surrogate pairs, keys included.
+    """
+    if isinstance(value, str):
+        return value.translate(_UNSTORABLE)
+    if isinstance(value, dict):
+        return {key.translate(_UNSTORABLE): storable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [storable(inner) for inner in value]
+    return value
+
+
+_scanner: Final = json.JSONDecoder(parse_constant=_refuse)
+
+
+def end_of_value(text: str, start: int) -> int:
+    """Find where the value that begins at a place ends.
+
+    Args:
+        text: JSON, perhaps cut off.
+        start: index of the value's first character.
+
+    Returns:
+        Index behind its last character; 0 if the text ends first or the value is no JSON.
+
+    Raises:
+        InvalidJSON: If it can never become usable.
+    """
+    try:
+        return _scanner.raw_decode(text, start)[1]
+    except RecursionError:
+        raise InvalidJSON("is nested too deeply") from None
+    except json.JSONDecodeError:
+        return 0
+    except InvalidJSON:
+        raise
+    except ValueError:  # an integer of more digits than Python reads
+        raise InvalidJSON("holds a number out of range") from None

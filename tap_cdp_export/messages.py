@@ -1,0 +1,95 @@
+"""The Singer writer: whole lines of strict JSON, in few and complete writes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import select
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+
+from tap_cdp_export.errors import LocalFailure, TargetGone
+
+if TYPE_CHECKING:
+    from singer_sdk.singerlib.messages import Message
+
+_BUFFER_BYTES: Final = 64 * 1024
+
+
+def _foreign(value: object) -> str:
+    """Give text for what JSON does not know: a stream map can make any Python value."""
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
+
+
+class LineWriter(GenericSingerWriter[bytes, "Message"]):
+    """Collects whole lines and writes them out before every message that is no RECORD.
+
+    Half a line can only ever be the last thing a killed process wrote: the buffer holds whole lines, and a
+    write that the system cuts short (a signal, a slow reader, `PYTHONUNBUFFERED`) is taken up until all is out.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing collected."""
+        self._encoder = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number")
+        self._lines = bytearray()
+
+    def serialize_message(self, message: Message) -> bytes:
+        """Encode one message.
+
+        Args:
+            message: any Singer message.
+
+        Returns:
+            Its line, without the newline.
+        """
+        return self._encoder.encode(message.to_dict())
+
+    def write_message(self, message: Message) -> None:
+        """Write one message, or collect it if it is a RECORD.
+
+        Args:
+            message: any Singer message.
+        """
+        is_record = isinstance(message, RecordMessage)
+        if not is_record:
+            self.flush()
+        self._lines += self.serialize_message(message) + b"\n"
+        if not is_record or len(self._lines) >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write out all collected lines.
+
+        Raises:
+            TargetGone: If the reading end is closed.
+            LocalFailure: If the output is a file that cannot grow.
+        """
+        lines, self._lines = self._lines, bytearray()
+        if not lines:
+            return
+        try:
+            _write_all(lines)
+        except BrokenPipeError:
+            raise TargetGone(
+                "The target closed the pipe before the end. See the target's own log; no record is lost, "
+                "the next run takes up at the last bookmark the target kept."
+            ) from None
+        except OSError as error:
+            raise LocalFailure(f"The output cannot be written: {error.strerror}.") from None
+
+
+def _write_all(data: bytearray) -> None:
+    """Write to the unbuffered end of stdout until everything is out."""
+    stdout: Any = sys.stdout
+    out = getattr(stdout.buffer, "raw", stdout.buffer)
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            written = out.write(view[done:])
+            if written is None:  # a non-blocking pipe is full
+                select.select([], [out], [])
+            else:
+                done += written

@@ -1,0 +1,1 @@
+"""Salesforce Marketing Cloud Personalization (was Evergage): paged exports of users and accounts."""

@@ -1,0 +1,112 @@
+"""Requests to the User and Account Export APIs (vendors/personalization.md, sections 1 to 3 and 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from requests.auth import HTTPBasicAuth
+
+from tap_cdp_export.errors import CredentialsRefused, RequestRefused
+from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.windows import epoch_milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import requests
+
+    from tap_cdp_export.windows import Window
+
+_RIGHTS: Final = (
+    'Check api_key_id and api_key_secret, that the token is enabled with "Can access API" on, '
+    "and its dataset restriction and IP accept list."
+)
+
+
+class _Basic(Credentials):
+    """HTTP Basic: the key's ID as user name, its secret as password."""
+
+    def __init__(self, key_id: str, secret: str) -> None:
+        self._basic = HTTPBasicAuth(key_id.encode(), secret.encode())
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        self._basic(request)
+        return request
+
+
+class PersonalizationClient:
+    """Reads pages of users and accounts."""
+
+    def __init__(self, settings: Mapping[str, Any], *, deadline_seconds: float) -> None:
+        """Connect nothing yet.
+
+        Args:
+            settings: `personalization`.
+            deadline_seconds: for a page with all its tries.
+        """
+        self._settings = settings
+        self._base_url = _base_url(settings)
+        self._http = HttpClient(
+            "Personalization",
+            _Basic(settings["api_key_id"], settings["api_key_secret"]),
+            deadline_seconds=deadline_seconds,
+            trust_environment=not is_loopback(self._base_url),
+        )
+
+    def page(self, kind: str, dataset: str, window: Window | None, *, page: int, page_size: int) -> Spool:
+        """Read one page.
+
+        Args:
+            kind: `users` or `accounts`.
+            dataset: name or ID of the dataset.
+            window: of the engagement statistics; it selects no records.
+            page: number from 0.
+            page_size: records a page; 0 for everything in one body.
+
+        Returns:
+            The body.
+
+        Raises:
+            RequestRefused: If the dataset or a segment is unknown.
+            CredentialsRefused: If the token or its rights do not suffice.
+        """
+        params: dict[str, Any] = {**self._settings["extra_params"], **self._filters()}
+        if window:
+            params |= {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
+        if page_size:
+            params |= {"page": page, "pageSize": page_size}
+        if kind == "users" and self._settings["include_geo"]:
+            params["includeGeo"] = "true"
+        call = Call(
+            "GET",
+            f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.json",
+            what=f"{kind} of dataset {dataset}, page {page}",
+            params=params,
+            headers={"Accept-Encoding": "gzip"},
+        )
+        try:
+            return self._http.send(call, lambda _answer, chunks: Spool(chunks))
+        except CredentialsRefused as error:
+            raise CredentialsRefused(
+                f"Personalization refuses {call.what} ({error.status}). {_RIGHTS}", status=error.status
+            ) from None
+        except RequestRefused as error:
+            known = "dataset_ids, filter, segmentation_id, segment_id and extra_params"
+            reason = "does not know the dataset or a segment of" if error.status == 404 else "refuses"  # noqa: PLR2004 -- the status
+            raise RequestRefused(
+                f"Personalization {reason} the request for {call.what} ({error.status}). Check {known}.",
+                status=error.status,
+            ) from None
+
+    def _filters(self) -> dict[str, str]:
+        names = {"filter": "filter", "segmentation_id": "segmentationId", "segment_id": "segmentId"}
+        return {name: self._settings[key] for key, name in names.items() if key in self._settings}
+
+
+def _base_url(settings: Mapping[str, Any]) -> str:
+    if "base_url" in settings:
+        return str(settings["base_url"]).rstrip("/")
+    host = ".".join(filter(None, (settings["account_name"], settings.get("instance"), "evergage.com")))
+    return f"https://{host}"

@@ -1,0 +1,171 @@
+"""From a vendor's object to a record: one rule for every stream, compiled from its JSON schema.
+
+- A field of the vendor goes into the column that bears its name, if its type fits the column's.
+- Everything else (unknown fields, values of another type) is kept under the vendor's name in `extra`.
+- A column that the vendor left out is null, so that an upsert also clears what has been cleared.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export.windows import from_epoch_milliseconds, time_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Fit = Callable[[Any], Any]
+
+_MISFIT: Final = object()
+_LARGEST_INTEGER: Final = 2**63 - 1
+
+
+def _text(value: object) -> object:
+    return value if isinstance(value, str) else _MISFIT
+
+
+def _integer(value: object) -> object:
+    if isinstance(value, float) and value.is_integer():  # a Java server may write 1.3E12
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
+        return value
+    return _MISFIT
+
+
+def _number(value: object) -> object:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
+
+
+def _boolean(value: object) -> object:
+    return value if isinstance(value, bool) else _MISFIT
+
+
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else _MISFIT
+
+
+def _array(item: Fit | None) -> Fit:
+    def fit(value: object) -> object:
+        if not isinstance(value, list):
+            return _MISFIT
+        if item is not None and any(item(element) is _MISFIT for element in value):
+            return _MISFIT
+        return value
+
+    return fit
+
+
+def epoch_time(value: object) -> object:
+    """Fit epoch milliseconds into a date-time column.
+
+    Args:
+        value: what the vendor sent.
+
+    Returns:
+        RFC 3339 text, or a mark that it does not fit.
+    """
+    milliseconds = _integer(value)
+    try:
+        return from_epoch_milliseconds(milliseconds) if isinstance(milliseconds, int) else _MISFIT
+    except OverflowError:
+        return _MISFIT
+
+
+def spelled_time(value: object) -> object:
+    """Fit a spelled-out time (ISO 8601, also with ` UTC` behind it) into a date-time column.
+
+    Args:
+        value: what the vendor sent.
+
+    Returns:
+        RFC 3339 text, or a mark that it does not fit.
+    """
+    if not isinstance(value, str):
+        return _MISFIT
+    try:
+        time = datetime.fromisoformat(value.removesuffix(" UTC"))
+        return time_text(time if time.tzinfo else time.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return _MISFIT
+
+
+_FITS: Final[dict[str, Fit]] = {
+    "string": _text,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "object": _object,
+}
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    types = schema["type"]
+    return types if isinstance(types, str) else next(name for name in types if name != "null")
+
+
+def _fit(schema: Mapping[str, Any], time: Fit) -> Fit:
+    kind = _type(schema)
+    if kind == "array":
+        return _array(_FITS[_type(schema["items"])])
+    return time if schema.get("format") == "date-time" else _FITS[kind]
+
+
+def camel_case(column: str) -> str:
+    """Spell a column's name as a vendor that writes camelCase does.
+
+    Args:
+        column: such as `first_activity`.
+
+    Returns:
+        Such as `firstActivity`.
+    """
+    first, *rest = column.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+class RecordShape:
+    """Makes the records of one stream."""
+
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        *,
+        own: frozenset[str],
+        spell: Callable[[str], str] = str,
+        time: Fit = epoch_time,
+    ) -> None:
+        """Compile the columns.
+
+        Args:
+            schema: the stream's JSON schema.
+            own: columns that the tap fills itself; a vendor's field never reaches them.
+            spell: from a column's name to the vendor's.
+            time: how date-time columns read the vendor's value.
+        """
+        columns = {name: inner for name, inner in schema["properties"].items() if name not in {*own, "extra"}}
+        self._empty = dict.fromkeys(columns)
+        self._columns = {spell(name): (name, _fit(inner, time)) for name, inner in columns.items()}
+
+    def record(self, fields: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """Make one record.
+
+        Args:
+            fields: the vendor's object.
+            own: the values of the tap's own columns.
+
+        Returns:
+            The record, with every column of the schema.
+        """
+        record: dict[str, Any] = {**own, **self._empty, "extra": None}
+        extra = {}
+        for field, value in fields.items():
+            column, fit = self._columns.get(field, (field, None))
+            fitted = _MISFIT if fit is None else None if value is None else fit(value)
+            if fitted is _MISFIT:
+                extra[field] = value
+            else:
+                record[column] = fitted
+        if extra:
+            record["extra"] = extra
+        return record

@@ -1,0 +1,297 @@
+"""The base stream, and the feed that fills one or more streams in one pass over a vendor's exports.
+
+The SDK moves bookmarks with the records, which loses data when a windowed run is killed (research:
+reliability, section 0.1). So a stream here owns its bookmark: it moves after the last record of a window.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.streams import Stream
+
+from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError, TargetGone
+from tap_cdp_export.exports.job import ExportJob
+from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.windows import Window, parse_time, time_text, whole_second
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
+
+logger = logging.getLogger(__name__)
+
+_CLOCK_TOLERANCE: Final = timedelta(days=1)
+
+
+class ExportStream(Stream):
+    """A stream whose records come from a feed, and whose bookmark is the end of its last whole window.
+
+    A subclass declares `name`, `columns`, `primary_keys` and, if it has windows, `replication_key`.
+    """
+
+    columns: ClassVar[dict[str, Any]]
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are made to fit when they are made
+
+    def __init__(self, tap: Tap, feed: Feed) -> None:
+        """Join a feed.
+
+        Args:
+            tap: the tap.
+            feed: what fills this stream.
+        """
+        super().__init__(tap, schema=self.columns)
+        self.feed = feed
+        feed.streams.append(self)
+        self._schema_is_written = False
+        self._version_to_activate: int | None = None
+        self._counter: metrics.Counter | None = None
+
+    # Emission
+
+    def _sync_records(
+        self,
+        context: Context | None = None,  # noqa: ARG002 -- the SDK's signature; there are no partitions
+        *,
+        write_messages: bool = True,  # noqa: ARG002 -- without BATCH, messages are always written
+    ) -> Generator[dict[str, Any], None, None]:
+        """Let the feed fill this stream, and the others of the same feed, once a run."""
+        if self.ABORT_AT_RECORD_COUNT is not None:  # --test: a dry run must not start an export job
+            self.feed.check_access()
+        else:
+            self.feed.sync()
+        yield from ()
+
+    def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002 -- the SDK's signature
+        """Give nothing: records come from the feed.
+
+        Yields:
+            Nothing.
+        """
+        yield from ()
+
+    def emit(self, record: dict[str, Any]) -> None:
+        """Write one record, selection and stream maps applied.
+
+        Args:
+            record: with every column of the schema.
+        """
+        SHUTDOWN.check()
+        self._write_record_message(record)
+        if self._counter:
+            self._counter.increment()
+
+    @contextmanager
+    def emitting(self) -> Iterator[None]:
+        """Frame the records of a run: SCHEMA before, metrics around, ACTIVATE_VERSION after.
+
+        Yields:
+            Nothing.
+        """
+        self._write_schema_message()
+        began = time.monotonic()
+        with self.get_record_counter() as self._counter, self.get_sync_timer():
+            yield
+        seconds = max(time.monotonic() - began, 0.001)
+        self.log("%d records, %.0f a second.", self._counter.value, self._counter.value / seconds)
+        if self._version_to_activate is not None:
+            super()._write_activate_version_message(self._version_to_activate)
+
+    def _write_schema_message(self) -> None:
+        if not self._schema_is_written:
+            self._schema_is_written = True
+            super()._write_schema_message()
+
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Hold it back to the end: a target drops the older rows as soon as it sees it."""
+        self._version_to_activate = full_table_version
+
+    # State
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """Give none: the bookmark is a window's end, never a record's value."""
+
+    def bookmark(self) -> datetime | None:
+        """Read the end of the last whole window.
+
+        Returns:
+            The time, or None on the first run.
+
+        Raises:
+            SettingsError: If STATE holds no time, or one in the future.
+        """
+        text = self.stream_state.get("replication_key_value")
+        if text is None:
+            return None
+        try:
+            time = parse_time(text)
+        except (TypeError, ValueError):
+            raise SettingsError(f"The state of {self.name} holds no time where its bookmark should be.") from None
+        if time > datetime.now(UTC) + _CLOCK_TOLERANCE:
+            raise SettingsError(
+                f"The state of {self.name} lies in the future: nothing would be read until then. "
+                "Check this machine's clock, or set the state back."
+            )
+        return time
+
+    def job(self) -> ExportJob | None:
+        """Read the export that an earlier run asked for and did not finish.
+
+        Returns:
+            The job, if there is one.
+
+        Raises:
+            SettingsError: If STATE holds something else in its place.
+        """
+        state = self.stream_state.get("export")
+        if state is None:
+            return None
+        try:
+            return ExportJob.from_state(state)
+        except ValueError:
+            raise SettingsError(f"The state of {self.name} holds no export job where one should be.") from None
+
+    def record_job(self, job: ExportJob | None) -> None:
+        """Put a job into STATE, and write STATE at once.
+
+        Args:
+            job: the job; None if there is none any more (written as null, since hosts merge states).
+        """
+        self._replace_state({"export": job.to_state() if job else None})
+        self.write_state()
+
+    def close_window(self, window: Window | None) -> None:
+        """Say that every record up to a window's end is written; `write_state` makes it known.
+
+        Args:
+            window: the window; None for a stream without windows.
+        """
+        change: dict[str, Any] = {"export": None}
+        if window:
+            before = self.bookmark()
+            end = max(before, window.end) if before else window.end
+            change |= {"replication_key": self.replication_key, "replication_key_value": time_text(end)}
+        self._replace_state(change)
+
+    def _replace_state(self, change: Mapping[str, Any]) -> None:
+        """Swap the stream's state in one assignment: a STATE from anywhere is then consistent."""
+        state = {**self.stream_state, **change}
+        self._tap.state["bookmarks"][self.name] = state
+
+    def write_state(self) -> None:
+        """Write STATE, unless nothing has changed since the last one."""
+        self._tap.state_writer.write_state(self._tap.state)
+
+
+class Feed(ABC):
+    """One pass over a vendor's exports, for all the streams that joined it.
+
+    Attributes:
+        streams: those that joined.
+        settings: the vendor's settings.
+        config: all settings.
+    """
+
+    def __init__(self, config: Mapping[str, Any], vendor: str, failures: list[CdpExportError]) -> None:
+        """Take the settings; connect to nothing.
+
+        Args:
+            config: all settings, complete.
+            vendor: key of the vendor's settings.
+            failures: where a failure is noted that leaves other feeds a chance.
+        """
+        self.streams: list[ExportStream] = []
+        self.config = config
+        self.settings: Mapping[str, Any] = config[vendor]
+        self._failures = failures
+        self._started = False
+
+    @property
+    def selected(self) -> dict[str, ExportStream]:
+        """The selected streams by name."""
+        return {stream.name: stream for stream in self.streams if stream.selected}
+
+    def sync(self) -> None:
+        """Fill all selected streams, when the first of them has its turn.
+
+        A failure is noted and ends this feed only: another vendor's streams need not wait for its cure.
+
+        Raises:
+            LocalFailure: This machine fails every feed alike.
+            TargetGone: Nobody is there for the other feeds either.
+        """
+        if self._started:
+            return
+        self._started = True
+        try:
+            with ExitStack() as frames:
+                for stream in self.selected.values():
+                    frames.enter_context(stream.emitting())
+                self.run()
+        except (LocalFailure, TargetGone):
+            raise
+        except CdpExportError as error:
+            error.streams = tuple(self.selected)
+            self._failures.append(error)
+            logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
+
+    @abstractmethod
+    def run(self) -> None:
+        """Read everything that is new, emit it, and close window after window."""
+
+    @abstractmethod
+    def check_access(self) -> None:
+        """Check the credentials with a request that starts no export."""
+
+    def start_of(self, stream: ExportStream) -> datetime:
+        """Tell where a stream's first window starts.
+
+        Args:
+            stream: one of this feed.
+
+        Returns:
+            Its bookmark, or `start_date` where that is later or there is no bookmark.
+
+        Raises:
+            SettingsError: If there is neither.
+        """
+        times = [time for time in (stream.bookmark(), self.start_date()) if time]
+        if not times:
+            raise SettingsError(f"Setting start_date is missing: {stream.name} needs it on its first run.")
+        return max(times)
+
+    def start_date(self) -> datetime | None:
+        """Read `start_date`.
+
+        Returns:
+            The time in whole seconds, or None.
+        """
+        text = self.config.get("start_date")
+        return whole_second(parse_time(text)) if text else None
+
+    def end(self) -> datetime:
+        """Tell where the last window ends: at `end_date`, but never in the future, where data is still to come.
+
+        Returns:
+            The time in whole seconds.
+        """
+        now = datetime.now(UTC)
+        text = self.config.get("end_date")
+        return whole_second(min(parse_time(text), now) if text else now)
+
+    def request_deadline(self) -> float:
+        """Read `request_deadline_seconds`.
+
+        Returns:
+            Seconds.
+        """
+        return float(self.config["request_deadline_seconds"])

@@ -1,0 +1,181 @@
+"""The tap: settings in, streams out."""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Tap
+from singer_sdk.helpers._util import load_json
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib import Catalog
+
+from tap_cdp_export.apsis.streams import ApsisEvents, ApsisFeed, ApsisProfiles
+from tap_cdp_export.braze.streams import BrazeFeed, BrazeUsers
+from tap_cdp_export.command import TapCommand, readable
+from tap_cdp_export.configuration import complete
+from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
+from tap_cdp_export.messages import LineWriter
+from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed, Users
+from tap_cdp_export.redaction import REDACTOR, secret_values
+from tap_cdp_export.settings import SETTINGS
+from tap_cdp_export.shutdown import SHUTDOWN
+
+if TYPE_CHECKING:
+    import click
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.plugin_base import _ConfigInput
+
+    from tap_cdp_export.streams import ExportStream, Feed
+
+_FEEDS: tuple[tuple[str, type[Feed], tuple[type[ExportStream], ...]], ...] = (
+    ("personalization", PersonalizationFeed, (Users,)),
+    ("personalization", PersonalizationFeed, (Accounts,)),
+    ("apsis", ApsisFeed, (ApsisEvents, ApsisProfiles)),
+    ("braze", BrazeFeed, (BrazeUsers,)),
+)
+
+
+class TapCDPExport(Tap):
+    """Exports of Salesforce Marketing Cloud Personalization, APSIS One and Braze."""
+
+    name = "tap-cdp-export"
+    config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
+    dynamic_catalog = True  # so that --discover checks the settings too
+    message_writer_class = LineWriter
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        TapCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- the SDK's own keyword arguments
+        """Take the SDK's options."""
+        self.failures: list[CdpExportError] = []
+        super().__init__(**options)
+
+    def discover_streams(self) -> list[ExportStream]:
+        """Make the streams of every vendor that is on.
+
+        Returns:
+            The streams; those of one feed share it.
+        """
+        streams: list[ExportStream] = []
+        for vendor, feed_class, stream_classes in _FEEDS:
+            if vendor in self.config:
+                feed = feed_class(self.config, vendor, self.failures)
+                streams += [stream_class(self, feed) for stream_class in stream_classes]
+        return streams
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002 -- wrong settings always stop
+        """Check the settings without ever showing a value, and keep their secrets out of the log from here on."""
+        REDACTOR.learn(secret_values(self._config, self.config_jsonschema))
+        REDACTOR.guard_logging()
+        self.append_builtin_config(self.config_jsonschema)
+        config = dict(self._config)
+        if config.get("sandbox") is True:
+            from tap_cdp_export.sandbox_mode import with_sandbox  # noqa: PLC0415 -- a server is imported only to run one
+
+            config = with_sandbox(config)
+        self._config = complete(config, self.config_jsonschema)
+        return []
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take a state, if it has the shape of one.
+
+        Args:
+            state: as the run was given it.
+
+        Raises:
+            SettingsError: If it has another shape.
+        """
+        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+        if not isinstance(bookmarks, dict) or not all(isinstance(entry, dict) for entry in bookmarks.values()):
+            raise SettingsError(
+                "The state is no object with an object bookmarks in it. Give the last STATE line's value."
+            )
+        super().load_state(state)
+
+    def run(self) -> None:
+        """Sync all selected streams, and say at the end what is not whole.
+
+        Raises:
+            CdpExportError: The first failure, when the other vendors' streams have had their turn.
+        """
+        writer = self.message_writer
+        try:
+            self.sync_all()
+        except Interrupted:
+            self.state_writer.write_state(self.state)
+            raise
+        finally:
+            if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
+                writer.flush()
+        if self.failures:
+            raise self.failures[0]
+
+    def _setup_signal_handlers(self) -> None:
+        SHUTDOWN.install()
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """Read the settings files.
+
+        Args:
+            ctx: click's.
+            param: click's.
+            value: their paths, or ENV.
+
+        Returns:
+            What they hold together.
+        """
+        with readable("settings"):
+            return super().cb_config(ctx, param, value)
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run a sync, or print `--about`.
+
+        Args:
+            about: print what this tap is, and no more.
+            about_format: how.
+            config: settings.
+            state: STATE of an earlier run.
+            catalog: which streams and columns.
+        """
+        super(Tap, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
+        with readable("state"):
+            given_state = load_json(state.read()) if state else None
+        with readable("catalog"):
+            given_catalog = Catalog.from_dict(load_json(catalog.read())) if catalog else None
+        tap = cls(
+            config=config.config if config else {},
+            state={} if given_state is None else given_state,
+            catalog=given_catalog,
+            parse_env_config=bool(config and config.parse_env),
+        )
+        tap.run()
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Make the command, with this tap's exit codes.
+
+        Returns:
+            The command.
+        """
+        command = super().get_singer_command()
+        return TapCommand.of(command, logger=cls.logger)
