@@ -1,0 +1,74 @@
+"""The sandbox's own paths, for tests and the stand-alone command; loopback only, so they need no credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tap_cdp_export.sandbox.answers import json_answer
+from tap_cdp_export.sandbox.clock import milliseconds
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from tap_cdp_export.sandbox.ledger import Ledger
+    from tap_cdp_export.sandbox.options import Options
+    from tap_cdp_export.sandbox.world import World
+
+
+class Admin:
+    """Options, ledger, counts and clock."""
+
+    def __init__(self, options: Options, world: World, ledger: Ledger) -> None:
+        """Show and change these."""
+        self._options = options
+        self._world = world
+        self._ledger = ledger
+
+    def routes(self) -> list[BaseRoute]:
+        """The paths below `/_sandbox`."""
+        return [
+            Route("/_sandbox/options", self._show_options, methods=["GET"]),
+            Route("/_sandbox/options", self._change_options, methods=["POST"]),
+            Route("/_sandbox/ledger", self._show_ledger, methods=["GET"]),
+            Route("/_sandbox/ledger", self._clear_ledger, methods=["DELETE"]),
+            Route("/_sandbox/counts", self._counts, methods=["GET"]),
+            Route("/_sandbox/clock", self._set_clock, methods=["POST"]),
+        ]
+
+    async def _show_options(self, _request: Request) -> Response:
+        return json_answer(self._options)
+
+    async def _change_options(self, request: Request) -> Response:
+        try:
+            self._options.update(msgspec.json.decode(await request.body()))
+        except (msgspec.DecodeError, TypeError, AttributeError) as error:
+            return json_answer({"error": str(error)}, 400)
+        return json_answer(self._options)
+
+    async def _show_ledger(self, _request: Request) -> Response:
+        return json_answer(self._ledger.log)
+
+    async def _clear_ledger(self, _request: Request) -> Response:
+        self._ledger.clear()
+        return Response(status_code=204)
+
+    async def _counts(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            return json_answer(self._world.counts(start=query["start"], end=query["end"], at=query.get("at")))
+        except (KeyError, ValueError):
+            return json_answer({"error": "start and end are needed, as RFC 3339"}, 400)
+
+    async def _set_clock(self, request: Request) -> Response:
+        try:
+            now = msgspec.json.decode(await request.body())["now"]
+            if now is not None:
+                milliseconds(now)
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+            return json_answer({"error": "now must be RFC 3339, or null"}, 400)
+        self._options.world.now = now
+        return json_answer({"now": now})

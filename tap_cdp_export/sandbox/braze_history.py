@@ -1,0 +1,116 @@
+"""Braze's histories of a user: entries of the last 90 days, though `first` and `count` are all-time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox.clock import DAY, rfc3339
+from tap_cdp_export.sandbox.shop import CAMPAIGNS, WELCOME, Campaign, order_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_cdp_export.sandbox.story import Life, Moment
+
+_HISTORY = 90 * DAY  # older entries of the four history fields are left out
+_MAIL_KINDS = (story.MAIL, story.OPEN, story.CLICK)
+_EVENT_NAMES = {story.VIEW: "Viewed product", story.CART: "Put into cart"}
+
+
+def _tally(named: Iterable[tuple[str | None, Moment]], at: int) -> list[dict[str, Any]]:
+    """First, last and count by name; only names with something in the last 90 days, though the count is all-time."""
+    found: dict[str | None, dict[str, Any]] = {}
+    for name, moment in named:
+        entry = found.setdefault(name, {"name": name, "first": moment.at, "last": moment.at, "count": 0})
+        entry["last"] = moment.at
+        entry["count"] += 1
+    recent = [entry for entry in found.values() if entry["last"] > at - _HISTORY]
+    for entry in recent:
+        entry["first"], entry["last"] = rfc3339(entry["first"]), rfc3339(entry["last"])
+    return recent
+
+
+def _custom_events(life: Life) -> list[dict[str, Any]]:
+    named = ((_EVENT_NAMES[moment.kind], moment) for moment in life.moments if moment.kind in _EVENT_NAMES)
+    return _tally(named, life.at)
+
+
+def _purchases(life: Life) -> list[dict[str, Any]]:
+    return _tally(
+        (
+            (line.product.sku if order.luck % 61 else None, order)
+            for order in life.orders
+            for line in order_lines(order.subject, order.luck)
+        ),
+        life.at,
+    )
+
+
+def _campaign_id(campaign: Campaign) -> str:
+    return f"d72fdc84-ddda-44f1-a0d5-00000000{campaign.number}"
+
+
+def _campaigns(life: Life) -> list[dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for moment in life.moments:
+        if moment.kind not in _MAIL_KINDS or moment.subject == story.WELCOME_MAIL or moment.at <= life.at - _HISTORY:
+            continue
+        campaign = CAMPAIGNS[moment.subject]
+        entry = found.setdefault(
+            moment.subject,
+            {
+                "name": campaign.name,
+                "api_campaign_id": _campaign_id(campaign),
+                "last_received": rfc3339(moment.at),
+                "in_control": False,
+                "variation_name": "Variant 1",
+                "variation_api_id": "1bddc73a-a134-4784-9134-5b5574a9e0b8",
+            },
+        )
+        if moment.kind == story.MAIL:
+            entry["last_received"] = rfc3339(moment.at)
+        else:
+            engaged = entry.setdefault("engaged", {})
+            engaged["opened_email" if moment.kind == story.OPEN else "clicked_email"] = True
+            entry["converted"] = moment.kind == story.CLICK
+            entry["multiple_converted"] = {"Primary Conversion Event - A": entry["converted"]}
+    return list(found.values())
+
+
+def _canvases(life: Life) -> list[dict[str, Any]]:
+    welcome = next((moment for moment in life.moments if moment.subject == story.WELCOME_MAIL), None)
+    if welcome is None or welcome.at <= life.at - _HISTORY:
+        return []
+    control = life.person.key % 10 == 0
+    step = {
+        "name": "Hej!",
+        "api_canvas_step_id": "43d1a349-c3c8-4be1-9fbe-ce708e4d1c39",
+        "last_received": rfc3339(welcome.at),
+    }
+    return [
+        {
+            "name": WELCOME.name,
+            "api_canvas_id": "46972a9d-dc81-473f-aa03-e3473b4ed781",
+            "last_received_message": None if control else rfc3339(welcome.at),
+            "last_entered": rfc3339(life.person.joined).replace("Z", "+00:00"),
+            "variation_name": "Kontroll" if control else "Variant 1",
+            "in_control": control,
+            "last_entered_control_at": rfc3339(life.person.joined) if control else None,
+            "last_exited": rfc3339(welcome.at),
+            "steps_received": [] if control else [step],
+        }
+    ]
+
+
+def _cards(life: Life) -> list[dict[str, Any]]:
+    return [{"name": "Klubben: “Bli med!”"}] if life.person.key % 4 == 0 else []
+
+
+HISTORIES = {
+    "custom_events": _custom_events,
+    "purchases": _purchases,
+    "campaigns_received": _campaigns,
+    "canvases_received": _canvases,
+    "cards_clicked": _cards,
+}

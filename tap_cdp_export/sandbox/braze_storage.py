@@ -1,0 +1,65 @@
+"""The storage host that serves Braze's archives: S3's words, and nobody's credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from tap_cdp_export.sandbox.answers import streamed
+from tap_cdp_export.sandbox.ledger import entry_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from tap_cdp_export.sandbox.braze_exports import Exports
+    from tap_cdp_export.sandbox.options import Options
+
+_STATUS = {"InvalidArgument": 400, "NoSuchKey": 404}  # the others are 403
+_TEXT = {
+    "AccessDenied": "Access Denied",
+    "ExpiredToken": "The provided token has expired.",
+    "InvalidArgument": "Unsupported Authorization Type",
+    "NoSuchKey": "The specified key does not exist.",
+}
+
+
+class BrazeStorage:
+    """The download urls."""
+
+    def __init__(self, options: Options, exports: Exports, storage_url: str) -> None:
+        """Serve these exports' archives."""
+        self._all = options
+        self._exports = exports
+        self._storage_url = storage_url
+
+    def routes(self) -> list[BaseRoute]:
+        """The storage host's only path."""
+        return [Route("/{token}.zip", self._download, methods=["GET"])]
+
+    async def _download(self, request: Request) -> Response:
+        """403 until the export has finished, then the archive, then 403 again."""
+        options = self._all.braze
+        if "authorization" in request.headers:
+            return _refused("InvalidArgument")
+        export = self._exports.find(request.path_params["token"])
+        if export is None:
+            return _refused("AccessDenied")
+        entry_of(request).job = export.prefix
+        self._exports.touch(export, self._storage_url)
+        if export.state != "ready":
+            return _refused("AccessDenied" if options.not_ready_status == 403 else "NoSuchKey")  # noqa: PLR2004 - HTTP
+        if self._exports.expired(export):
+            return _refused(options.expired_code)
+        if request.method == "HEAD":
+            return Response(media_type="application/zip")
+        return StreamingResponse(streamed(self._exports.archive(export)), media_type="application/zip")
+
+
+def _refused(code: str) -> Response:
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{_TEXT[code]}</Message>'
+        "<RequestId>8QK2V7T0SANDBOX1</RequestId><HostId>sandbox</HostId></Error>"
+    )
+    return Response(text, _STATUS.get(code, 403), media_type="application/xml")

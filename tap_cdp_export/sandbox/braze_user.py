@@ -1,0 +1,214 @@
+"""What Braze holds about a user, and the segments users belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox.braze_history import HISTORIES
+from tap_cdp_export.sandbox.clock import DAY, day, rfc3339, time_of_day
+from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS
+from tap_cdp_export.sandbox.story import Life, spent_cents
+
+if TYPE_CHECKING:
+    from tap_cdp_export.sandbox.people import Person
+
+
+class Segment(NamedTuple):
+    """A segment: those of all users known by e-mail whom `kind` and the random buckets choose."""
+
+    identifier: str
+    name: str
+    kind: str = "known"
+    buckets: range = range(10_000)
+
+
+_SLICES = 120
+_SLICE = 10_000 // _SLICES
+KNOWN = Segment("0d5a7c1e-3f42-4b8a-9c60-5e1f2a3b4c5d", "Everyone with an e-mail address")
+BUYERS = Segment("7b21e9d4-8a63-4f0e-b5d7-1c2d3e4f5a6b", "Everyone who ever bought", "buyers")
+NOBODY = Segment("c4f8a2b6-5d17-4e93-a0c8-9f8e7d6c5b4a", "Kayak waiting list (empty)", "nobody")
+SEGMENTS = {
+    segment.identifier: segment
+    for segment in (
+        KNOWN,
+        BUYERS,
+        NOBODY,
+        # More than one page of the list; the advised way of splitting a large base.
+        *(
+            Segment(
+                f"5e6f7a8b-0000-4000-8000-{number:012x}",
+                f"Bucket {number:03d}",
+                buckets=range(number * _SLICE, (number + 1) * _SLICE),
+            )
+            for number in range(_SLICES)
+        ),
+    )
+}
+DEFAULT_SEGMENTS = (KNOWN, BUYERS)
+
+FIELDS = frozenset(
+    {
+        "apps", "attributed_campaign", "attributed_source", "attributed_adgroup", "attributed_ad", "braze_id",
+        "campaigns_received", "canvases_received", "cards_clicked", "country", "created_at", "created_from",
+        "custom_attributes", "custom_events", "devices", "dob", "email", "email_subscribe", "external_id",
+        "first_name", "gender", "home_city", "language", "last_coordinates", "last_name", "phone", "purchases",
+        "push_subscribe", "push_tokens", "random_bucket", "time_zone", "total_revenue", "uninstalled_at",
+        "user_aliases",
+    }
+)  # fmt: skip
+# Comes back unasked with the field it belongs to.
+_EXTRAS = {
+    "push_subscribe": ("push_opted_in_at", "push_unsubscribed_at"),
+    "email_subscribe": ("email_opted_in_at", "email_unsubscribed_at"),
+}
+_OS = ("Android (U)", "iOS (18.1)")
+
+
+class Style(NamedTuple):
+    """What was asked for, and how it is written."""
+
+    fields: frozenset[str] = FIELDS
+    custom_attributes: frozenset[str] = frozenset()
+    mixed_types: bool = True
+    extra_field: bool = False
+
+
+def contains(segment: Segment, life: Life) -> bool:
+    """Whether a person is in a segment; who is in one stays in it."""
+    person = life.person
+    if person.anonymous or segment.kind == "nobody" or person.random_bucket not in segment.buckets:
+        return False
+    return segment.kind != "buyers" or any(moment.kind == story.ORDER for moment in life.moments)
+
+
+def user(life: Life, style: Style) -> dict[str, Any]:
+    """One line of the export: the requested fields, without those that are null or empty (but for the marked ones)."""
+    wanted = style.fields
+    found = _identity(life)
+    for name, build in HISTORIES.items():
+        if name in wanted:
+            found[name] = build(life)
+    found.update(_devices(life, mixed_types=style.mixed_types))
+    attributes = _custom_attributes(life, mixed_types=style.mixed_types)
+    if "custom_attributes" not in wanted:
+        attributes = {name: value for name, value in attributes.items() if name in style.custom_attributes}
+        if attributes:
+            wanted = wanted | {"custom_attributes"}
+    found["custom_attributes"] = attributes
+    wanted = wanted.union(*(extras for name, extras in _EXTRAS.items() if name in wanted))
+    line = {
+        name: value
+        for name, value in found.items()
+        if name in wanted and (value or value == 0 or (name in _MAY_BE_EMPTY and life.person.key % 3 == 0))
+    }
+    if style.extra_field:
+        line["subscription_score"] = life.person.key % 100
+    return line
+
+
+_MAY_BE_EMPTY = frozenset({"user_aliases", "home_city", "canvases_received"})
+
+
+def _identity(life: Life) -> dict[str, Any]:
+    person, key, orders = life.person, life.person.key, life.orders
+    city, _, longitude, latitude = person.city
+    joined = person.joined
+    alias = {"alias_name": f"user_{person.number}", "alias_label": "amplitude_id"}
+    left = life.unsubscribed
+    return {
+        "braze_id": person.braze_id,
+        "external_id": str(100_000 + person.number) if key % 11 else None,
+        "user_aliases": [alias] if key % 4 == 0 else [],
+        "created_at": _spaced(joined) if key & 1 else rfc3339(joined),
+        "created_from": ("SDK", "REST API", "CSV import")[key % 3],
+        "random_bucket": person.random_bucket,
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "email": person.email,
+        "dob": person.born if key % 3 else None,
+        "home_city": city if key % 5 else None,
+        "country": person.country.code,
+        "language": person.country.language,
+        "time_zone": person.country.time_zone,
+        "phone": f"+{person.phone}" if key % 3 else f"0{person.phone % 10**9} (mobil)",
+        "last_coordinates": [longitude, latitude] if key % 2 else None,
+        "gender": ("F" if person.woman else "M") if key % 9 else ("O", "N", "P")[key % 3],
+        "total_revenue": spent_cents(orders) / 100 if orders else 0 if key & 2 else 0.0,
+        "attributed_campaign": CAMPAIGNS[key % len(CAMPAIGNS)].name if key % 6 == 0 else None,
+        "attributed_source": "search" if key % 6 == 0 else None,
+        "attributed_adgroup": "boots, höst" if key % 12 == 0 else None,
+        "attributed_ad": "ad 7" if key % 12 == 0 else None,
+        "push_subscribe": "opted_in" if key % 4 == 1 else "subscribed",
+        "push_opted_in_at": rfc3339(joined + DAY) if key % 4 == 1 and joined + DAY <= life.at else None,
+        "email_subscribe": "unsubscribed" if left else "opted_in" if key & 4 else "subscribed",
+        "email_opted_in_at": rfc3339(joined) if key & 4 else None,
+        "email_unsubscribed_at": rfc3339(left) if left else None,
+        "uninstalled_at": rfc3339(left) if left and key & 8 else None,
+    }
+
+
+def _spaced(at: int) -> str:
+    return f"{day(at)} {time_of_day(at)} UTC"
+
+
+def _devices(life: Life, *, mixed_types: bool) -> dict[str, Any]:
+    """Devices, push tokens and apps: of four users three have one phone."""
+    person, key = life.person, life.person.key
+    if key % 4 == 0:
+        return {"devices": [], "push_tokens": [], "apps": []}
+    apple = key % 3 == 0
+    platform = "iOS" if apple else "Android"
+    device: dict[str, Any] = {
+        "model": "iPhone 15" if apple else "Pixel 8",
+        "os": _OS[apple],
+        "carrier": None,
+        "device_id": person.export_key,
+        "ad_tracking_enabled": bool(key & 16),
+        ("idfv" if apple else "google_ad_id"): f"{key >> 64:016x}",
+    }
+    token = {
+        "app": "Stigen",
+        "platform": platform,
+        "token": f"{key:032x}",
+        "device_id": person.export_key,
+        "notifications_enabled": bool(key & 32),
+        "provisionally_opted_in": None,
+    }
+    sessions: int | str = 1 + len(life.moments)
+    app = {
+        "name": "Stigen",
+        "platform": platform,
+        "version": f"3.{key % 30}.0",
+        "sessions": str(sessions) if mixed_types and key % 5 == 0 else sessions,
+        "first_used": rfc3339(person.joined),
+        "last_used": rfc3339(life.last_activity),
+    }
+    return {"devices": [device], "push_tokens": [token], "apps": [app]}
+
+
+def _custom_attributes(life: Life, *, mixed_types: bool) -> dict[str, Any]:
+    """Odd keys, all types, separators that `splitlines` cuts at, and types that differ between users."""
+    person, key = life.person, life.person.key
+    points: int | str = spent_cents(life.orders) // 100
+    found: dict[str, Any] = {
+        "loyalty points": str(points) if mixed_types and key % 3 == 0 else points,
+        "loyalty-id": person.export_key,
+        "newsletter": life.unsubscribed is None,
+        "42": key % 1000 / 10,
+        "member since": rfc3339(person.joined),
+    }
+    found.update(_rare_attributes(person) if key % 4 == 0 else {})
+    return found
+
+
+def _rare_attributes(person: Person) -> dict[str, Any]:
+    key = person.key
+    return {
+        "kr/år": 2**33 + key % 1000,
+        "note": "Hej\u2028igen \u0085 ring ☎",
+        "favourites": [PRODUCTS[key % len(PRODUCTS)].name, key % 7, True],
+        "tent": {"size": "4P", "colour": {"fly": "grönt"}},
+        "trips": [{"to": "Sarek", "nights": 5}, {"to": "Lofoten", "nights": key % 9, "with": None}],
+        "$time.like": "2026-02-30 soon",
+    }

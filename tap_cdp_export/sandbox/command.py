@@ -1,0 +1,83 @@
+"""The command `tap-cdp-export-sandbox`: the sandbox on its own, until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.options import Options
+from tap_cdp_export.sandbox.world import World
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve the three vendors on loopback ports until SIGINT or SIGTERM."""
+    arguments = _parser().parse_args(argv)
+    try:
+        options = _options(arguments)
+        if arguments.counts:
+            start, end = arguments.counts
+            sys.stdout.write(json.dumps(World(options).counts(start=start, end=end)) + "\n")
+            return 0
+    except ValueError as error:
+        sys.stderr.write(f"tap-cdp-export-sandbox: {error}\n")
+        return 2
+    return _serve(options, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tap-cdp-export-sandbox",
+        description="Plays Salesforce Personalization, APSIS One and Braze on loopback ports, with invented people.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="port of the APIs; 0 is a free one")
+    parser.add_argument("--storage-port", type=int, default=0, help="port of Braze's storage; 0 is a free one")
+    parser.add_argument("--users", type=int, help="people who sign up in the first two years")
+    parser.add_argument("--seed", type=int, help="another seed gives other people")
+    parser.add_argument("--now", help="freeze the time (RFC 3339)")
+    parser.add_argument("--options", default="{}", metavar="JSON", help='all knobs, like {"apsis": {"pretty": true}}')
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="write the tap's settings there, once ready")
+    parser.add_argument(
+        "--counts", nargs=2, metavar=("START", "END"), help="print how many rows there are (RFC 3339), and leave"
+    )
+    return parser
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    """The options from JSON, then from the single arguments."""
+    options = msgspec.json.decode(arguments.options, type=Options)
+    for name in ("users", "seed", "now"):
+        if getattr(arguments, name) is not None:
+            setattr(options.world, name, getattr(arguments, name))
+    if options.world.now is not None:
+        milliseconds(options.world.now)
+    return options
+
+
+def _serve(options: Options, arguments: argparse.Namespace) -> int:
+    try:
+        from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 - an extra that may be missing
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{error}; install it with: pip install 'tap-cdp-export[sandbox]'\n")
+        return 1
+    try:
+        sandbox = Sandbox(options, port=arguments.port, storage_port=arguments.storage_port)
+    except OSError as error:
+        sys.stderr.write(f"tap-cdp-export-sandbox: {error}\n")
+        return 1
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    with sandbox:
+        if arguments.settings:
+            arguments.settings.write_text(json.dumps(sandbox.settings(), indent=2) + "\n", encoding="utf-8")
+        sys.stdout.write(f"The sandbox answers at {sandbox.api_url}, Braze's storage at {sandbox.storage_url}\n")
+        sys.stdout.flush()
+        told.wait()
+    return 0

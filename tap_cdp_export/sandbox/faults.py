@@ -1,0 +1,119 @@
+"""The fault plan: requests that are answered wrongly on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response
+
+from tap_cdp_export.sandbox.ledger import ENTRY
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from tap_cdp_export.sandbox.ledger import Entry
+    from tap_cdp_export.sandbox.options import Fault, Options
+
+_LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Log in</title></head><body><form>Log in</form></body></html>"
+_SLIVER = 256  # bytes that trickle at a time
+
+
+class ConnectionCut(Exception):
+    """Makes the server close the connection in the middle of an answer."""
+
+
+class Faults:
+    """ASGI: spoils the requests that the plan names."""
+
+    def __init__(self, app: ASGIApp, options: Options) -> None:
+        """Read the plan from these options, at each request."""
+        self._app = app
+        self._options = options
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand one request on, or spoil it."""
+        entry: Entry | None = scope.get(ENTRY)
+        fault = next((fault for fault in self._options.faults if _strikes(fault, entry)), None) if entry else None
+        if entry is None or fault is None:
+            await self._app(scope, receive, send)
+            return
+        entry.fault = fault.kind
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
+        if fault.kind in ("slow", "cut", "trickle"):
+            await self._app(scope, receive, send if fault.kind == "slow" else _Spoiled(fault, send))
+            return
+        if fault.answer_lost:
+            await self._app(scope, receive, _swallow)
+        if fault.kind == "drop":
+            raise ConnectionCut
+        await _answer(fault, entry.vendor)(scope, receive, send)
+
+
+def _strikes(fault: Fault, entry: Entry | None) -> bool:
+    """Whether this request is one of those the fault is meant for; counts them."""
+    if entry is None or fault.method not in ("", entry.method) or not re.search(fault.path, entry.path):
+        return False
+    fault.seen += 1
+    return fault.seen > fault.skip and (not fault.times or fault.seen <= fault.skip + fault.times)
+
+
+async def _swallow(_message: Message) -> None:
+    """Where an answer goes that the client never gets."""
+
+
+def _answer(fault: Fault, vendor: str) -> Response:
+    headers = dict(fault.headers)
+    if fault.retry_after is not None:
+        later = datetime.now(UTC) + timedelta(seconds=fault.retry_after)
+        headers["retry-after"] = (
+            format_datetime(later, usegmt=True) if fault.retry_after_date else str(fault.retry_after)
+        )
+    if fault.kind == "html":
+        return Response(_LOGIN_PAGE, 200, headers, "text/html; charset=utf-8")
+    if fault.body:
+        return Response(fault.body, fault.status, headers, "text/plain")
+    if vendor == "apsis":
+        problem = {"title": "Planned fault", "status": fault.status, "detail": "The sandbox was told to answer so."}
+        return Response(msgspec.json.encode(problem), fault.status, headers, "application/problem+json")
+    if vendor == "braze":
+        return Response(b'{"message":"Planned fault"}', fault.status, headers, "application/json")
+    return Response("Planned fault", fault.status, headers, "text/plain")
+
+
+class _Spoiled:
+    """Sends the beginning of an answer as it is, and the rest slowly or not at all."""
+
+    def __init__(self, fault: Fault, send: Send) -> None:
+        self._fault = fault
+        self._send = send
+        self._left = fault.after_bytes
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._send({**message, "headers": self._headers(message["headers"])})
+            return
+        body: bytes = message.get("body", b"")
+        whole, rest = body[: self._left], body[self._left :]
+        self._left -= len(whole)
+        if self._fault.kind == "cut" and rest:
+            await self._send({**message, "body": whole, "more_body": not self._fault.clean})
+            raise ConnectionCut
+        await self._send({**message, "body": whole, "more_body": bool(rest) or message.get("more_body", False)})
+        for start in range(0, len(rest), _SLIVER):
+            await asyncio.sleep(self._fault.seconds)
+            more = start + _SLIVER < len(rest) or message.get("more_body", False)
+            await self._send({**message, "body": rest[start : start + _SLIVER], "more_body": more})
+
+    def _headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """A clean cut declares no length; another cut declares the length it was told to."""
+        declared = self._fault.declared_length
+        if self._fault.kind != "cut" or not (self._fault.clean or declared is not None):
+            return headers
+        kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+        return kept if declared is None else [*kept, (b"content-length", str(declared).encode())]

@@ -1,0 +1,153 @@
+"""The ledger: every request the sandbox received, in order, without any credential."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct, field
+from starlette.requests import Request
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LARGEST_BODY = 1_000_000
+_CREDENTIALS = frozenset({"client_id", "client_secret", "api_key"})
+ENTRY = "sandbox.entry"  # where the scope holds the request's entry
+BODY = "sandbox.body"  # and its body, read whole
+
+
+class Entry(Struct):
+    """One request and how it was answered."""
+
+    number: int
+    vendor: str
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any = None
+    status: int = 0
+    bytes: int = 0
+    job: str | None = None
+    fault: str | None = None
+
+
+class Ledger(Struct):
+    """All entries, and the highest number of exports that were open at a time, by segment."""
+
+    log: list[Entry] = field(default_factory=list)
+    most_open: dict[str, int] = field(default_factory=dict)
+    numbered: int = 0
+    _open: Counter[str] = field(default_factory=Counter)
+
+    def entries(self, *, vendor: str | None = None, method: str | None = None, path: str | None = None) -> list[Entry]:
+        """The entries of a vendor, a method, and a path that begins like this."""
+        return [
+            entry
+            for entry in list(self.log)
+            if (vendor is None or entry.vendor == vendor)
+            and (method is None or entry.method == method)
+            and (path is None or entry.path.startswith(path))
+        ]
+
+    def count(self, *, vendor: str | None = None, method: str | None = None, path: str | None = None) -> int:
+        """How many entries `entries` gives."""
+        return len(self.entries(vendor=vendor, method=method, path=path))
+
+    def clear(self) -> None:
+        """Forget all entries; the numbers go on."""
+        self.log.clear()
+        self.most_open.clear()
+
+    def export_opened(self, segment: str) -> None:
+        """An export of a segment began."""
+        self._open[segment] += 1
+        self.most_open[segment] = max(self.most_open.get(segment, 0), self._open[segment])
+
+    def export_closed(self, segment: str) -> None:
+        """It is ready, failed or cancelled."""
+        self._open[segment] -= 1
+
+
+class Recorder:
+    """ASGI: reads the request's body whole, writes the ledger, and hands both on in the scope."""
+
+    def __init__(self, app: ASGIApp, ledger: Ledger, *, storage: bool) -> None:
+        """Record what goes to `app`; the storage host belongs to Braze alone."""
+        self._app = app
+        self._ledger = ledger
+        self._storage = storage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Record one request, unless it is for the sandbox itself."""
+        request = Request(scope, receive)
+        if scope["path"].startswith("/_sandbox/"):
+            await self._app(scope, receive, send)
+            return
+        body = b""
+        async for chunk in request.stream():
+            body += chunk[: _LARGEST_BODY - len(body)]
+        self._ledger.numbered += 1
+        entry = Entry(
+            number=self._ledger.numbered,
+            vendor="braze" if self._storage else vendor_of(scope["path"]),
+            method=request.method,
+            path=scope["path"],
+            query=dict(request.query_params),
+            headers=_headers(request),
+            body=_without_credentials(body),
+        )
+        self._ledger.log.append(entry)
+        scope[ENTRY], scope[BODY] = entry, body
+
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry.status = message["status"]
+            else:
+                entry.bytes += len(message.get("body", b""))
+            await send(message)
+
+        await self._app(scope, receive, count)
+
+
+def entry_of(request: Request) -> Entry:
+    """The request's entry."""
+    entry: Entry = request.scope[ENTRY]
+    return entry
+
+
+def body_of(request: Request) -> bytes:
+    """The request's body."""
+    body: bytes = request.scope[BODY]
+    return body
+
+
+def vendor_of(path: str) -> str:
+    """Whose path this is; the three do not collide."""
+    if path.startswith("/api/dataset"):
+        return "personalization"
+    return "apsis" if path.startswith(("/oauth/", "/audience/", "/v2/audience/")) else "braze"
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """The headers worth keeping; of Authorization only the scheme."""
+    found = {
+        name: request.headers[name]
+        for name in ("accept", "accept-encoding", "content-type", "user-agent")
+        if name in request.headers
+    }
+    if "authorization" in request.headers:
+        found["authorization"] = request.headers["authorization"].split(" ")[0]
+    return found
+
+
+def _without_credentials(body: bytes) -> Any:  # noqa: ANN401 - whatever JSON the client sent
+    try:
+        parsed = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+    if isinstance(parsed, dict):
+        return {name: value for name, value in parsed.items() if name not in _CREDENTIALS}
+    return parsed

@@ -1,0 +1,220 @@
+"""Personalization's user and account exports: synchronous, HTTP Basic, pages counted from 0, errors in plain text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from tap_cdp_export.sandbox import personalization_user as view
+from tap_cdp_export.sandbox.answers import streamed, unchecked
+from tap_cdp_export.sandbox.personalization_csv import csv_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+    from tap_cdp_export.sandbox.options import Options
+    from tap_cdp_export.sandbox.world import World
+
+_LARGEST_WHOLE = 5_000  # records of a page that is put together before it is sent
+_FIRST_MILLISECONDS = 100_000_000_000  # smaller times can only be seconds
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class _Asked(NamedTuple):
+    """A request's parameters, checked."""
+
+    dataset: str
+    kind: str
+    suffix: str
+    segment: view.Segment | None
+    nothing: bool  # an unknown segment that counts as an empty one
+    window: view.Statistics
+    include_geo: bool
+    page: int
+    page_size: int | None
+
+
+class Personalization:
+    """The vendor's two endpoints, in JSON and CSV."""
+
+    def __init__(self, options: Options, world: World) -> None:
+        """Answer from this world, as these options say."""
+        self._all = options
+        self._world = world
+
+    def routes(self) -> list[BaseRoute]:
+        """The vendor's paths."""
+        return [Route("/api/dataset/{dataset}/{file}", self._export, methods=["GET"])]
+
+    async def _export(self, request: Request) -> Response:
+        options = self._all.personalization
+        try:
+            self._authorize(request)
+            asked = self._parse(request)
+        except _Refused as refusal:
+            headers = {"www-authenticate": 'Basic realm="Personalization"'} if refusal.status == 401 else None  # noqa: PLR2004 - HTTP
+            return Response(str(refusal), refusal.status, headers, "text/plain")
+        media_type = "application/json" if asked.suffix == "json" else "text/csv"
+        records = self._records(asked)
+        if asked.suffix == "csv":
+            parts = csv_page(records, asked.kind, options, paged=asked.page_size is not None)
+        else:
+            parts = _array(records, unchecked(options.raw_record) if asked.page == 0 else b"")
+        if asked.page_size is None or asked.page_size > _LARGEST_WHOLE or not options.content_length:
+            return StreamingResponse(streamed(parts), media_type=media_type)
+        return Response(b"".join([chunk async for chunk in streamed(parts)]), media_type=media_type)
+
+    def _authorize(self, request: Request) -> None:
+        """Check the API token: its secret, and its switches and restrictions."""
+        options = self._all.personalization
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            given = b""
+        expected = f"{options.api_key_id}:{options.api_key_secret}".encode()
+        if scheme.lower() != "basic" or not hmac.compare_digest(given, expected):
+            raise _Refused(401, "Unauthorized")
+        dataset = request.path_params["dataset"]
+        if not options.can_access_api:
+            raise _Refused(403, "API access is not enabled for this token")
+        if not options.ip_accepted:
+            raise _Refused(403, "Address not accepted")
+        if options.token_datasets is not None and dataset not in options.token_datasets:
+            raise _Refused(403, "Token is restricted to other datasets")
+
+    def _parse(self, request: Request) -> _Asked:
+        options, query = self._all.personalization, request.query_params
+        dataset = request.path_params["dataset"]
+        kind, _, suffix = request.path_params["file"].partition(".")
+        if kind not in ("users", "accounts") or suffix not in ("json", "csv"):
+            raise _Refused(404, "Not found")
+        if dataset not in view.DATASETS:
+            raise _Refused(404, "Dataset not found")
+        if kind == "accounts" and options.accounts_status != 200:  # noqa: PLR2004 - HTTP
+            raise _Refused(options.accounts_status, "Account profiles are not available")
+        if "_at" in query:
+            raise _Refused(400, "Query string tokens are no longer accepted")
+        if query.get("includeGeo", "true") not in (("true", "false") if kind == "users" else ("true",)):
+            raise _Refused(400, "includeGeo must be true")
+        if "includeGeo" in query and kind == "accounts":
+            raise _Refused(400, "includeGeo is for users only")
+        if "page" in query and "pageSize" not in query:
+            raise _Refused(400, "page needs pageSize")
+        segment, nothing = self._segment(request)
+        at = self._world.now()
+        default = view.Statistics.default(at)
+        end = _whole(request, "end", _FIRST_MILLISECONDS) or default.end
+        start = _whole(request, "start", _FIRST_MILLISECONDS) or min(default.start, end - 1)
+        if start >= end:
+            raise _Refused(400, "start must be before end")
+        return _Asked(
+            dataset=dataset,
+            kind=kind,
+            suffix=suffix,
+            segment=segment,
+            nothing=nothing,
+            window=view.Statistics(start, end),
+            include_geo=query.get("includeGeo") == "true",
+            page=_whole(request, "page", 0) or 0,
+            page_size=_whole(request, "pageSize", 1),
+        )
+
+    def _segment(self, request: Request) -> tuple[view.Segment | None, bool]:
+        """The segment named by `filter` (name or id) or by its id within the segmentation."""
+        query = request.query_params
+        if query.get("segmentationId", view.SEGMENTATION) != view.SEGMENTATION:
+            return self._unknown("Segmentation not found")
+        chosen = None
+        for parameter in ("filter", "segmentId"):
+            if parameter in query:
+                value = query[parameter]
+                names = {segment.identifier: segment for segment in view.SEGMENTS}
+                if parameter == "filter":
+                    names.update({segment.name: segment for segment in view.SEGMENTS})
+                if value not in names:
+                    return self._unknown("Segment not found")
+                chosen = names[value]
+        return chosen, False
+
+    def _unknown(self, text: str) -> tuple[None, bool]:
+        if self._all.personalization.unknown_segment == "404":
+            raise _Refused(404, text)
+        return None, True
+
+    def _records(self, asked: _Asked) -> Iterator[dict[str, Any]]:
+        """The records of one page, or of the whole body."""
+        options, world, at = self._all.personalization, self._world, self._world.now()
+        places = view.DATASETS[asked.dataset] & (
+            asked.segment.places if asked.segment else view.DATASETS[asked.dataset]
+        )
+        if asked.nothing:
+            members = 0
+        elif asked.kind == "users":
+            members = view.how_many(places, world.people(at))
+        else:
+            members = world.companies(at) if asked.dataset == view.SHOP_BUSINESS else 0
+        style = view.Style(
+            include_geo=asked.include_geo,
+            segment=asked.segment,
+            exponents=options.exponents,
+            unknown_fields=options.unknown_fields,
+            attribute_list=options.attribute_list,
+        )
+        start, stop = self._slice(asked, view.entries(members, options.repeat_every))
+        for position, outdated in view.listing(members, options.repeat_every, start, stop):
+            if asked.kind == "users":
+                life = world.life(view.nth(places, position), at)
+                yield view.user(life, asked.dataset, asked.window, style, outdated=outdated)
+            else:
+                opened = world.company_opened(position)
+                yield view.account(position, opened, at, asked.window, outdated=outdated)
+
+    def _slice(self, asked: _Asked, entries: int) -> tuple[int, int]:
+        """Which of the listing's entries a page holds."""
+        options = self._all.personalization
+        if asked.page_size is None:
+            return 0, entries
+        size = min(asked.page_size, options.page_cap or asked.page_size)
+        page = 0 if options.ignores_page else asked.page
+        if options.short_pages:
+            short = (size + 1) // 2
+            start = page // 2 * (size + short) + page % 2 * size
+            return start, start + (short if page % 2 else size)
+        start = max(0, page * size - page * options.shift_per_page)
+        return start, start + size
+
+
+def _whole(request: Request, name: str, least: int) -> int | None:
+    """A whole number among the parameters."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        raise _Refused(400, f"{name} is not valid")
+    return int(text)
+
+
+def _array(records: Iterator[dict[str, Any]], first: bytes) -> Iterator[bytes]:
+    """A bare JSON array; `first` is a record, or nothing."""
+    lead = b"["
+    if first:
+        yield lead + first
+        lead = b","
+    for record in records:
+        yield lead + msgspec.json.encode(record)
+        lead = b","
+    yield b"]" if lead == b"," else b"[]"

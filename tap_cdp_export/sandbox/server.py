@@ -1,0 +1,241 @@
+"""The sandbox: three vendors on two loopback ports, served from a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+
+from tap_cdp_export.sandbox import apsis_definitions, braze_user
+from tap_cdp_export.sandbox import personalization_user as personalization
+from tap_cdp_export.sandbox.admin import Admin
+from tap_cdp_export.sandbox.answers import json_answer
+from tap_cdp_export.sandbox.apsis import Apsis
+from tap_cdp_export.sandbox.braze import Braze
+from tap_cdp_export.sandbox.braze_exports import Exports
+from tap_cdp_export.sandbox.braze_storage import BrazeStorage
+from tap_cdp_export.sandbox.clock import DAY, moment_of
+from tap_cdp_export.sandbox.faults import Faults
+from tap_cdp_export.sandbox.ledger import Ledger, Recorder, vendor_of
+from tap_cdp_export.sandbox.options import Options
+from tap_cdp_export.sandbox.personalization import Personalization
+from tap_cdp_export.sandbox.world import World
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_SILENT = logging.CRITICAL + 1
+_FIRST_DAYS = 28
+
+
+class Sandbox:
+    """The three vendors on two loopback ports (API and Braze's storage), served from a thread of this process."""
+
+    def __init__(self, options: Options | None = None, *, port: int = 0, storage_port: int = 0) -> None:
+        """Bind both ports; 0 is a free one.
+
+        Args:
+            options: The knobs; they may be changed at run time.
+            port: Port of the three APIs.
+            storage_port: Port of the host that serves Braze's archives.
+        """
+        self.options = options or Options()
+        self.world = World(self.options)
+        self.ledger = Ledger()
+        self._api_socket = _bound(port)
+        try:
+            self._storage_socket = _bound(storage_port)
+        except OSError:
+            self._api_socket.close()
+            raise
+        self.api_url = _url(self._api_socket)
+        self.storage_url = _url(self._storage_socket)
+        self._servers: list[_Server] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.Future[list[None]] | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def start(self) -> None:
+        """Serve; returns when both ports answer."""
+        exports = Exports(self.options, self.world, self.ledger)
+        api = [
+            *Personalization(self.options, self.world).routes(),
+            *Apsis(self.options, self.world).routes(),
+            *Braze(self.options, exports, self.storage_url).routes(),
+            *Admin(self.options, self.world, self.ledger).routes(),
+        ]
+        storage = BrazeStorage(self.options, exports, self.storage_url).routes()
+        self._servers = [
+            _Server(self._app(api, storage=False), self._api_socket),
+            _Server(self._app(storage, storage=True), self._storage_socket),
+        ]
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+        self._thread.start()
+        while not all(server.started for server in self._servers):
+            if not self._thread.is_alive():
+                raise RuntimeError("the sandbox did not start")
+            time.sleep(0.001)
+
+    def stop(self) -> None:
+        """Close both ports and all connections; may be called twice."""
+        if self._thread is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._leave)
+            self._thread.join()
+            self._thread = None
+        self._api_socket.close()
+        self._storage_socket.close()
+
+    def settings(self) -> dict[str, Any]:
+        """Complete settings with which the tap reads all three vendors from this sandbox."""
+        options = self.options
+        midnight = (self.world.now() // DAY - _FIRST_DAYS) * DAY
+        polling = {"poll_initial_seconds": 0.05, "poll_max_seconds": 0.5}
+        return {
+            "personalization": {
+                "base_url": self.api_url,
+                "dataset_ids": list(personalization.DATASETS),
+                "api_key_id": options.personalization.api_key_id,
+                "api_key_secret": options.personalization.api_key_secret,
+            },
+            "apsis": {
+                "base_url": self.api_url,
+                "client_id": options.apsis.client_id,
+                "client_secret": options.apsis.client_secret,
+                "attributes": apsis_definitions.items(apsis_definitions.ATTRIBUTES),
+                "tags": apsis_definitions.items(apsis_definitions.TAGS),
+                "events": apsis_definitions.items(apsis_definitions.EVENTS),
+                "requests_per_minute": 600,
+                **polling,
+            },
+            "braze": {
+                "base_url": self.api_url,
+                "api_key": options.braze.api_key,
+                "segment_ids": [segment.identifier for segment in braze_user.DEFAULT_SEGMENTS],
+                **polling,
+            },
+            "start_date": f"{moment_of(midnight):%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def _app(self, routes: list[BaseRoute], *, storage: bool) -> ASGIApp:
+        app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found, Exception: _mistake})
+        app.router.redirect_slashes = False
+        return _Guard(Recorder(Faults(app, self.options), self.ledger, storage=storage))
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._serving = asyncio.gather(*(server.run_on_its_socket() for server in self._servers))
+        with suppress(asyncio.CancelledError):
+            await self._serving
+
+    def _leave(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on a socket that is bound already: silent, and gone at once when told to leave."""
+
+    def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level=_SILENT,  # connections that are cut on purpose would be reported as errors
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+        self._bound = bound
+
+    async def run_on_its_socket(self) -> None:
+        """Serve until cancelled, then close every connection, also in the middle of an answer."""
+        try:
+            await self.serve(sockets=[self._bound])
+        finally:
+            for server in self.servers:
+                server.close()
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+
+
+class _Guard:
+    """ASGI, outermost: an answer that cannot go on ends with its connection, without a word in any log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception:  # noqa: BLE001 - cut on purpose, or a mistake that has been answered as far as it could be
+            await _cut(send)
+
+
+async def _cut(send: Send) -> None:
+    """Close the connection now: behind a bound `send` stands uvicorn's cycle, which has the transport."""
+    transport = send.__self__.transport  # type: ignore[attr-defined]
+    transport.close()
+    await asyncio.sleep(0)
+
+
+async def _mistake(_request: Request, error: Exception) -> Response:
+    """A mistake of the sandbox itself: a 500 with its traceback."""
+    return PlainTextResponse("".join(traceback.format_exception(error)), 500)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    """A wrong path or method, in the words of the vendor it belongs to."""
+    status, text = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, str(error))
+    vendor = vendor_of(request.scope["path"])
+    if vendor == "apsis":
+        problem = {"title": text, "status": status, "detail": text}
+        return json_answer(problem, status, media_type="application/problem+json")
+    return PlainTextResponse(text, status) if vendor == "personalization" else json_answer({"message": text}, status)
+
+
+def _bound(port: int) -> socket.socket:
+    # asyncio switches delayed sending off (40 ms an answer) only if the socket names its protocol.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _url(bound: socket.socket) -> str:
+    return f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import zlib
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.sandbox.clients import SECONDS, Client, unzip
+
+if TYPE_CHECKING:
+    from tap_cdp_export.sandbox.server import Sandbox
+
+
+def plan(sandbox: Sandbox, **fault: Any) -> None:  # noqa: ANN401 - any line of a plan
+    sandbox.options.update({"faults": [fault]})
+
+
+def test_the_first_requests_fail_and_the_next_do_not(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, path="/api/dataset/", status=502, skip=1, times=2)
+    assert [client.dataset(page=0, pageSize=1).status_code for _ in range(4)] == [200, 502, 502, 200]
+    assert [entry.fault for entry in sandbox.ledger.entries()] == [None, "status", "status", None]
+
+
+def test_errors_come_in_each_vendors_words(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, status=500, times=0)
+    assert client.dataset().text == "Planned fault"
+    assert client.ask_token().json()["status"] == 500
+    assert client.ask_segment().json() == {"message": "Planned fault"}
+    plan(sandbox, status=500, body="<b>gateway</b>", headers={"via": "proxy"})
+    answer = client.ask_token()
+    assert (answer.text, answer.headers["via"]) == ("<b>gateway</b>", "proxy")
+
+
+def test_retry_after_is_seconds_or_a_date(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, status=429, times=1, retry_after=3)
+    assert client.dataset().headers["retry-after"] == "3"
+    plan(sandbox, status=429, times=1, retry_after=3, retry_after_date=True)
+    assert parsedate_to_datetime(client.dataset().headers["retry-after"]).tzinfo
+
+
+def test_a_login_page_comes_with_200(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="html")
+    answer = client.dataset()
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_a_cut_body_with_a_declared_length_ends_early(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="cut", after_bytes=100, times=0)
+    answer = _raw(client, "?page=0&pageSize=10")
+    assert int(answer.headers["content-length"]) > 100
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = answer.content
+
+
+def test_a_cut_chunked_body_lacks_its_last_chunk(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="cut", after_bytes=70_000, times=0)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = _raw(client, "").content
+
+
+def test_a_cut_can_look_like_a_clean_end(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="cut", after_bytes=100, clean=True)
+    answer = _raw(client, "?page=0&pageSize=10")
+    assert "content-length" not in answer.headers
+    assert len(answer.content) == 100
+
+
+def test_a_cut_can_declare_any_length(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="cut", after_bytes=100, declared_length=7_777)
+    answer = _raw(client, "")
+    assert answer.headers["content-length"] == "7777"
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = answer.content
+
+
+def test_a_stream_can_be_cut_inside_its_gzip(sandbox: Sandbox, client: Client) -> None:
+    sandbox.options.apsis.polls_before_ready = 0
+    url = client.export_url()
+    plan(sandbox, kind="cut", after_bytes=5_000, clean=True)
+    answer = client.poll(url, "gzip", stream=True)
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    text = unpacker.decompress(answer.raw.read(decode_content=False))
+    assert text.startswith(b'{"profiles":{')
+    assert not unpacker.eof
+
+
+def test_a_slow_answer_and_a_trickle_are_whole_in_the_end(sandbox: Sandbox, client: Client) -> None:
+    whole = client.dataset(page=0, pageSize=10).content
+    plan(sandbox, kind="slow", seconds=0.02)
+    slow = client.dataset(page=0, pageSize=10)
+    assert slow.elapsed.total_seconds() > 0.02
+    assert slow.content == whole
+    plan(sandbox, kind="trickle", after_bytes=1_000, seconds=0.001)
+    assert client.dataset(page=0, pageSize=10).content == whole
+    sandbox.options.apsis.polls_before_ready = 0
+    url = client.export_url()
+    file = client.poll(url).content
+    plan(sandbox, kind="trickle", after_bytes=len(file) - 1_000)
+    assert client.poll(url).content == file
+
+
+def test_a_dropped_connection_gives_no_answer(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="drop")
+    with pytest.raises(requests.exceptions.ConnectionError):
+        client.dataset()
+    assert client.dataset().status_code == 200
+
+
+@pytest.mark.parametrize("fault", [{"status": 502}, {"kind": "drop"}])
+def test_an_answer_can_be_lost_after_the_work_was_accepted(
+    sandbox: Sandbox, client: Client, fault: dict[str, Any]
+) -> None:
+    plan(sandbox, path="/users/export/segment", answer_lost=True, **fault)
+    if "kind" in fault:
+        with pytest.raises(requests.exceptions.ConnectionError):
+            client.ask_segment()
+    else:
+        assert client.ask_segment().status_code == 502
+    assert client.ask_segment().status_code == 429  # the lost one is running
+
+
+def test_the_storage_host_has_faults_too(sandbox: Sandbox, client: Client) -> None:
+    sandbox.options.braze.polls_before_ready = 0
+    url = client.ask_segment().json()["url"]
+    plan(sandbox, path=r"\.zip$", kind="cut", after_bytes=2_000)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        client.get(url)
+    assert client.get(url).status_code == 200
+
+
+def test_any_bytes_can_stand_among_the_data(sandbox: Sandbox, client: Client) -> None:
+    text = '{"name":"\ud800","big":' + "9" * 5_000 + "}"
+    data = b'{"name":"\xed\xa0\x80","big":9'
+    sandbox.options.personalization.raw_record = text
+    sandbox.options.apsis.raw_profile = f'"key":{text}'
+    sandbox.options.braze.raw_line = text
+    assert client.dataset(page=0, pageSize=1).content.startswith(b"[" + data)
+    assert data not in client.dataset(page=1, pageSize=1).content
+    sandbox.options.apsis.polls_before_ready = 0
+    assert client.poll(client.export_url()).content.startswith(b'{"profiles":{"key":' + data)
+    assert any(file.startswith(data) for file in unzip(client.archive()).values())
+
+
+def _raw(client: Client, query: str) -> requests.Response:
+    mine = client.settings["personalization"]
+    return client.session.get(
+        f"{client.sandbox.api_url}/api/dataset/engage/users.json{query}",
+        auth=(mine["api_key_id"], mine["api_key_secret"]),
+        timeout=SECONDS,
+        stream=True,
+    )
