@@ -83,13 +83,15 @@ def _explain(error: ValidationError) -> Iterator[str]:
     """Say what is wrong without the value that is wrong."""
     name = ".".join(str(step) for step in error.absolute_path)
     limit: Any = error.validator_value
+    schema: Any = error.schema
+    instance: Any = error.instance
     match error.validator:
         case "additionalProperties":
-            known = error.schema.get("properties", {})
-            for key in sorted(set(error.instance) - set(known)):
+            known = schema.get("properties", {})
+            for key in sorted(set(instance) - set(known)):
                 yield f"unknown setting {'.'.join(filter(None, (name, key)))}"
         case "required":
-            for key in sorted(set(limit) - set(error.instance)):
+            for key in sorted(set(limit) - set(instance)):
                 problem = f"setting {'.'.join(filter(None, (name, key)))} is missing"
                 yield problem
         case "type":
@@ -165,6 +167,6 @@ def _apsis_problems(settings: dict[str, Any]) -> Iterator[str]:
             "setting apsis.attributes or apsis.tags must name at least one: "
             "the vendor returns no profile, and so no event, without any"
         )
-    length = timedelta(days=settings["window_days"], minutes=settings["lookback_minutes"])
-    if length > _LONGEST_APSIS_WINDOW:
+    lookback = min(settings["lookback_minutes"], 2 * _LONGEST_APSIS_WINDOW / timedelta(minutes=1))  # no overflow
+    if timedelta(days=settings["window_days"], minutes=lookback) > _LONGEST_APSIS_WINDOW:
         yield "settings apsis.window_days and apsis.lookback_minutes together must stay within 89 days"

@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
+from tap_cdp_export.peers import PublicPeersOnly
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ logger = logging.getLogger(__name__)
 _CHUNK_BYTES: Final = 256 * 1024
 _OBJECT_BYTES: Final = 2**20
 _TIMEOUTS: Final = (30.0, 300.0)  # seconds to connect, and between two bytes: vendors prepare bodies slowly
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_DATE_STEP: Final = timedelta(seconds=1)
 _LONGEST_WAIT: Final = 60.0
 _SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
 _PROGRESS_SECONDS: Final = 120.0
@@ -68,8 +71,8 @@ def origin(url: str) -> tuple[str, str, int]:
     """
     parts = urlsplit(url)
     default = {"http": 80, "https": 443}.get(parts.scheme)
-    if default is None or not parts.hostname:
-        raise ValueError("no http or https URL")
+    if default is None or not parts.hostname or parts.username is not None:
+        raise ValueError("no http or https URL without a user name")
     return parts.scheme, parts.hostname, parts.port or default
 
 
@@ -146,7 +149,11 @@ def _waits() -> Generator[float, _WorthAnotherTry, None]:
 
 
 class HttpClient:
-    """Sends calls to one vendor, and tries again what can heal, until a deadline."""
+    """Sends calls to one vendor, and tries again what can heal, until a deadline.
+
+    Attributes:
+        clock_lead: how far this machine's clock is ahead of the server's, by its last answer.
+    """
 
     def __init__(
         self,
@@ -155,6 +162,7 @@ class HttpClient:
         *,
         deadline_seconds: float,
         trust_environment: bool = True,
+        public_only: bool = False,
     ) -> None:
         """Open a session.
 
@@ -163,13 +171,18 @@ class HttpClient:
             credentials: what every request carries; none for a bare client.
             deadline_seconds: for one call with all its tries and waits.
             trust_environment: whether proxy variables count; not for a loopback server.
+            public_only: whether to refuse addresses of private networks.
         """
         self._vendor = vendor
         self._credentials = credentials or Credentials()
         self._deadline_seconds = deadline_seconds
+        self.clock_lead = timedelta(0)
         self._session = requests.Session()
         self._session.trust_env = trust_environment
         self._session.auth = self._credentials
+        if public_only:
+            for scheme in ("http://", "https://"):
+                self._session.mount(scheme, PublicPeersOnly())
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -195,9 +208,15 @@ class HttpClient:
         def attempt() -> T:
             try:
                 with self._request(call, deadline) as response:
-                    self._judge(call, response, first=not tries)
+                    self._compare_clocks(response)
+                    self._judge(call, response, first=CredentialsRefused not in tries)
                     return consume(response, body(response, deadline=deadline))
             except IncompleteAnswer as error:
+                if not call.repeatable:
+                    raise IncompleteAnswer(
+                        f"{error} The request for {call.what} may have been accepted all the same, "
+                        "so it is not sent again: run once more later."
+                    ) from None
                 failure = _WorthAnotherTry(error)
             except _WorthAnotherTry as error:
                 failure = error
@@ -241,6 +260,17 @@ class HttpClient:
             raise VendorUnavailable(
                 f"{error} Whether the request arrived is not known, so it is not sent again: run once more later."
             ) from None
+
+    def _compare_clocks(self, response: requests.Response) -> None:
+        """Notice how far this machine's clock is ahead of the server's: a window must not end in its future."""
+        date = _http_date(response.headers.get("Date", ""))
+        if date is None:
+            return
+        lead = datetime.now(UTC) - date - _DATE_STEP
+        if abs(lead) > _CLOCK_TOLERANCE and abs(self.clock_lead) <= _CLOCK_TOLERANCE:
+            minutes = lead / timedelta(minutes=1)
+            logger.warning("This machine's clock is %.0f minutes ahead of %s's.", minutes, self._vendor)
+        self.clock_lead = lead
 
     def _judge(self, call: Call, response: requests.Response, *, first: bool) -> None:
         """Turn a status that is not expected into its error."""
@@ -296,11 +326,16 @@ def retry_after(response: requests.Response) -> float | None:
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
+    date = _http_date(text)
+    return None if date is None else max((date - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _http_date(text: str) -> datetime | None:
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return max((date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+    return date.replace(tzinfo=date.tzinfo or UTC)
 
 
 def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
@@ -317,7 +352,8 @@ def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
         IncompleteAnswer: If the connection ends before the length or the chunks announced, or the body trickles.
     """
     raw: urllib3.BaseHTTPResponse = response.raw
-    mark, since_mark = time.monotonic(), 0
+    mark: float | None = None  # progress counts from the first bytes: vendors prepare bodies slowly
+    since_mark = 0
     try:
         while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
             yield chunk
@@ -325,7 +361,9 @@ def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
             now = time.monotonic()
             if now > deadline:
                 raise IncompleteAnswer("The answer's body did not end before its deadline.")
-            if now - mark > _PROGRESS_SECONDS:
+            if mark is None:
+                mark, since_mark = now, 0
+            elif now - mark > _PROGRESS_SECONDS:
                 if since_mark < _SLOWEST_BYTES:
                     raise IncompleteAnswer("The answer's body trickles: less than 1 KiB a second.")
                 mark, since_mark = now, 0

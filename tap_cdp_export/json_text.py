@@ -7,13 +7,18 @@ databases refuse them; everything else that is not proper JSON is an error, whic
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+DEEPEST: Final = 100
+"""Objects and arrays may stand inside each other so often; targets' own readers give up near 1,000."""
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 _strict: Final = msgspec.json.Decoder()
+
+T = TypeVar("T")
 
 
 class InvalidJSON(ValueError):
@@ -73,6 +78,31 @@ def _finite(digits: str) -> float:
     if number in {float("inf"), float("-inf")}:
         raise InvalidJSON("holds a number out of range")
     return number
+
+
+def shallow(value: T) -> T:
+    """Let pass what is not nested too deeply for the readers behind us.
+
+    Args:
+        value: any decoded JSON.
+
+    Returns:
+        The value.
+
+    Raises:
+        InvalidJSON: If it is nested deeper than `DEEPEST`.
+    """
+    level: list[Any] = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return value
+    raise InvalidJSON("is nested too deeply")
 
 
 def storable(value: Any) -> Any:  # noqa: ANN401 -- any JSON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
@@ -61,6 +62,7 @@ class Redactor:
             if len(secret) >= _SHORTEST_SECRET:
                 raw = secret.encode()
                 forms = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], raw.hex()}
+                forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
                 for encode in (base64.b64encode, base64.urlsafe_b64encode):
                     forms |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
                 self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)

@@ -63,7 +63,7 @@ class Shutdown:
             self.check()
             yield
         finally:
-            self._waiting = outer
+            self._waiting = outer and self._signal_number is None
 
 
 SHUTDOWN = Shutdown()

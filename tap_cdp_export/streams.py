@@ -54,6 +54,7 @@ class ExportStream(Stream):
         feed.streams.append(self)
         self._schema_is_written = False
         self._version_to_activate: int | None = None
+        self._emitted = 0
         self._counter: metrics.Counter | None = None
 
     # Emission
@@ -87,6 +88,7 @@ class ExportStream(Stream):
         """
         SHUTDOWN.check()
         self._write_record_message(record)
+        self._emitted += 1
         if self._counter:
             self._counter.increment()
 
@@ -102,7 +104,7 @@ class ExportStream(Stream):
         with self.get_record_counter() as self._counter, self.get_sync_timer():
             yield
         seconds = max(time.monotonic() - began, 0.001)
-        self.log("%d records, %.0f a second.", self._counter.value, self._counter.value / seconds)
+        self.log("%d records, %.0f a second.", self._emitted, self._emitted / seconds)
         if self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
 
@@ -278,13 +280,16 @@ class Feed(ABC):
         text = self.config.get("start_date")
         return whole_second(parse_time(text)) if text else None
 
-    def end(self) -> datetime:
+    def end(self, clock_lead: timedelta = timedelta(0)) -> datetime:
         """Tell where the last window ends: at `end_date`, but never in the future, where data is still to come.
+
+        Args:
+            clock_lead: how far this machine's clock is ahead of the vendor's.
 
         Returns:
             The time in whole seconds.
         """
-        now = datetime.now(UTC)
+        now = datetime.now(UTC) - clock_lead
         text = self.config.get("end_date")
         return whole_second(min(parse_time(text), now) if text else now)
 

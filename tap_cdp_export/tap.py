@@ -159,12 +159,14 @@ class TapCDPExport(Tap):
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
-            given_state = load_json(state.read()) if state else None
+            given_state = load_json(state.read()) if state else {}
+            if not isinstance(given_state, dict):  # the SDK takes a list or null for "no state": a full resync
+                raise TypeError
         with readable("catalog"):
             given_catalog = Catalog.from_dict(load_json(catalog.read())) if catalog else None
         tap = cls(
             config=config.config if config else {},
-            state={} if given_state is None else given_state,
+            state=given_state,
             catalog=given_catalog,
             parse_env_config=bool(config and config.parse_env),
         )

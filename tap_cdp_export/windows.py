@@ -38,7 +38,10 @@ def parse_time(text: str) -> datetime:
         ValueError: If it is no ISO 8601 time.
     """
     time = datetime.fromisoformat(text)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time outside the years 1 to 9999 in UTC") from None
 
 
 def time_text(time: datetime) -> str:

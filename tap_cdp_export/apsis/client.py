@@ -18,6 +18,7 @@ from tap_cdp_export.exports.json_members import prove
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin, read_object, retry_after
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class _Token(Credentials):
         self._good_until = 0.0
         return True
 
-    def ask(self) -> None:
-        """Ask for a token."""
+    def ask(self) -> timedelta:
+        """Ask for a token; tell how far this machine's clock is ahead of the vendor's."""
         try:
             answer = self._http.send(self._call, lambda _answer, chunks: read_object(chunks))
         except CredentialsRefused as error:
@@ -93,8 +94,10 @@ class _Token(Credentials):
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
             raise UnusableAnswer("APSIS One answered the request for a token without access_token.")
+        REDACTOR.learn([token])
         self._value = token
         self._good_until = _expiry(token, answer) - _EARLY_SECONDS
+        return max(self._http.clock_lead, timedelta(0))
 
 
 def _expiry(token: str, answer: Mapping[str, Any]) -> float:
@@ -137,9 +140,13 @@ class ApsisExporter:
         self._pace_seconds = 60 / settings["requests_per_minute"]
         self._next_request = 0.0
 
-    def check_access(self) -> None:
-        """Ask for a token, which checks the credentials and starts nothing."""
-        self._token.ask()
+    def check_access(self) -> timedelta:
+        """Ask for a token, which checks the credentials and starts nothing.
+
+        Returns:
+            How far this machine's clock is ahead of the vendor's.
+        """
+        return self._token.ask()
 
     def ask(self, request: ExportRequest) -> ExportJob:
         """Ask for an export.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tap_cdp_export import json_text
 from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.json_members import object_under
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
 
 PROFILES: Final = object_under("profiles", "sections")
 
-decode_profiles = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
-"""Decodes a run of the file into profiles by export key."""
-
+_profiles: Final = msgspec.json.Decoder(dict[str, dict[str, Any]])
 _event_shape: Final = RecordShape(EVENTS, own=OWN_OF_EVENTS, spell=camel_case)
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 _KEY_BYTES: Final = 16
+
+
+def decode_profiles(run: bytes) -> dict[str, dict[str, Any]]:
+    """Decode a run of the file.
+
+    Args:
+        run: a JSON object of whole profiles.
+
+    Returns:
+        Profiles by export key.
+
+    Raises:
+        InvalidJSON: If one is nested too deeply.
+    """
+    return json_text.shallow(_profiles.decode(run))
 
 
 def identifier(value: Any) -> Any:  # noqa: ANN401 -- any JSON

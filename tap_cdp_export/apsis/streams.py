@@ -18,13 +18,14 @@ from tap_cdp_export.apsis.export_file import (
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.json_members import runs
-from tap_cdp_export.exports.readers import plain
+from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.exports.runner import ExportRunner, Patience
 from tap_cdp_export.streams import ExportStream, Feed
 from tap_cdp_export.windows import Window, split, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from tap_cdp_export.exports.job import ExportJob
     from tap_cdp_export.exports.spool import Spool
@@ -61,10 +62,12 @@ class ApsisFeed(Feed):
         leader = events or profiles
         if leader is None:
             return
-        runner = ExportRunner(self._exporter(), Patience.from_settings(self.settings), leader.record_job)
+        exporter = self._exporter()
+        end = self.end(exporter.check_access())
+        runner = ExportRunner(exporter, Patience.from_settings(self.settings), leader.record_job)
         parameters = self._parameters(with_events=events is not None)
         job = leader.job()
-        windows = list(self._windows(events, job))
+        windows = list(self._windows(events, job, end))
         for window in windows:
             request = ExportRequest("APSIS One", parameters, window)
             is_last = window is windows[-1]
@@ -92,13 +95,12 @@ class ApsisFeed(Feed):
             parameters["segment_filter"] = settings["segment_filter"]
         return {**parameters, **settings["extra_body"]}
 
-    def _windows(self, events: ExportStream | None, job: ExportJob | None) -> Iterator[Window]:
+    def _windows(self, events: ExportStream | None, job: ExportJob | None, end: datetime) -> Iterator[Window]:
         """Cut the time from the bookmark to now; a job of an earlier run keeps the window it was asked for with.
 
         Without events one window is enough: attributes carry no time.
         """
         length = timedelta(days=self.settings["window_days"])
-        end = self.end()
         if not events:
             yield job.window if job and job.window else Window(end - length, end)
             return
@@ -111,7 +113,7 @@ class ApsisFeed(Feed):
     def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
         own = {"window_start": time_text(window.start), "window_end": time_text(window.end)}
         attribute_ids = named_identifiers(self.settings["attributes"])
-        for run in runs(plain(file.chunks()), FILE, decode_profiles):
+        for run in runs(contents(file), FILE, decode_profiles):
             for key, profile in run.items():
                 if profiles:
                     for record in profile_records(key, profile, own, attribute_ids):

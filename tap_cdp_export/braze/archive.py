@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
-from tap_cdp_export.exports.readers import lines, plain
+from tap_cdp_export.exports.readers import contents, lines, within_ratio
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -24,14 +24,15 @@ _READ_BYTES: Final = 64 * 1024
 def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
     """Give the plain bytes of every file inside, whatever its name."""
     if not spool.head(4).startswith(_ZIP_MARKS):
-        yield plain(spool.chunks())
+        yield contents(spool)
         return
     try:
         with zipfile.ZipFile(spool.file) as archive:
             for member in archive.infolist():
                 if not member.is_dir():
                     with archive.open(member) as file:
-                        yield iter(lambda file=file: file.read(_READ_BYTES), b"")  # type: ignore[misc]
+                        chunks = iter(lambda file=file: file.read(_READ_BYTES), b"")  # type: ignore[misc]
+                        yield within_ratio(chunks, member.compress_size)
     except (zipfile.BadZipFile, zlib.error, EOFError):  # a bad CRC is a BadZipFile
         raise IncompleteAnswer("The archive is cut short or damaged.") from None
     except (RuntimeError, NotImplementedError):
@@ -71,7 +72,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
         for line_number, line in lines(member, limit=MEMBER_BYTES):
             place = f"File {file_number} of the archive, line {line_number}"
             try:
-                user = json_text.decode(line)
+                user = json_text.shallow(json_text.decode(line))
             except json_text.InvalidJSON as error:
                 raise UnusableAnswer(f"{place}: {error}.") from None
             if not isinstance(user, dict):

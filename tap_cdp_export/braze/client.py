@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from tap_cdp_export.braze.archive import prove
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
@@ -14,6 +14,8 @@ from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin, read_object
+from tap_cdp_export.peers import is_inside
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -72,7 +74,12 @@ class BrazeExporter:
         self._api = HttpClient(
             "Braze", _Bearer(settings["api_key"]), deadline_seconds=deadline_seconds, trust_environment=trust
         )
-        self._storage = HttpClient("Braze's storage", deadline_seconds=deadline_seconds, trust_environment=trust)
+        self._storage = HttpClient(
+            "Braze's storage",
+            deadline_seconds=deadline_seconds,
+            trust_environment=trust,
+            public_only=not is_inside(self._base_url),
+        )
 
     def check_access(self) -> None:
         """List segments: the one read that any key may try and that starts nothing."""
@@ -99,48 +106,45 @@ class BrazeExporter:
             UnusableAnswer: If the answer has no URL.
         """
         deadline = time.monotonic() + self._patience.timeout
-        pause = self._patience.poll_initial
-        segment = request.parameters["segment_id"]
-        may_cancel = self._settings["on_conflict"] == "cancel"
-        while (wait := self._try_to_ask(request)) is not None:
-            if not isinstance(wait, float):
-                return wait
-            if self._settings["on_conflict"] == "fail":
+        pauses = self._patience.pauses()
+        conflict = self._settings["on_conflict"]
+        while True:
+            try:
+                return self._ask_once(request)
+            except _Busy as busy:
+                wait = next(pauses) if busy.seconds is None else busy.seconds
+            if conflict == "fail":
                 raise QuotaReached(
                     f"{request.subject}: Braze is already exporting the segment or at its limit of exports. "
                     "Run again when the other export has ended, or set on_conflict to wait."
                 )
-            if may_cancel:
-                may_cancel = False
-                self._cancel(segment)
+            if conflict == "cancel":
+                conflict = "wait"  # once: what is still running after that is not ours to end
+                self._cancel(request)
                 continue
-            wait = wait or pause * random.uniform(0.5, 1)  # noqa: S311 -- no secret
             if wait >= deadline - time.monotonic():
                 raise QuotaReached(
                     f"{request.subject}: the segment stayed busy until export_timeout_seconds. "
                     "Find out what else exports it, or set on_conflict to cancel."
                 )
-            logger.info("%s: Braze is busy with this segment or at its limit, waiting %.0f s.", request.subject, wait)
+            logger.info("%s: Braze is busy with it or at its limit, waiting %.0f s.", request.subject, wait)
             with SHUTDOWN.waiting():
                 time.sleep(wait)
-            pause = min(pause * 2, self._patience.poll_max)
-        raise AssertionError("unreachable")
 
-    def _try_to_ask(self, request: ExportRequest) -> ExportJob | float:
-        """Send the request; give the job, or the seconds to wait (0 if the answer does not say)."""
+    def _ask_once(self, request: ExportRequest) -> ExportJob:
+        """Send the request; a lost answer may be asked for again, since Braze refuses a second export of a segment."""
         call = Call(
             "POST",
             f"{self._base_url}/users/export/segment",
             what=f"an export of {request.subject}",
             json=request.parameters,
             expected=frozenset({_BUSY_STATUS}),
-            repeatable=False,
         )
         asked_at = datetime.now(UTC)
 
-        def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob | float:
+        def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
-                return _seconds_until_reset(answer)
+                raise _Busy(_seconds_until_reset(answer))
             return self._job(read_object(chunks), request, asked_at)
 
         try:
@@ -168,6 +172,7 @@ class BrazeExporter:
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave a download URL that is not at least as safe as base_url."
             )
+        REDACTOR.learn([url, urlsplit(url).path])
         handle = {
             "segment_id": request.parameters["segment_id"],
             "object_prefix": str(answer.get("object_prefix", "")),
@@ -181,13 +186,13 @@ class BrazeExporter:
             return False
         return scheme == "https" or scheme == origin(self._base_url)[0]
 
-    def _cancel(self, segment: str) -> None:
-        logger.warning("Cancelling the running export of segment %s, as on_conflict says.", segment)
+    def _cancel(self, request: ExportRequest) -> None:
+        logger.warning("%s: cancelling the running export, as on_conflict says.", request.subject)
         call = Call(
             "POST",
             f"{self._base_url}/export/segment/cancel",
             what="the end of a running export",
-            json={"segment_id": segment},
+            json={"segment_id": request.parameters["segment_id"]},
         )
         self._api.send(call, lambda _answer, chunks: list(chunks))
 
@@ -239,10 +244,18 @@ class BrazeExporter:
             yield look.spool
 
 
-def _seconds_until_reset(answer: requests.Response) -> float:
-    """Tell the hourly limit (nothing remains: wait for its reset) from a busy segment (0: not said)."""
+class _Busy(Exception):
+    """Braze exports the segment already, is at its limit of exports, or the hour's requests are used up."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+def _seconds_until_reset(answer: requests.Response) -> float | None:
+    """Tell the hourly limit (nothing remains: wait for its reset) from a busy segment (None: not said)."""
     remaining = answer.headers.get("X-RateLimit-Remaining", "").strip()
     reset = answer.headers.get("X-RateLimit-Reset", "").strip()
     if remaining == "0" and reset.isdecimal():  # the headers may be there without a value
         return min(max(float(reset) - time.time(), 1.0), _NO_LATER_THAN)
-    return 0.0
+    return None

@@ -10,13 +10,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.readers import plain
+from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class _Splitter(Generic[T]):
                 raise UnusableAnswer("Too much follows the members of a JSON file.")
         rest = _decoded(self._buffer).strip()
         if self._key is not None:
-            outer = '{"":0' + rest
+            outer = '{"":{}' + rest
             end = json_text.end_of_value(outer, 0)
             if not end:
                 raise IncompleteAnswer("A JSON file ends too early: its outer object does not close.")
@@ -298,9 +298,9 @@ def proven_runs(spool: Spool, container: Container, decode: Callable[[bytes], T]
         UnusableAnswer: As `runs` does, but before the first run.
     """
     if spool.size <= _SMALL_BYTES:
-        return iter(list(runs(plain(spool.chunks()), container, decode)))
+        return iter(list(runs(contents(spool), container, decode)))
     prove(spool, container)
-    return runs(plain(spool.chunks()), container, decode)
+    return runs(contents(spool), container, decode)
 
 
 def prove(spool: Spool, container: Container) -> None:
@@ -314,10 +314,9 @@ def prove(spool: Spool, container: Container) -> None:
         IncompleteAnswer: If it ends inside.
         UnusableAnswer: If it is something else.
     """
-    kind = list[_Unread] if container.opening == b"[" else dict[str, _Unread]
-    for _ in runs(plain(spool.chunks()), container, msgspec.json.Decoder(kind).decode):
+    member = dict[
+        str, Any
+    ]  # decoded in full: what a decoder skips (bad UTF-8, numbers out of range), it does not check
+    kind = list[member] if container.opening == b"[" else dict[str, member]
+    for _ in runs(contents(spool), container, msgspec.json.Decoder(kind).decode):
         SHUTDOWN.check()
-
-
-class _Unread(msgspec.Struct):
-    """An object whose fields are checked as JSON and dropped."""

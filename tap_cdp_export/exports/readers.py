@@ -10,9 +10,51 @@ from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tap_cdp_export.exports.spool import Spool
+
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
 _INFLATED_BYTES: Final = 256 * 1024
+_HARMLESS_BYTES: Final = 256 * 2**20
+_HIGHEST_RATIO: Final = 200
+"""JSON packs ten to thirty times; a bomb a thousand times."""
+
+
+def within_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
+    """Let plain bytes pass as long as there are not absurdly more of them than of packed ones.
+
+    Args:
+        chunks: plain bytes.
+        packed_size: bytes they were packed in.
+
+    Yields:
+        The same.
+
+    Raises:
+        UnusableAnswer: If the file is a bomb.
+    """
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > _HARMLESS_BYTES and total > _HIGHEST_RATIO * packed_size:
+            raise UnusableAnswer(f"A packed file holds more than {_HIGHEST_RATIO} times its size; it is not unpacked.")
+        yield chunk
+
+
+def contents(spool: Spool) -> Iterator[bytes]:
+    """Read a file, and undo gzip where its first two bytes say that it is gzip.
+
+    Args:
+        spool: the file.
+
+    Returns:
+        Its plain bytes, in chunks.
+
+    Raises:
+        IncompleteAnswer: If a gzip member does not end.
+        UnusableAnswer: If it is damaged, a bomb, or something else follows it.
+    """
+    return within_ratio(plain(spool.chunks()), spool.size)
 
 
 def plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -84,9 +126,14 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             number += 1
+            _check_length(number, line, limit)
             if line.strip():
                 yield number, line
-        if len(pending) > limit:
-            raise UnusableAnswer(f"Line {number + 1} is longer than {limit // 2**20} MiB.")
+        _check_length(number + 1, pending, limit)
     if pending.strip():
         yield number + 1, pending
+
+
+def _check_length(number: int, line: bytes, limit: int) -> None:
+    if len(line) > limit:
+        raise UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")

@@ -77,6 +77,17 @@ class Patience:
             float(settings["export_timeout_seconds"]),
         )
 
+    def pauses(self) -> Iterator[float]:
+        """Give the pauses between two looks.
+
+        Yields:
+            Seconds, doubling up to `poll_max`, each with jitter.
+        """
+        pause = min(self.poll_initial, self.poll_max)
+        while True:
+            yield min(pause, self.poll_max) * random.uniform(0.5, 1)  # noqa: S311 -- no secret
+            pause = min(pause * 2, self.poll_max)
+
 
 class ExportRunner:
     """Brings one export after the other to its files."""
@@ -141,14 +152,14 @@ class ExportRunner:
         )
 
     def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> Look:
-        pause = self._patience.poll_initial
+        pauses = self._patience.pauses()
         began = time.monotonic()
         while True:
             left = deadline - time.monotonic()
             look = self._exporter.look(job, deadline_seconds=max(left, 1.0))
             if look.status is not ExportStatus.PENDING:
                 return look
-            wait = pause * random.uniform(0.5, 1) if look.retry_after is None else look.retry_after  # noqa: S311 -- no secret
+            wait = next(pauses) if look.retry_after is None else look.retry_after
             if wait >= deadline - time.monotonic():
                 raise DeadlinePassed(
                     f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s. "
@@ -158,7 +169,6 @@ class ExportRunner:
             logger.info("%s: export not ready after %.0f s, waiting.", request.subject, time.monotonic() - began)
             with SHUTDOWN.waiting():
                 time.sleep(wait)
-            pause = min(pause * 2, self._patience.poll_max)
 
 
 _ENDS: Final = {ExportStatus.FAILED: "failed", ExportStatus.GONE: "is no longer known"}

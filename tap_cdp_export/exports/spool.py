@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from tap_cdp_export.errors import LocalFailure
@@ -46,8 +46,11 @@ class Spool:
                 self.size += len(chunk)
                 with _disk_trouble():
                     self.file.write(chunk)
+            with _disk_trouble():
+                self.file.flush()
         except BaseException:
-            self.close()
+            with suppress(OSError):  # a full disk refuses the last bytes once more
+                self.close()
             raise
         self.digest = digest.digest()
 
@@ -95,7 +98,7 @@ def _disk_trouble() -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        folder = tempfile.gettempdir()
+        folder = tempfile.tempdir or "any temporary folder"
         advice = "Free some room there or set TMPDIR" if full else "Make it writable or set TMPDIR"
         raise LocalFailure(
             f"An export cannot be kept in {folder} while it is checked: {error.strerror}. {advice}."

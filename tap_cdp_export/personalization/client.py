@@ -10,6 +10,7 @@ from requests.auth import HTTPBasicAuth
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class _Basic(Credentials):
     """HTTP Basic: the key's ID as user name, its secret as password."""
 
     def __init__(self, key_id: str, secret: str) -> None:
+        REDACTOR.learn([f"{key_id}:{secret}"])
         self._basic = HTTPBasicAuth(key_id.encode(), secret.encode())
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:

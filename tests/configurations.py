@@ -1,0 +1,45 @@
+"""Settings that are just enough for one vendor."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+START = "2024-03-01T00:00:00Z"
+END = "2024-03-08T00:00:00Z"
+
+PERSONALIZATION_URL = "https://acme.us-1.evergage.com"
+APSIS_URL = "https://api.apsis.one"
+BRAZE_URL = "https://rest.fra-01.braze.eu"
+
+_ENOUGH: dict[str, dict[str, Any]] = {
+    "personalization": {
+        "account_name": "acme",
+        "instance": "us-1",
+        "dataset_ids": ["engage"],
+        "api_key_id": "personalization-key-id",
+        "api_key_secret": "personalization-key-secret",
+    },
+    "apsis": {
+        "client_id": "apsis-client-id",
+        "client_secret": "apsis-client-secret",
+        "attributes": [{"version_id": "9820534"}],
+        "events": [{"version_id": "550002"}],
+    },
+    "braze": {
+        "base_url": BRAZE_URL,
+        "api_key": "braze-api-key",
+        "segment_ids": ["segment-1"],
+    },
+}
+
+
+def vendor_settings(vendor: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 -- any setting
+    """Give one vendor's object, changed; a change to None takes a setting out."""
+    merged = {**copy.deepcopy(_ENOUGH[vendor]), **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def config(vendor: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 -- any setting
+    """Give whole settings for one vendor and one week."""
+    return {"start_date": START, "end_date": END, vendor: vendor_settings(vendor, **changes)}

@@ -1,0 +1,38 @@
+"""What every kind of test needs: no signal handler outlives a test, and no unit test waits."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tap_cdp_export.shutdown import SHUTDOWN
+from tests.virtual_clock import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+settings.register_profile("brisk", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("brisk")
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the process back its handlers, and forget what a test's signal has said."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(SHUTDOWN, "_signal_number", None)
+    monkeypatch.setattr(SHUTDOWN, "_waiting", False)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
+    """A clock that makes every pause a jump."""
+    virtual = VirtualClock()
+    virtual.install(monkeypatch)
+    return virtual

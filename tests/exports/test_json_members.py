@@ -1,0 +1,341 @@
+"""A huge JSON document in runs of whole members: the same as a plain parser gives, or an error."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tap_cdp_export import json_text
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.exports import json_members
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, object_under, prove, proven_runs, runs
+from tap_cdp_export.exports.spool import Spool
+from tests.json_documents import OBJECTS, STORABLE_TEXTS, VALUES, in_chunks, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PROFILES = object_under("profiles", "sections")
+decode_list = msgspec.json.Decoder(list[dict[str, Any]]).decode
+decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+
+CHUNK_SIZES = st.integers(1, 80) | st.just(10_000)
+RUN_BYTES = st.sampled_from([1, 16, 64, 1024])
+ARRAYS = st.lists(OBJECTS, max_size=6)
+MEMBERS = OBJECTS.map(lambda fields: {"sections": {}, **fields}) | OBJECTS
+TOP_KEYS = STORABLE_TEXTS.filter(lambda key: key != "profiles")
+
+
+@st.composite
+def files(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a document whose members stand under `profiles`, among other keys."""
+    before = draw(st.dictionaries(TOP_KEYS, VALUES, max_size=2))
+    after = draw(st.dictionaries(TOP_KEYS, VALUES | st.just({"sections": {"a": {"sections": {}}}}), max_size=2))
+    after = {key: value for key, value in after.items() if key not in before}
+    return {**before, "profiles": draw(st.dictionaries(STORABLE_TEXTS, MEMBERS, max_size=6)), **after}
+
+
+@contextmanager
+def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> Iterator[None]:
+    """Let documents of a few bytes take the ways that otherwise only huge ones take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_members, "_RUN_BYTES", size)
+        patch.setattr(json_members, "_NEAR_BYTES", max(size // 2, 1))
+        patch.setattr(json_members, "_SMALL_BYTES", 0)
+        patch.setattr(json_members, "MEMBER_BYTES", member_bytes)
+        yield
+
+
+def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+    return [member for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list) for member in run]
+
+
+def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
+    return [pair for run in runs(chunks, PROFILES, decode_dict) for pair in run.items()]
+
+
+def before_the_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Read an array that must not pass; give what was yielded before the error."""
+    read: list[dict[str, Any]] = []
+    with pytest.raises(UnusableAnswer) as failure:
+        for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list):
+            read += run
+    assert failure.value.exit_code == 12
+    return read
+
+
+# The same as a plain parser
+
+
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES, bom=st.booleans())
+def test_an_array_is_read_as_a_plain_parser_reads_it(
+    array: list[Any], data: st.DataObject, size: int, run: int, *, bom: bool
+) -> None:
+    text = b"\xef\xbb\xbf" * bom + data.draw(spelled(st.just(array)))
+    with small_runs(run):
+        assert objects(in_chunks(text, size)) == array
+
+
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_members_under_a_key_are_read_in_order_as_a_plain_parser_reads_them(
+    file: dict[str, Any], data: st.DataObject, size: int, run: int
+) -> None:
+    text = data.draw(spelled(st.just(file)))
+    with small_runs(run):
+        assert profiles(in_chunks(text, size)) == list(file["profiles"].items())
+
+
+@given(size=CHUNK_SIZES, run=RUN_BYTES)
+def test_nulls_and_half_pairs_inside_members_become_the_replacement_character(size: int, run: int) -> None:
+    text = rb'[{"a":"x"},{"b":"\u0000"},{"c\ud800":["\udfff"]},{"d":"y"}]'
+    with small_runs(run):
+        read = objects(in_chunks(text, size))
+    assert read == [{"a": "x"}, {"b": "\ufffd"}, {"c\ufffd": ["\ufffd"]}, {"d": "y"}]
+
+
+@pytest.mark.parametrize("text", [b"[]", b" [ \n ] \r\n", b"\xef\xbb\xbf[]"])
+def test_an_empty_array_has_no_members(text: bytes) -> None:
+    assert objects([text]) == []
+    assert objects(in_chunks(text, 1)) == []
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"profiles":{}}', b'{"metadata":{"profiles":{"a":{}}},"profiles" : { } , "x":[1,{}]}', b'{"pro\\u0066iles":{}}']
+)
+def test_an_empty_object_under_its_key_has_no_members(text: bytes) -> None:
+    assert profiles([text]) == []
+    assert profiles(in_chunks(text, 1)) == []
+
+
+def test_sections_behind_the_profiles_are_not_taken_for_a_profile() -> None:
+    text = b'{"profiles":{"a":{"sections":{}}},"metadata":{"sections":{"1":{}}},"more":{"sections":{}}}'
+    for run in (1, 8, 1024):
+        with small_runs(run):
+            assert profiles(in_chunks(text, 7)) == [("a", {"sections": {}})]
+
+
+# Or an error
+
+
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_an_array_cut_at_any_byte_never_passes_and_gives_only_true_members(
+    array: list[Any], data: st.DataObject, size: int, run: int
+) -> None:
+    text = data.draw(spelled(st.just(array)))
+    end = data.draw(st.integers(0, len(text) - 1))
+    with small_runs(run):
+        read = before_the_error(in_chunks(text[:end], size))
+    assert read == array[: len(read)]
+
+
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_a_file_cut_at_any_byte_never_passes(file: dict[str, Any], data: st.DataObject, size: int, run: int) -> None:
+    text = data.draw(spelled(st.just(file)))
+    end = data.draw(st.integers(0, len(text) - 1))
+    with small_runs(run), pytest.raises(UnusableAnswer):
+        profiles(in_chunks(text[:end], size))
+
+
+@pytest.mark.parametrize("text", [b"[", b'[{"a":1}', b'[{"a":1},', b'[{"a":', b"", b" ", b"\xef\xbb"])
+def test_a_document_that_only_ends_too_early_is_worth_another_try(text: bytes) -> None:
+    with pytest.raises(IncompleteAnswer):
+        objects([text])
+
+
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES, tail=st.sampled_from([b"]", b"[]", b"{}", b",", b"x", b"\0", b"0", b"\xff"]))  # fmt: skip
+def test_anything_behind_the_end_is_an_error(
+    array: list[Any], data: st.DataObject, size: int, run: int, tail: bytes
+) -> None:
+    text = data.draw(spelled(st.just(array)))
+    with small_runs(run):
+        read = before_the_error(in_chunks(text + b"\n" + tail, size))
+    assert read == array[: len(read)]
+
+
+@given(text=spelled(ARRAYS), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_a_damaged_byte_gives_what_a_strict_parser_gives_or_an_error(
+    text: bytes, data: st.DataObject, size: int, run: int
+) -> None:
+    damaged = bytearray(text)
+    damaged[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    with small_runs(run):
+        try:
+            read = objects(in_chunks(bytes(damaged), size))
+        except UnusableAnswer:
+            return
+    assert read == json_text.storable(json.loads(bytes(damaged).decode("utf-8-sig")))
+
+
+BROKEN_FILES = {
+    "no profiles": b'{"status":"error","title":"too large"}',
+    "nothing": b"{}",
+    "profiles of null": b'{"profiles":null}',
+    "profiles in an array": b'{"profiles":[]}',
+    "profiles as a text": b'{"profiles":"canary"}',
+    "an array": b"[]",
+    "null": b"null",
+    "a login page": b"<!DOCTYPE html><html>canary</html>",
+    "a profile that is no object": b'{"profiles":{"a":null}}',
+    "a second comma": b'{"profiles":{"a":{},,"b":{}}}',
+    "a trailing comma": b'{"profiles":{"a":{},}}',
+    "no comma": b'{"profiles":{"a":{} "b":{}}}',
+    "a key without quotes": b'{"profiles":{a:{}}}',
+    "a trailing comma behind": b'{"profiles":{},}',
+    "a number stuck to the end": b'{"profiles":{}.5}',
+    "an exponent stuck to the end": b'{"profiles":{}e5}',
+    "a value stuck to the end": b'{"profiles":{"a":{}}{}}',
+    "a wrong bracket": b'{"profiles":{]}',
+    "another wrong bracket": b'{"profiles":{}]',
+    "two documents": b'{"profiles":{}}{"profiles":{}}',
+    "NaN inside": b'{"profiles":{"a":{"sections":{"n":NaN}}}}',
+    "NaN behind": b'{"profiles":{},"x":NaN}',
+    "NaN before": b'{"x":NaN,"profiles":{}}',
+    "out of range": b'{"profiles":{"a":{"n":1e999}}}',
+    "5000 digits": b'{"profiles":{"a":{"n":' + b"1" * 5000 + b"}}}",
+    "bad UTF-8 inside": b'{"profiles":{"a":{"n":"\xff"}}}',
+    "bad UTF-8 behind": b'{"profiles":{},"n":"\xff"}',
+    "bad UTF-8 before": b'{"n":"\xff","profiles":{}}',
+    "100,000 brackets inside": b'{"profiles":{"a":{"n":' + b"[" * 100_000 + b"]" * 100_000 + b"}}}",
+    "100,000 brackets behind": b'{"profiles":{},"n":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "100,000 brackets before": b'{"n":' + b"[" * 100_000 + b"]" * 100_000 + b',"profiles":{}}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"profiles":{}}',
+    "UTF-16": '{"profiles":{}}'.encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_FILES.values(), ids=BROKEN_FILES)
+@pytest.mark.parametrize("run", [16, 128 * 1024])
+def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, run: int) -> None:
+    for size in (5000, 100):
+        with small_runs(run), pytest.raises(UnusableAnswer) as failure:
+            profiles(in_chunks(text, size))
+        assert "canary" not in str(failure.value)
+        assert failure.value.exit_code == 12
+
+
+@pytest.mark.parametrize("members", [b"1", b"null", b'"canary"', b"[]", b"{},1", b'{},{"a":1},[{}]', b"{},"])
+def test_a_member_that_is_no_object_is_an_error(members: bytes) -> None:
+    for run in (1, 1024):
+        with small_runs(run), pytest.raises(UnusableAnswer):
+            objects([b"[" + members + b"]"])
+
+
+# Flat memory
+
+
+def test_members_are_given_long_before_the_document_ends() -> None:
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        yield b'[{"a":0}'
+        while True:
+            read += 1
+            yield b',{"a":"%s"}' % (b"x" * 1000)
+
+    first = next(runs(endless(), ARRAY_OF_OBJECTS, decode_list))
+    assert len(first) > 10
+    assert read < 1000
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a":"' + b"x" * 10_000, b'{"a":[' + b"{}," * 5_000, b"x" * 10_000, b'{"a":"},{' * 2_000]
+)
+def test_a_member_over_the_limit_is_refused_before_it_is_read_to_its_end(text: bytes) -> None:
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        yield b"[{},"
+        yield text
+        while True:
+            read += 1
+            yield b" " * 1000
+
+    with small_runs(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match="larger than"):
+        objects(endless())
+    assert read < 100
+
+
+def test_a_document_whose_members_never_begin_is_refused() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'{"x":"'
+        while True:
+            yield b"x" * 2**20
+
+    with pytest.raises(UnusableAnswer):
+        profiles(endless())
+
+
+def test_a_document_that_never_ends_behind_its_members_is_refused() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'{"profiles":{},"x":"'
+        while True:
+            yield b"x" * 2**20
+
+    with pytest.raises(UnusableAnswer):
+        profiles(endless())
+
+
+# Proof before the first member
+
+
+@given(array=ARRAYS, packed=st.booleans(), small=st.booleans())
+def test_a_proven_document_gives_all_its_members(array: list[Any], *, packed: bool, small: bool) -> None:
+    text = json.dumps(array).encode()
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(16 if small else 1024):
+        read = [member for run in proven_runs(spool, ARRAY_OF_OBJECTS, decode_list) for member in run]
+    assert read == array
+
+
+TROUBLE = {
+    "bad UTF-8": b'{"a":"\xff"}',
+    "bad UTF-8 in a key": b'{"\xff":1}',
+    "a number out of range": b'{"a":1e999}',
+    "an integer of 5000 digits": b'{"a":' + b"1" * 5000 + b"}",
+    "NaN": b'{"a":NaN}',
+    "deep nesting": b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "a raw newline in a text": b'{"a":"\n"}',
+    "an unknown escape": b'{"a":"\\x"}',
+    "no object": b"1",
+    "no end": b'{"a":1',
+    "no comma": b'{"a":1}{"a":1}',
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize("after", [0, 1, 100])
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes, after: int, *, packed: bool) -> None:
+    good = b'{"a":"%b"}' % (b"x" * 10_000)  # longer than what one read brings
+    text = b"[" + (good + b",") * 100 + trouble + (b"," + good) * after + b"]"
+    given_members = 0
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
+        for run in proven_runs(spool, ARRAY_OF_OBJECTS, decode_list):
+            given_members += len(run)
+    assert given_members == 0
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize("after", [0, 1, 100])
+def test_a_file_that_would_not_decode_does_not_prove(trouble: bytes, after: int) -> None:
+    good = b'"k":{"sections":{"a":"%b"}}' % (b"x" * 10_000)
+    text = b'{"profiles":{' + (good + b",") * 100 + b'"k":' + trouble + (b"," + good) * after + b"}}"
+    with Spool([text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
+        prove(spool, PROFILES)
+
+
+@given(text=spelled(ARRAYS), data=st.data())
+@example(text=b'[{"a":1}]', data=None)
+def test_a_gzip_body_cut_at_any_byte_never_proves(text: bytes, data: st.DataObject | None) -> None:
+    packed = gzip.compress(text)
+    for end in [data.draw(st.integers(0, len(packed) - 1))] if data else range(len(packed)):
+        with Spool([packed[:end]]) as spool, small_runs(16), pytest.raises(UnusableAnswer):
+            prove(spool, ARRAY_OF_OBJECTS)

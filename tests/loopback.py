@@ -1,0 +1,110 @@
+"""A server on a loopback port that sends exactly the bytes it was told to, and ends a connection as it was told to."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Answer = Callable[[socket.socket], None]
+
+_PATIENCE_SECONDS = 10.0
+
+
+def cut(data: bytes) -> Answer:
+    """Send bytes and close the connection as if all were well."""
+    return lambda connection: connection.sendall(data)
+
+
+def reset(data: bytes) -> Answer:
+    """Send bytes, wait until the client has them, then reset the connection."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(data)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return answer
+
+
+def in_pieces(pieces: Sequence[bytes], gate: threading.Semaphore) -> Answer:
+    """Send one piece after the other, each when the gate lets it through."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            if not gate.acquire(timeout=_PATIENCE_SECONDS):
+                return
+            try:
+                connection.sendall(piece)
+            except OSError:  # the client has had enough
+                return
+
+    return answer
+
+
+def with_length(body: bytes, *, announced: int | None = None, headers: str = "") -> bytes:
+    """Write a whole answer, or one whose length is not what it announces."""
+    length = len(body) if announced is None else announced
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n".encode() + body
+
+
+class LoopbackServer:
+    """Gives each connection the next answer; the last one counts for all that follow.
+
+    Attributes:
+        requests: the bytes of every request, head and body.
+    """
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The server's origin."""
+        return "http://127.0.0.1:{}".format(self._listener.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(_PATIENCE_SECONDS)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # the end
+                return
+            with connection:
+                connection.settimeout(_PATIENCE_SECONDS)
+                request = _read_request(connection)
+                if request:
+                    self.requests.append(request)
+                    number = min(len(self.requests), len(self._answers)) - 1
+                    self._answers[number](connection)
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.lower().splitlines():
+        if line.startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+            while len(body) < length:
+                body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body

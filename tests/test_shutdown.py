@@ -1,0 +1,103 @@
+"""SIGINT and SIGTERM end a wait at once, and tear nothing else."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from tap_cdp_export.errors import Interrupted
+from tap_cdp_export.shutdown import Shutdown
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture
+def shutdown() -> Shutdown:
+    """Handlers of its own; the suite gives the process back its own ones."""
+    installed = Shutdown()
+    installed.install()
+    return installed
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_at_work_waits_for_the_next_check(shutdown: Shutdown, number: signal.Signals) -> None:
+    shutdown.check()
+    signal.raise_signal(number)
+    with pytest.raises(Interrupted) as stop:
+        shutdown.check()
+    assert stop.value.exit_code == 128 + number
+    assert number.name in str(stop.value)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_wait_at_once(shutdown: Shutdown, number: signal.Signals) -> None:
+    went_on = False
+    with pytest.raises(Interrupted) as stop, shutdown.waiting():
+        signal.raise_signal(number)
+        went_on = True
+    assert not went_on
+    assert stop.value.exit_code == 128 + number
+
+
+def test_a_wait_does_not_begin_after_a_signal(shutdown: Shutdown) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    began = False
+    with pytest.raises(Interrupted), shutdown.waiting():
+        began = True
+    assert not began
+
+
+def test_after_a_wait_signals_wait_for_a_check_again(shutdown: Shutdown) -> None:
+    with shutdown.waiting():
+        pass
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        shutdown.check()
+
+
+def test_the_outer_wait_goes_on_after_an_inner_one(shutdown: Shutdown) -> None:
+    with pytest.raises(Interrupted), shutdown.waiting():
+        with shutdown.waiting():
+            pass
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the outer wait went on")
+
+
+def test_a_second_signal_does_not_cut_the_way_out(shutdown: Shutdown) -> None:
+    cleaned_up = []
+    with pytest.raises(Interrupted) as stop, shutdown.waiting():
+        try:
+            with shutdown.waiting():
+                try:
+                    signal.raise_signal(signal.SIGTERM)
+                finally:
+                    signal.raise_signal(signal.SIGINT)
+                    cleaned_up.append("inner")
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            cleaned_up.append("outer")
+    assert cleaned_up == ["inner", "outer"]
+    assert stop.value.exit_code == 143
+
+
+def test_no_handler_of_failures_takes_a_stop_for_one() -> None:
+    assert not issubclass(Interrupted, Exception)
+
+
+def test_installing_outside_the_main_thread_is_no_error() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    failures: list[BaseException] = []
+
+    def install() -> None:
+        try:
+            Shutdown().install()
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the test shows it
+            failures.append(error)
+
+    thread = threading.Thread(target=install)
+    thread.start()
+    thread.join()
+    assert failures == []
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,22 @@
+"""A small sandbox whose clock stands still, for runs of the whole command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.server import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = "2026-11-10T12:00:00Z"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox of 300 people at noon of a day in the past."""
+    with Sandbox(Options(world=WorldOptions(users=300, companies=20, now=NOW))) as running:
+        yield running

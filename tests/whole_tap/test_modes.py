@@ -1,0 +1,121 @@
+"""`--discover`, `--about`, `--test`, selection, stream maps, flattening."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.whole_tap.conftest import NOW
+from tests.whole_tap.running import run_tap, vendor
+
+if TYPE_CHECKING:
+    from tap_cdp_export.sandbox.server import Sandbox
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+def discovered(sandbox: Sandbox) -> dict[str, Any]:
+    run = run_tap(sandbox.settings(), "--discover")
+    assert run.exit_code == 0, run.log
+    catalog: dict[str, Any] = json.loads(run.log[run.log.index("{\n") :])
+    return catalog
+
+
+def selecting(catalog: dict[str, Any], stream: str, *, without: set[str]) -> dict[str, Any]:
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if item["breadcrumb"] == []:
+                item["metadata"]["selected"] = entry["tap_stream_id"] == stream
+            elif item["breadcrumb"][-1] in without:
+                item["metadata"]["selected"] = False
+    return catalog
+
+
+@pytest.mark.parametrize("stream", ["users", "accounts", "apsis_profiles", "apsis_events", "braze_users"])
+def test_the_catalog_is_as_it_was_reviewed(sandbox: Sandbox, stream: str) -> None:
+    (entry,) = [e for e in discovered(sandbox)["streams"] if e["tap_stream_id"] == stream]
+    assert entry == json.loads((SNAPSHOTS / f"{stream}.json").read_text())
+
+
+def test_every_property_is_described_has_one_type_and_only_keys_refuse_null(sandbox: Sandbox) -> None:
+    for entry in discovered(sandbox)["streams"]:
+        for name, schema in entry["schema"]["properties"].items():
+            is_key = name in entry["key_properties"]
+            assert schema["description"].endswith("."), name
+            assert len([kind for kind in schema["type"] if kind != "null"]) == 1, name
+            assert ("null" in schema["type"]) != is_key, name
+
+
+@pytest.mark.parametrize("options", [("--about",), ("--about", "--format=json"), ("--about", "--format=markdown")])
+def test_about_needs_no_settings(options: tuple[str, ...]) -> None:
+    run = run_tap({}, *options)
+    assert run.exit_code == 0
+    assert "apsis" in run.log
+
+
+def test_test_mode_checks_credentials_and_starts_no_export(sandbox: Sandbox) -> None:
+    run = run_tap(sandbox.settings(), "--test")
+    assert run.exit_code == 0, run.log
+    assert {entry.vendor for entry in sandbox.ledger.entries()} == {"personalization", "apsis", "braze"}
+    assert sandbox.ledger.count(method="POST", path="/audience/profiles/exports") == 0
+    assert sandbox.ledger.count(method="POST", path="/users/export") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"), [("personalization", "api_key_secret"), ("apsis", "client_secret"), ("braze", "api_key")]
+)
+def test_test_mode_finds_wrong_credentials(sandbox: Sandbox, name: str, secret: str) -> None:
+    run = run_tap(vendor(sandbox.settings(), name, **{secret: "not the right one"}), "--test")
+    assert run.exit_code == 11
+    assert "not the right one" not in run.log
+
+
+def test_a_deselected_stream_is_not_asked_for_and_a_deselected_column_not_sent(sandbox: Sandbox) -> None:
+    catalog = selecting(discovered(sandbox), "users", without={"email_address", "extra"})
+    sandbox.ledger.clear()
+    run = run_tap({**sandbox.settings(), "end_date": NOW}, catalog=catalog)
+    assert run.exit_code == 0, run.log
+    assert run.records("users")
+    assert all("email_address" not in row and "extra" not in row for row in run.records("users"))
+    assert {entry.path.rpartition("/")[2] for entry in sandbox.ledger.entries()} == {"users.json"}
+
+
+def test_profiles_alone_need_no_events_and_one_export(sandbox: Sandbox) -> None:
+    catalog = selecting(discovered(sandbox), "apsis_profiles", without=set())
+    sandbox.ledger.clear()
+    run = run_tap({**sandbox.settings(), "end_date": NOW}, catalog=catalog)
+    (export,) = sandbox.ledger.entries(method="POST", path="/audience/profiles/exports")
+    assert "events" not in export.body
+    assert len(run.records("apsis_profiles")) == sandbox.world.counts(start=NOW, end=NOW, at=NOW)["apsis_profiles"]
+
+
+def test_stream_maps_and_flattening_see_every_record(sandbox: Sandbox) -> None:
+    maps = {"braze_users": {"email": "md5(email) if email else None", "country": "country", "__else__": None}}
+    settings = {**vendor(sandbox.settings(), "braze"), "stream_maps": maps}
+    run = run_tap(settings)
+    assert run.exit_code == 0, run.log
+    rows = run.records("braze_users")
+    assert rows
+    assert all("@" not in json.dumps(row) for row in rows)
+    flat = {
+        **vendor(sandbox.settings(), "apsis"),
+        "end_date": NOW,
+        "flattening_enabled": True,
+        "flattening_max_depth": 1,
+    }
+    run = run_tap(flat)
+    assert run.exit_code == 0, run.log
+    assert all(not isinstance(value, dict) for row in run.records("apsis_events") for value in row.values())
+
+
+def test_activate_version_comes_after_the_last_record(sandbox: Sandbox) -> None:
+    run = run_tap({**vendor(sandbox.settings(), "braze"), "emit_activate_version_messages": True})
+    kinds = [message["type"] for message in run.messages if message.get("stream") == "braze_users"]
+    assert kinds[-1] == "ACTIVATE_VERSION"
+    assert "ACTIVATE_VERSION" not in kinds[:-1]
+    versions = {m.get("version") for m in run.messages if m["type"] in {"RECORD", "ACTIVATE_VERSION"}}
+    assert len(versions) == 1
+    assert None not in versions
