@@ -71,8 +71,8 @@ def origin(url: str) -> tuple[str, str, int]:
     """
     parts = urlsplit(url)
     default = {"http": 80, "https": 443}.get(parts.scheme)
-    if default is None or not parts.hostname or parts.username is not None:
-        raise ValueError("no http or https URL without a user name")
+    if default is None or not parts.hostname:
+        raise ValueError("no http or https URL")
     return parts.scheme, parts.hostname, parts.port or default
 
 

@@ -104,11 +104,23 @@ def _type(schema: Mapping[str, Any]) -> str:
     return types if isinstance(types, str) else next(name for name in types if name != "null")
 
 
+def kind_of(schema: Mapping[str, Any]) -> str:
+    """Tell what a column holds.
+
+    Args:
+        schema: the column's JSON schema.
+
+    Returns:
+        Its one type besides null, or `date-time`.
+    """
+    return "date-time" if schema.get("format") == "date-time" else _type(schema)
+
+
 def _fit(schema: Mapping[str, Any], time: Fit) -> Fit:
-    kind = _type(schema)
+    kind = kind_of(schema)
     if kind == "array":
         return _array(_FITS[_type(schema["items"])])
-    return time if schema.get("format") == "date-time" else _FITS[kind]
+    return time if kind == "date-time" else _FITS[kind]
 
 
 def camel_case(column: str) -> str:

@@ -79,6 +79,19 @@ PERSONALIZATION: Final = th.ObjectType(
         description="Secret of the API token (HTTP Basic password).",
     ),
     th.Property(
+        "format",
+        th.StringType(allowed_values=["json", "csv"]),
+        default="json",
+        title="Format",
+        description="Format of the pages; csv has custom attributes as columns, which end in extra as text.",
+    ),
+    th.Property(
+        "csv_list_separator",
+        th.StringType,
+        title="CSV list separator",
+        description="Splits the cell segments of a CSV; without it the cell stays one element.",
+    ),
+    th.Property(
         "page_size",
         th.IntegerType(minimum=0),
         default=1000,

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from tap_cdp_export import json_text
 from tap_cdp_export.apsis.export_file import PROFILES
-from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused, SettingsError, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.json_members import prove
 from tap_cdp_export.exports.runner import Look
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _EARLY_SECONDS: Final = 300.0
+_LEAST_SECONDS: Final = 60.0  # also for a token that this machine's clock takes for expired: a refusal renews it
 _SHORT_LIFE_SECONDS: Final = 900.0
 _JOB_LIFETIME: Final = timedelta(hours=24)
 _JOB_MARGIN: Final = timedelta(minutes=10)
@@ -96,7 +97,7 @@ class _Token(Credentials):
             raise UnusableAnswer("APSIS One answered the request for a token without access_token.")
         REDACTOR.learn([token])
         self._value = token
-        self._good_until = _expiry(token, answer) - _EARLY_SECONDS
+        self._good_until = max(_expiry(token, answer) - _EARLY_SECONDS, time.time() + _LEAST_SECONDS)
         return max(self._http.clock_lead, timedelta(0))
 
 
@@ -202,18 +203,19 @@ class ApsisExporter:
 
     def _own_path(self, url: str) -> str:
         """Cut a poll URL to its path and query; it must be at the API, since it needs the token."""
-        absolute = urljoin(self._base_url + "/", url)
         try:
+            absolute = urljoin(self._base_url + "/", url)
             is_own = origin(absolute) == origin(self._base_url)
         except ValueError:
-            is_own = False
+            absolute, is_own = "", False
         if not is_own:
             raise UnusableAnswer(
                 "APSIS One gave a poll URL on another host than base_url; the token is not sent there. "
                 "Check that base_url is the account's region."
             )
         parts = urlsplit(absolute)
-        return f"{parts.path}?{parts.query}" if parts.query else parts.path
+        path = parts.path or "/"
+        return f"{path}?{parts.query}" if parts.query else path
 
     def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
         """Poll; the file streams at once when it is ready, and is checked whole before it counts.
@@ -226,12 +228,16 @@ class ApsisExporter:
             How it stands, with the file if it is ready.
 
         Raises:
+            SettingsError: If STATE gave a job without a path.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
+        path = job.handle.get("poll_path", "")
+        if not path.startswith("/"):  # anything else could name another host behind the origin
+            raise SettingsError("The state of an export of APSIS One holds no path to poll; take the export out of it.")
         table = _POLL_ANSWERS_V2 if job.handle.get("field") == _SECOND_VERSION else _POLL_ANSWERS
         call = Call(
             "GET",
-            f"{self._origin}{job.handle['poll_path']}",
+            f"{self._origin}{path}",
             what="the state of an export",
             headers={"Accept-Encoding": "gzip"},
             expected=frozenset(table),

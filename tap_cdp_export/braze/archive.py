@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export import json_text
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from tap_cdp_export.exports.spool import Spool
 
 _ZIP_MARKS: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_GZIP_MARK: Final = b"\x1f\x8b"
+_PACKINGS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, IndexError)
+"""What the library raises for damage: a bad CRC is a BadZipFile, a bad offset a ValueError or an OSError."""
+
 _READ_BYTES: Final = 64 * 1024
 
 
@@ -26,14 +33,25 @@ def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
     if not spool.head(4).startswith(_ZIP_MARKS):
         yield contents(spool)
         return
+    with _zip_trouble(), zipfile.ZipFile(spool.file) as archive:
+        for member in archive.infolist():
+            if member.compress_type not in _PACKINGS:
+                raise NotImplementedError
+            if member.file_size or not member.filename.endswith("/"):  # not a folder
+                yield within_ratio(_unzipped(archive, member), member.compress_size)
+
+
+def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    with _zip_trouble(), archive.open(member) as file:
+        while chunk := file.read(_READ_BYTES):
+            yield chunk
+
+
+@contextmanager
+def _zip_trouble() -> Iterator[None]:
     try:
-        with zipfile.ZipFile(spool.file) as archive:
-            for member in archive.infolist():
-                if not member.is_dir():
-                    with archive.open(member) as file:
-                        chunks = iter(lambda file=file: file.read(_READ_BYTES), b"")  # type: ignore[misc]
-                        yield within_ratio(chunks, member.compress_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError):  # a bad CRC is a BadZipFile
+        yield
+    except _ZIP_ERRORS:
         raise IncompleteAnswer("The archive is cut short or damaged.") from None
     except (RuntimeError, NotImplementedError):
         raise UnusableAnswer("The archive is encrypted or packed in a way that is not documented.") from None
@@ -49,7 +67,7 @@ def prove(spool: Spool) -> None:
         IncompleteAnswer: If it is not whole.
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
-    if spool.head(1) in {b"<", b""}:
+    if not spool.head(4).startswith((*_ZIP_MARKS, _GZIP_MARK)):  # plain text could be cut at any line unseen
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
     for member in _members(spool):
         for _ in member:

@@ -30,7 +30,6 @@ MEMBER_BYTES: Final = 40 * 2**20
 """No member may be larger: Meltano ends a run on a line over 50 MiB."""
 
 _RUN_BYTES: Final = 128 * 1024
-_SMALL_BYTES: Final = 2 * 2**20
 _SURROUNDINGS_BYTES: Final = 16 * 2**20
 _NEAR_BYTES: Final = 16 * 1024
 _GUESSES: Final = 8
@@ -281,26 +280,6 @@ def _after(text: str, position: int, mark: str) -> int:
     """Find what follows a mark and space; 0 if the mark is not there."""
     position = _skip_space(text, position) if position else len(text)
     return _skip_space(text, position + 1) if text[position : position + 1] == mark else 0
-
-
-def proven_runs(spool: Spool, container: Container, decode: Callable[[bytes], T]) -> Iterator[T]:
-    """Split a spooled document, and give nothing of it before all of it is proven whole.
-
-    Args:
-        spool: the document, plain or gzip.
-        container: where its members are.
-        decode: as for `runs`.
-
-    Returns:
-        What `runs` yields.
-
-    Raises:
-        UnusableAnswer: As `runs` does, but before the first run.
-    """
-    if spool.size <= _SMALL_BYTES:
-        return iter(list(runs(contents(spool), container, decode)))
-    prove(spool, container)
-    return runs(contents(spool), container, decode)
 
 
 def prove(spool: Spool, container: Container) -> None:

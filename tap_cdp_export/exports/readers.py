@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tap_cdp_export.exports.spool import Spool
 
+T = TypeVar("T")
+
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
+_SMALL_BYTES: Final = 2 * 2**20
 _INFLATED_BYTES: Final = 256 * 1024
 _HARMLESS_BYTES: Final = 256 * 2**20
 _HIGHEST_RATIO: Final = 200
@@ -39,6 +43,26 @@ def within_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
         if total > _HARMLESS_BYTES and total > _HIGHEST_RATIO * packed_size:
             raise UnusableAnswer(f"A packed file holds more than {_HIGHEST_RATIO} times its size; it is not unpacked.")
         yield chunk
+
+
+def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
+    """Read a file, and give nothing of it before all of it is proven whole.
+
+    Args:
+        spool: the file.
+        read: reads it from its beginning, as often as asked to.
+
+    Returns:
+        What `read` yields.
+
+    Raises:
+        UnusableAnswer: As `read` does, but before the first result.
+    """
+    if spool.size <= _SMALL_BYTES and not spool.head(2).startswith(_GZIP):
+        return iter(list(read(spool)))
+    for _ in read(spool):
+        SHUTDOWN.check()
+    return read(spool)
 
 
 def contents(spool: Spool) -> Iterator[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import tempfile
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -25,7 +24,6 @@ class Spool:
     Attributes:
         file: the bytes, readable from any place.
         size: their number.
-        digest: their SHA-256, to tell repeated answers.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -38,11 +36,9 @@ class Spool:
             LocalFailure: If the disk is full or not writable.
         """
         self.size = 0
-        digest = hashlib.sha256()
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 -- closed in close
         try:
             for chunk in chunks:
-                digest.update(chunk)
                 self.size += len(chunk)
                 with _disk_trouble():
                     self.file.write(chunk)
@@ -52,7 +48,6 @@ class Spool:
             with suppress(OSError):  # a full disk refuses the last bytes once more
                 self.close()
             raise
-        self.digest = digest.digest()
 
     def chunks(self, size: int = _READ_BYTES) -> Iterator[bytes]:
         """Read the body from its beginning.

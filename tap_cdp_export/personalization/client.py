@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 from requests.auth import HTTPBasicAuth
 
-from tap_cdp_export.errors import CredentialsRefused, RequestRefused
+from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import requests
 
@@ -74,7 +74,7 @@ class PersonalizationClient:
             RequestRefused: If the dataset or a segment is unknown.
             CredentialsRefused: If the token or its rights do not suffice.
         """
-        params: dict[str, Any] = {**self._settings["extra_params"], **self._filters()}
+        params: dict[str, Any] = {**_spelled(self._settings["extra_params"]), **self._filters()}
         if window:
             params |= {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
         if page_size:
@@ -83,13 +83,13 @@ class PersonalizationClient:
             params["includeGeo"] = "true"
         call = Call(
             "GET",
-            f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.json",
+            f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.{self._settings['format']}",
             what=f"{kind} of dataset {dataset}, page {page}",
             params=params,
             headers={"Accept-Encoding": "gzip"},
         )
         try:
-            return self._http.send(call, lambda _answer, chunks: Spool(chunks))
+            return self._http.send(call, self._spooled)
         except CredentialsRefused as error:
             raise CredentialsRefused(
                 f"Personalization refuses {call.what} ({error.status}). {_RIGHTS}", status=error.status
@@ -102,9 +102,21 @@ class PersonalizationClient:
                 status=error.status,
             ) from None
 
+    def _spooled(self, answer: requests.Response, chunks: Iterator[bytes]) -> Spool:
+        """Keep a body; a CSV has no end mark of its own, so HTTP must have announced its length."""
+        framed = {"Content-Length", "Transfer-Encoding"} & set(map(str.title, answer.headers))
+        if self._settings["format"] == "csv" and not framed:
+            raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
+        return Spool(chunks)
+
     def _filters(self) -> dict[str, str]:
         names = {"filter": "filter", "segmentation_id": "segmentationId", "segment_id": "segmentId"}
         return {name: self._settings[key] for key, name in names.items() if key in self._settings}
+
+
+def _spelled(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell a JSON true as the vendor does, not as Python does."""
+    return {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
 
 
 def _base_url(settings: Mapping[str, Any]) -> str:

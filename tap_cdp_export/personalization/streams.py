@@ -12,26 +12,29 @@ import msgspec
 
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, proven_runs
-from tap_cdp_export.exports.readers import plain
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.personalization.client import PersonalizationClient
+from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case
 from tap_cdp_export.streams import ExportStream, Feed
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tap_cdp_export.exports.spool import Spool
+
 
 logger = logging.getLogger(__name__)
 
 _page = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-def _decode_page(run: bytes) -> list[dict[str, Any]]:
-    return json_text.shallow(_page.decode(run))
+def _json_objects(page: Spool) -> Iterator[dict[str, Any]]:
+    decoded = runs(contents(page), ARRAY_OF_OBJECTS, lambda run: json_text.shallow(_page.decode(run)))
+    return itertools.chain.from_iterable(decoded)
 
 
 class Users(ExportStream):
@@ -75,7 +78,7 @@ class PersonalizationFeed(Feed):
             self._missing_accounts_allowed(kind),
             self._client().page(kind, dataset, None, page=0, page_size=1) as body,
         ):
-            list(proven_runs(body, ARRAY_OF_OBJECTS, _decode_page))
+            list(self._reader(self.streams[0])(body))
 
     @contextmanager
     def _missing_accounts_allowed(self, kind: str) -> Iterator[None]:
@@ -101,7 +104,7 @@ class PersonalizationFeed(Feed):
             "window_start": time_text(window.start),
             "window_end": time_text(window.end),
         }
-        objects = self._objects(stream.name, dataset, window)
+        objects = self._objects(stream, dataset, window)
         first: list[dict[str, Any]] = []
         with self._missing_accounts_allowed(stream.name):  # a refusal behind the first record is no retirement
             first = list(itertools.islice(objects, 1))
@@ -112,24 +115,32 @@ class PersonalizationFeed(Feed):
                 )
             stream.emit(shape.record(fields, own))
 
-    def _objects(self, kind: str, dataset: str, window: Window) -> Iterator[dict[str, Any]]:
+    def _reader(self, stream: ExportStream) -> Callable[[Spool], Iterator[dict[str, Any]]]:
+        if self.settings["format"] == "csv":
+            return CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator")).objects
+        return _json_objects
+
+    def _objects(self, stream: ExportStream, dataset: str, window: Window) -> Iterator[dict[str, Any]]:
         """Read pages from 0 until an empty one: nothing promises that only the last page is short."""
         client = self._client()
+        read = self._reader(stream)
         page_size = self.settings["page_size"]
         seen: set[bytes] = set()
-        for page in itertools.count():
-            with client.page(kind, dataset, window, page=page, page_size=page_size) as body:
-                logger.info("%s of dataset %s: page %d, %d bytes.", kind, dataset, page, body.size)
-                digest = _digest(body)
-                is_empty = True
-                for objects in proven_runs(body, ARRAY_OF_OBJECTS, _decode_page):
-                    is_empty = is_empty and not objects
-                    if objects and digest in seen:
-                        raise UnusableAnswer(
-                            f"Page {page} of the {kind} of dataset {dataset} repeats an earlier page byte for byte."
-                        )
-                    yield from objects
-            if is_empty or not page_size:
+        for number in itertools.count():
+            with client.page(stream.name, dataset, window, page=number, page_size=page_size) as page:
+                logger.info("%s of dataset %s: page %d, %d bytes.", stream.name, dataset, number, page.size)
+                digest = _digest(page)
+                objects = proven(page, read)
+                first = next(objects, None)
+                if first is None:
+                    return
+                if digest in seen:
+                    raise UnusableAnswer(
+                        f"Page {number} of the {stream.name} of dataset {dataset} repeats an earlier page to the byte."
+                    )
+                yield first
+                yield from objects
+            if not page_size:
                 return
             seen.add(digest)
 
@@ -137,6 +148,6 @@ class PersonalizationFeed(Feed):
 def _digest(page: Spool) -> bytes:
     """Tell pages apart by what they hold: gzip notes the time, so equal pages may differ on the wire."""
     digest = hashlib.sha256()
-    for chunk in plain(page.chunks()):
+    for chunk in contents(page):
         digest.update(chunk)
     return digest.digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from typing import IO, TYPE_CHECKING
 
@@ -25,7 +24,6 @@ def test_a_body_comes_back_as_it_came_whatever_the_chunks(chunks: list[bytes], s
     whole = b"".join(chunks)
     with Spool(chunks) as spool:
         assert spool.size == len(whole)
-        assert spool.digest == hashlib.sha256(whole).digest()
         again = list(spool.chunks(size))
         assert b"".join(again) == whole
         assert all(0 < len(chunk) <= size for chunk in again)

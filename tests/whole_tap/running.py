@@ -104,7 +104,7 @@ def run_tap(
     return Run(done.returncode, messages, done.stderr.decode() + ("" if is_singer else done.stdout.decode()))
 
 
-def vendor(settings: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 -- any setting
+def vendor(settings: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
     """Cut complete settings down to one vendor.
 
     Args:

@@ -189,7 +189,7 @@ def test_a_server_that_ignores_page_does_not_loop_for_ever(sandbox: Sandbox) -> 
         {"bookmarks": {"users": {"replication_key_value": "2999-01-01T00:00:00Z"}}},
     ],
 )
-def test_a_state_of_a_wrong_shape_or_from_the_future_ends_with_10(sandbox: Sandbox, state: Any) -> None:  # noqa: ANN401 -- wrong on purpose
+def test_a_state_of_a_wrong_shape_or_from_the_future_ends_with_10(sandbox: Sandbox, state: Any) -> None:
     run = run_tap({**vendor(sandbox.settings(), "personalization"), "end_date": NOW}, state=state)
     assert run.exit_code == 10, run.log
     assert "state" in run.last_line

@@ -1,0 +1,127 @@
+"""Pages in CSV, whose dialect no page of the vendor describes: read by header, nothing fixed (section 5).
+
+The fields come out under the names that JSON has, so that a record is the same from both. Custom attributes
+are columns like any other here, so they end in `extra`, as text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export import json_text
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.exports.json_members import MEMBER_BYTES
+from tap_cdp_export.exports.readers import contents
+from tap_cdp_export.records import camel_case, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from tap_cdp_export.exports.spool import Spool
+
+_KEY_ALIASES: Final = {
+    "users": ("name", "userId", "id"),
+    "accounts": ("name", "accountName", "accountId", "accountID", "id", "ID"),
+}
+
+
+class CsvPages:
+    """Reads the pages of one stream; columns may differ from page to page."""
+
+    def __init__(self, stream: str, schema: Mapping[str, Any], list_separator: str | None) -> None:
+        """Compile how cells are read.
+
+        Args:
+            stream: `users` or `accounts`.
+            schema: the stream's JSON schema.
+            list_separator: splits a cell that holds a list; without it the cell is one element.
+        """
+        self._aliases = _KEY_ALIASES[stream]
+        readers: dict[str, Callable[[str], Any]] = {
+            "integer": _integer,
+            "date-time": _integer,
+            "number": _number,
+            "object": _object,
+            "array": lambda cell: cell.split(list_separator) if list_separator else [cell],
+        }
+        properties = schema["properties"]
+        self._readers = {camel_case(name): readers.get(kind_of(inner), str) for name, inner in properties.items()}
+
+    def objects(self, spool: Spool) -> Iterator[dict[str, Any]]:
+        """Read one page.
+
+        Args:
+            spool: the page; empty or only a header where there are no more records.
+
+        Yields:
+            An object for each record; an empty cell is null.
+
+        Raises:
+            UnusableAnswer: If a row is not as long as the header, or the text is no UTF-8 or no CSV.
+        """
+        csv.field_size_limit(MEMBER_BYTES)
+        rows = csv.reader(_lines(contents(spool)), strict=True)
+        try:
+            header = self._names(next(rows, []))
+            for number, row in enumerate(filter(None, rows), start=1):
+                if len(row) != len(header):
+                    raise UnusableAnswer(f"Row {number} of a CSV page has {len(row)} cells, its header {len(header)}.")
+                yield {name: self._value(name, cell) for name, cell in zip(header, row, strict=True)}
+        except UnicodeDecodeError:
+            raise UnusableAnswer("A CSV page is not valid UTF-8.") from None
+        except csv.Error:
+            raise IncompleteAnswer("A CSV page ends inside a quoted cell, or is no CSV.") from None
+
+    def _names(self, header: list[str]) -> list[str]:
+        """Give every column a name of its own, and the key the one that JSON has."""
+        if header[:1] and header[0].lstrip().startswith("<"):
+            raise UnusableAnswer("A CSV page is a page of markup instead.")
+        key = next((alias for alias in self._aliases if alias in header), None)
+        names: list[str] = []
+        for column in header:
+            name = "name" if column == key else column
+            copies = (name, *(f"{name} ({number})" for number in range(2, len(header) + 1)))
+            names.append(next(copy for copy in copies if copy not in names))
+        if header and "name" not in names:
+            raise UnusableAnswer("The header of a CSV page has no column for the identifier.")
+        return names
+
+    def _value(self, name: str, cell: str) -> Any:  # noqa: ANN401 -- as JSON would have it
+        return self._readers.get(name, str)(json_text.storable(cell)) if cell else None
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Cut decoded text behind each newline; a quoted newline is put together again by the CSV reader."""
+    pending = ""
+    for text in codecs.iterdecode(chunks, "utf-8-sig"):
+        *whole, pending = (pending + text).split("\n")
+        yield from (f"{line}\n" for line in whole)
+        if len(pending) > MEMBER_BYTES:
+            raise UnusableAnswer(f"A line of a CSV page is longer than {MEMBER_BYTES // 2**20} MiB.")
+    if pending:
+        yield pending
+
+
+def _integer(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no number
+    try:
+        return int(cell)
+    except ValueError:
+        return _number(cell)
+
+
+def _number(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no number
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return number if math.isfinite(number) else cell
+
+
+def _object(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no object
+    try:
+        return json_text.shallow(json_text.decode(cell.encode()))
+    except json_text.InvalidJSON:
+        return cell

@@ -1,0 +1,75 @@
+"""CSV pages give the records that JSON pages give, whatever the dialect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_cdp_export.sandbox.options import Fault
+from tests.whole_tap.conftest import NOW
+from tests.whole_tap.running import Row, Run, run_tap, vendor
+
+if TYPE_CHECKING:
+    from tap_cdp_export.sandbox.server import Sandbox
+
+ONLY_IN_JSON = {"attributes", "location", "extra"}  # in CSV these are columns of their own, so text in extra
+
+
+def run_csv(sandbox: Sandbox, **changes: Any) -> Run:
+    changes = {"format": "csv", "csv_list_separator": "|", **changes}
+    return run_tap({**vendor(sandbox.settings(), "personalization", **changes), "end_date": NOW})
+
+
+def known(rows: list[Row]) -> list[Row]:
+    return [{name: value for name, value in row.items() if name not in ONLY_IN_JSON} for row in rows]
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        {},
+        {"csv_bom": True, "csv_crlf": True},
+        {"csv_end": "empty", "csv_blank_last_line": True},
+        {"csv_columns_vary": True, "csv_shuffled": True},
+        {"csv_key": "id", "csv_duplicate_header": True},
+        {"exponents": True, "csv_quoted_newlines": True},
+    ],
+)
+@pytest.mark.parametrize("page_size", [0, 70])
+def test_every_dialect_gives_the_users_of_json(sandbox: Sandbox, dialect: dict[str, Any], page_size: int) -> None:
+    json_run = run_csv(sandbox, format="json", page_size=page_size)
+    sandbox.options.update({"personalization": dialect})
+    csv_run = run_csv(sandbox, page_size=page_size)
+    assert csv_run.exit_code == 0, csv_run.log
+    assert known(csv_run.records("users")) == known(json_run.records("users"))
+    assert known(csv_run.records("accounts")) == known(json_run.records("accounts"))
+
+
+def test_what_is_no_known_column_is_kept_as_text_in_extra(sandbox: Sandbox) -> None:
+    from_json = run_csv(sandbox, format="json").records("users")
+    from_csv = run_csv(sandbox).records("users")
+    for plain, row in zip(from_json, from_csv, strict=True):
+        attributes = plain["attributes"]
+        if attributes and isinstance(attributes.get("language"), str):
+            assert row["extra"]["language"] == attributes["language"]
+            assert row["attributes"] is None
+
+
+def test_without_a_separator_the_list_is_one_element(sandbox: Sandbox) -> None:
+    rows = run_csv(sandbox, csv_list_separator=None).records("users")
+    assert any("|" in row["segments"][0] for row in rows if row["segments"])
+
+
+@pytest.mark.parametrize("page_size", [0, 1000])
+def test_a_cut_csv_page_gives_no_record(sandbox: Sandbox, page_size: int) -> None:
+    sandbox.options.faults = [Fault(path="/users.csv", kind="cut", after_bytes=5000, times=0)]
+    run = run_tap(
+        {
+            **vendor(sandbox.settings(), "personalization", format="csv", page_size=page_size),
+            "end_date": NOW,
+            "request_deadline_seconds": 1,
+        }
+    )
+    assert run.exit_code == 12
+    assert not run.records("users")
