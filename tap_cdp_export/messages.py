@@ -24,6 +24,10 @@ def _foreign(value: object) -> str:
     return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
+encode: Final = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number").encode
+"""Encodes one value as strict JSON."""
+
+
 class LineWriter(GenericSingerWriter[bytes, "Message"]):
     """Collects whole lines and writes them out before every message that is no RECORD.
 
@@ -33,7 +37,6 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
 
     def __init__(self) -> None:
         """Start with nothing collected."""
-        self._encoder = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number")
         self._lines = bytearray()
 
     def serialize_message(self, message: Message) -> bytes:
@@ -45,7 +48,7 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
         Returns:
             Its line, without the newline.
         """
-        return self._encoder.encode(message.to_dict())
+        return encode(message.to_dict())
 
     def write_message(self, message: Message) -> None:
         """Write one message, or collect it if it is a RECORD.

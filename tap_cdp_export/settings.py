@@ -285,6 +285,65 @@ BRAZE: Final = th.ObjectType(
     additional_properties=False,
 )
 
+BATCH: Final = th.ObjectType(
+    th.Property(
+        "encoding",
+        th.ObjectType(
+            th.Property(
+                "format",
+                th.StringType(allowed_values=["jsonl"]),
+                default="jsonl",
+                title="Batch format",
+                description="Format of the files.",
+            ),
+            th.Property(
+                "compression",
+                th.StringType(allowed_values=["gzip", "none"]),
+                default="gzip",
+                title="Batch compression",
+                description="Compression of the files.",
+            ),
+            additional_properties=False,
+        ),
+        default={"format": "jsonl", "compression": "gzip"},
+        title="Batch encoding",
+        description="Format and compression of the files.",
+    ),
+    th.Property(
+        "storage",
+        th.ObjectType(
+            th.Property(
+                "root",
+                th.StringType,
+                required=True,
+                title="Batch root",
+                description="Folder of the files: file:///…, or s3://… and the like with the tap's extra for it.",
+            ),
+            th.Property("prefix", th.StringType, title="Batch prefix", description="Begins the name of every file."),
+            th.Property(
+                "params",
+                th.ObjectType(additional_properties=True),
+                default={},
+                secret=True,
+                title="Batch storage options",
+                description="Passed to fsspec (key, secret, endpoint_url, …).",
+            ),
+            additional_properties=False,
+        ),
+        required=True,
+        title="Batch storage",
+        description="Where the files are written.",
+    ),
+    th.Property(
+        "batch_size",
+        th.IntegerType(minimum=1),
+        default=10000,
+        title="Batch size",
+        description="Records a file, at most.",
+    ),
+    additional_properties=False,
+)
+
 SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
     th.Property(
         "start_date",
@@ -320,6 +379,13 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="Emit ACTIVATE_VERSION",
         description="After a whole export of a FULL_TABLE stream, tell the target to drop the rows it did not hold.",
+    ),
+    th.Property(
+        "batch_config",
+        BATCH,
+        title="Batch configuration",
+        description="Write records as files of JSON lines and announce them by BATCH messages; "
+        "present = on. Only some targets read them.",
     ),
     th.Property(
         "personalization",

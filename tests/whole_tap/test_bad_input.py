@@ -43,12 +43,18 @@ def always(path: str, **what: Any) -> Fault:
     [
         ({}, "no vendor is configured"),
         ({"brase": {}}, "unknown setting brase"),
-        ({"braze": {"api_key": 5, "base_url": "https://x.example", "segment_ids": ["a"]}}, "braze.api_key must be of type"),
-        ({"braze": {"api_key": "k", "base_url": "https://x.example", "segment_ids": ["a"]}, "start_date": "soon"}, "start_date"),
+        (
+            {"braze": {"api_key": 5, "base_url": "https://x.example", "segment_ids": ["a"]}},
+            "braze.api_key must be of type",
+        ),
+        (
+            {"braze": {"api_key": "k", "base_url": "https://x.example", "segment_ids": ["a"]}, "start_date": "soon"},
+            "start_date",
+        ),
         ({"apsis": {"client_id": "i", "client_secret": "s", "events": ["1"]}}, "attributes or apsis.tags"),
         ({"personalization": {"dataset_ids": ["d"], "api_key_id": "i", "api_key_secret": "s"}}, "account_name"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_setting_ends_with_10_and_its_name(settings: dict[str, Any], words: str) -> None:
     run = run_tap(settings)
     assert run.exit_code == 10
@@ -112,8 +118,15 @@ def test_a_vendors_status_ends_with_its_exit_code(
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("personalization", USERS), ("apsis", EXPORTS), ("apsis", POLLS), ("apsis", "/oauth/token"), ("braze", BRAZE), ("braze", ARCHIVE)],
-)  # fmt: skip
+    [
+        ("personalization", USERS),
+        ("apsis", EXPORTS),
+        ("apsis", POLLS),
+        ("apsis", "/oauth/token"),
+        ("braze", BRAZE),
+        ("braze", ARCHIVE),
+    ],
+)
 def test_a_login_page_with_status_200_ends_with_12(sandbox: Sandbox, name: str, path: str) -> None:
     run = run_with(sandbox, name, always(path, kind="html"))
     assert run.exit_code == 12, run.log
