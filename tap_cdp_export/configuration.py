@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import re
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -46,7 +46,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     Raises:
         SettingsError: If anything is wrong; one line for each problem, no values.
     """
-    plain: dict[str, Any] = _plain(dict(config))
+    plain: dict[str, Any] = _with_numbers(_plain(dict(config)), schema)
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
     if not problems:
         _add_defaults(plain, schema)
@@ -68,6 +68,20 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 -- any JSON
         return [_plain(inner) for inner in value]
     if isinstance(value, Decimal):  # the SDK reads fractions so; time.sleep refuses them
         return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _with_numbers(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
+    """Read numbers that come as text: Meltano has no kind of setting for a number with a fraction."""
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        return {key: _with_numbers(inner, properties.get(key, {})) for key, inner in value.items()}
+    if isinstance(value, str) and {"number", "integer"} & set(schema.get("type", ())):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return value
+        return _plain(number) if number.is_finite() else value
     return value
 
 

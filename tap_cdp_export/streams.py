@@ -40,9 +40,15 @@ class ExportStream(Stream):
     """A stream whose records come from a feed, and whose bookmark is the end of its last whole window.
 
     A subclass declares `name`, `columns`, `primary_keys` and, if it has windows, `replication_key`.
+
+    Attributes:
+        columns: the JSON schema.
+        holds_everything: whether one run reads all there is, so that as a FULL_TABLE stream it may tell a target
+            to drop what it did not hold.
     """
 
     columns: ClassVar[dict[str, Any]]
+    holds_everything: ClassVar[bool] = True
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are made to fit when they are made
 
     def __init__(self, tap: Tap, feed: Feed) -> None:
@@ -115,7 +121,9 @@ class ExportStream(Stream):
             self._write_batches()
         seconds = max(time.monotonic() - began, 0.001)
         self.log("%d records, %.0f a second.", self._emitted, self._emitted / seconds)
-        if self._version_to_activate is not None:
+        if self._version_to_activate is not None and not self._emitted:
+            self.logger.warning("Nothing was exported, so no ACTIVATE_VERSION is sent: it would empty the table.")
+        elif self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
 
     def _sync_batches(
@@ -151,7 +159,12 @@ class ExportStream(Stream):
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Hold it back to the end: a target drops the older rows as soon as it sees it."""
-        self._version_to_activate = full_table_version
+        if self.holds_everything:
+            self._version_to_activate = full_table_version
+
+    def keep_older_rows(self) -> None:
+        """Send no ACTIVATE_VERSION after this run: it did not read everything there is."""
+        self._version_to_activate = None
 
     # State
 

@@ -45,6 +45,7 @@ class ApsisEvents(ExportStream):
 
     name = "apsis_events"
     columns: ClassVar[dict[str, Any]] = EVENTS
+    holds_everything = False
     primary_keys: ClassVar[tuple[str, ...]] = ("profile_key", "section_id", "event_key")
     replication_key = "window_end"
 

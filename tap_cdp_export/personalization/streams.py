@@ -75,19 +75,21 @@ class PersonalizationFeed(Feed):
         kind = self.streams[0].name
         dataset = self.settings["dataset_ids"][0]
         with (
-            self._missing_accounts_allowed(kind),
+            self._missing_accounts_allowed(self.streams[0]),
             self._client().page(kind, dataset, None, page=0, page_size=1) as body,
         ):
             list(self._reader(self.streams[0])(body))
 
     @contextmanager
-    def _missing_accounts_allowed(self, kind: str) -> Iterator[None]:
+    def _missing_accounts_allowed(self, stream: ExportStream) -> Iterator[None]:
         """Take a refusal of accounts for the retirement of the feature, where the settings say so."""
         try:
             yield
         except CdpExportError as error:
-            if kind != "accounts" or error.status not in {403, 404} or self.settings["accounts_missing"] != "warn":
+            is_retirement = stream.name == "accounts" and error.status in {403, 404}
+            if not is_retirement or self.settings["accounts_missing"] != "warn":
                 raise
+            stream.keep_older_rows()
             logger.warning(
                 "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none. "
                 "Deselect accounts to silence this, or set accounts_missing to error.",
@@ -106,7 +108,7 @@ class PersonalizationFeed(Feed):
         }
         objects = self._objects(stream, dataset, window)
         first: list[dict[str, Any]] = []
-        with self._missing_accounts_allowed(stream.name):  # a refusal behind the first record is no retirement
+        with self._missing_accounts_allowed(stream):  # a refusal behind the first record is no retirement
             first = list(itertools.islice(objects, 1))
         for number, fields in enumerate(itertools.chain(first, objects), start=1):
             if not isinstance(fields.get("name"), str):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_cdp_export.sandbox.options import Fault
 from tests.whole_tap.conftest import NOW
 from tests.whole_tap.running import run_tap, vendor
 
@@ -119,3 +120,39 @@ def test_activate_version_comes_after_the_last_record(sandbox: Sandbox) -> None:
     versions = {m.get("version") for m in run.messages if m["type"] in {"RECORD", "ACTIVATE_VERSION"}}
     assert len(versions) == 1
     assert None not in versions
+
+
+def as_full_table(catalog: dict[str, Any], stream: str) -> dict[str, Any]:
+    for entry in catalog["streams"]:
+        if entry["tap_stream_id"] == stream:
+            entry["replication_method"] = "FULL_TABLE"
+            del entry["replication_key"]
+    return catalog
+
+
+@pytest.mark.parametrize(("stream", "is_activated"), [("users", True), ("accounts", True), ("apsis_events", False)])
+def test_a_stream_switched_to_full_table_activates_its_version_only_if_a_run_holds_everything(
+    sandbox: Sandbox, stream: str, *, is_activated: bool
+) -> None:
+    catalog = as_full_table(selecting(discovered(sandbox), stream, without=set()), stream)
+    settings = {**sandbox.settings(), "end_date": NOW, "emit_activate_version_messages": True}
+    run = run_tap(settings, catalog=catalog)
+    assert run.exit_code == 0, run.log
+    assert run.records(stream)
+    assert (run.messages[-1]["type"] == "ACTIVATE_VERSION" or run.messages[-2]["type"] == "ACTIVATE_VERSION") == (
+        is_activated
+    )
+
+
+def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox) -> None:
+    catalog = as_full_table(selecting(discovered(sandbox), "accounts", without=set()), "accounts")
+    settings = {**sandbox.settings(), "end_date": NOW, "emit_activate_version_messages": True}
+    sandbox.options.personalization.accounts_status = 404
+    retired = run_tap(settings, catalog=catalog)
+    assert retired.exit_code == 0
+    sandbox.options.personalization.accounts_status = 200
+    sandbox.options.faults = [Fault(path="/accounts.json", skip=2, status=400)]
+    failed = run_tap(settings, catalog=catalog)
+    assert failed.exit_code == 10
+    for run in (retired, failed):
+        assert all(message["type"] != "ACTIVATE_VERSION" for message in run.messages)
