@@ -6,6 +6,7 @@ No message ever shows a value: the wrong one may be a secret in the wrong place.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import re
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -139,6 +140,8 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
         yield from _personalization_problems(personalization)
     if apsis := config.get("apsis"):
         yield from _apsis_problems(apsis)
+    if "faker_config" in config and not importlib.util.find_spec("faker"):
+        yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
     if not any(vendor in config for vendor in VENDORS):
         yield f"no vendor is configured: give at least one of the objects {', '.join(VENDORS)}, or sandbox: true"
 

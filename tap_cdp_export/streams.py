@@ -120,7 +120,7 @@ class ExportStream(Stream):
             yield
             self._write_batches()
         seconds = max(time.monotonic() - began, 0.001)
-        self.log("%d records, %.0f a second.", self._emitted, self._emitted / seconds)
+        self.log("%s: %d records, %.0f a second.", self.name, self._emitted, self._emitted / seconds)
         if self._version_to_activate is not None and not self._emitted:
             self.logger.warning("Nothing was exported, so no ACTIVATE_VERSION is sent: it would empty the table.")
         elif self._version_to_activate is not None:

@@ -166,7 +166,7 @@ class ExportRunner:
                     "Run again to take it up where the vendor allows it, raise export_timeout_seconds, "
                     "or make the export smaller."
                 )
-            logger.info("%s: export not ready after %.0f s, waiting.", request.subject, time.monotonic() - began)
+            logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, wait)
             with SHUTDOWN.waiting():
                 time.sleep(wait)
 

@@ -1,0 +1,1 @@
+"""The targets, loaded by Meltano for real, and asked what they hold."""

@@ -1,0 +1,99 @@
+"""What the targets' tests share: one Meltano project, and two databases after two runs two days apart."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import psycopg
+import pytest
+
+from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.server import Sandbox
+from tests.targets.loaded import FIRST_END, SECOND_END, START, Loaded
+from tests.targets.meltano_project import MeltanoProject, as_environment
+from tests.targets.postgres_server import postgres_server
+from tests.whole_tap.running import Warehouse, run_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> MeltanoProject:
+    """A Meltano project that installs each plugin once for all tests."""
+    return MeltanoProject(tmp_path_factory.mktemp("meltano"))
+
+
+@contextmanager
+def shop(now: str) -> Iterator[Sandbox]:
+    """A sandbox whose clock stands still, so that its counts are exact."""
+    with Sandbox(Options(world=WorldOptions(users=300, companies=20, now=now))) as sandbox:
+        yield sandbox
+
+
+def settings_of(sandbox: Sandbox, end: str) -> dict[str, Any]:
+    """Settings that read a sandbox up to its present."""
+    return {**sandbox.settings(), "start_date": START, "end_date": end}
+
+
+@pytest.fixture(scope="session")
+def emitted() -> Warehouse:
+    """What the tap alone gives in the same two runs, merged by key."""
+    warehouse, state = Warehouse(), None
+    for end in (FIRST_END, SECOND_END):
+        with shop(end) as sandbox:
+            run = run_tap(settings_of(sandbox, end), state=state)
+        assert run.exit_code == 0, run.log
+        warehouse.load(run)
+        state = run.states[-1]
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def expected_first() -> dict[str, int]:
+    """The sandbox's own count of what the first run must load."""
+    with shop(FIRST_END) as sandbox:
+        return sandbox.world.counts(start=START, end=FIRST_END)
+
+
+def load_twice(project: MeltanoProject, loaded: Loaded, **environment: str) -> Loaded:
+    """Run the tap into a target on two days."""
+    for end in (FIRST_END, SECOND_END):
+        with shop(end) as sandbox:
+            project.run(loaded.target, **as_environment(settings_of(sandbox, end)), **environment)
+        loaded.counts.append(loaded.count_rows())
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def in_duckdb(project: MeltanoProject, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A DuckDB file, in a folder that Meltano has to make, after both runs."""
+    path = str(tmp_path_factory.mktemp("duckdb") / "not" / "there" / "cdp.duckdb")
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(path, read_only=True) as database:
+            return database.execute(sql).fetchall()
+
+    return load_twice(project, Loaded("target-duckdb", query), TARGET_DUCKDB_PATH=path)
+
+
+@pytest.fixture(scope="session")
+def in_postgres(project: MeltanoProject) -> Iterator[Loaded]:
+    """A PostgreSQL database after both runs."""
+    with postgres_server() as server, psycopg.connect(**server, autocommit=True) as database:
+
+        def query(sql: str) -> list[tuple[Any, ...]]:
+            return database.execute(sql.encode()).fetchall()
+
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
+        environment = {f"TARGET_POSTGRES_{names[key]}": str(value) for key, value in server.items()}
+        yield load_twice(project, Loaded("target-postgres", query), **environment)
+
+
+@pytest.fixture(params=["in_duckdb", "in_postgres"])
+def loaded(request: pytest.FixtureRequest) -> Loaded:
+    """Each of the databases."""
+    found: Loaded = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,29 @@
+"""Writes the tap's settings into `meltano.yml` and the README, after a change: `python -m tests.write_settings`."""
+
+from __future__ import annotations
+
+import sys
+
+from ruamel.yaml import YAML
+
+from tests.about import ROOT, about, settings
+from tests.test_meltano_yml import described
+from tests.test_readme import SETTINGS, settings_table, table
+
+
+def main() -> None:
+    """Write both files; what is not about settings stays as it is."""
+    yaml = YAML()
+    yaml.width = sys.maxsize  # as Meltano writes it
+    project = yaml.load(ROOT / "meltano.yml")
+    (extractor,) = project["plugins"]["extractors"]
+    extractor["settings"] = [described(setting) for setting in settings()]
+    extractor["capabilities"] = sorted(about()["capabilities"])
+    yaml.dump(project, ROOT / "meltano.yml")
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(text.replace("\n".join(table(SETTINGS)), "\n".join(settings_table())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
