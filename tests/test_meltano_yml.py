@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,8 +70,9 @@ def test_no_plugin_needs_the_hub() -> None:
 
 
 def test_duckdb_is_pinned_to_where_it_loses_no_rows() -> None:
-    pins = LOADERS["target-duckdb"]["pip_url"].split()
-    assert {"target-duckdb==0.8.0", "duckdb<1.3"} <= set(pins)
+    assert LOADERS["target-duckdb"]["pip_url"].endswith("[duckdb]")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"target-duckdb==0.8.0", "duckdb<1.3"} <= set(extras["duckdb"])
     values = {setting["name"]: setting.get("value") for setting in LOADERS["target-duckdb"]["settings"]}
     assert values["add_metadata_columns"] is True
     assert values["path"] == "output/cdp.duckdb"
