@@ -63,6 +63,16 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
         if not is_record or len(self._lines) >= _BUFFER_BYTES:
             self.flush()
 
+    def write_lines(self, lines: bytes) -> None:
+        """Write whole lines that are encoded already.
+
+        Args:
+            lines: RECORD messages, each with its newline.
+        """
+        self._lines += lines
+        if len(self._lines) >= _BUFFER_BYTES:
+            self.flush()
+
     def flush(self) -> None:
         """Write out all collected lines.
 

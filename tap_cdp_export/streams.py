@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import RecordMessage
 from singer_sdk.streams import Stream
 
 from tap_cdp_export.batches import BatchFiles
 from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError, TargetGone
 from tap_cdp_export.exports.job import ExportJob
+from tap_cdp_export.messages import LineWriter, encode
 from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import Window, parse_time, time_text, whole_second
 
@@ -31,8 +34,11 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
+    from tap_cdp_export.typed_runs import Lines
+
 logger = logging.getLogger(__name__)
 
+_COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
 
 
@@ -105,6 +111,50 @@ class ExportStream(Stream):
         self._emitted += 1
         if self._counter:
             self._counter.increment()
+
+    def is_plain(self) -> bool:
+        """Tell whether nothing has to see a record on its way out, so that whole runs may be encoded at once."""
+        (only, *more) = self.stream_maps
+        return (
+            not more
+            and type(only) is SameRecordTransform
+            and not only.flattening_enabled
+            and self._batch_config is None
+            and all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
+        )
+
+    def selects(self, column: str) -> bool:
+        """Tell whether the catalog selects a column.
+
+        Args:
+            column: its name.
+
+        Returns:
+            Whether records have it.
+        """
+        return self.mask["properties", column]
+
+    def emit_lines(self, lines: Lines) -> None:
+        """Write records that are encoded already; only where `is_plain`.
+
+        Args:
+            lines: with the selected columns.
+        """
+        SHUTDOWN.check()
+        before, after = self._envelope()
+        data = lines.data.replace(b"\n", after + b"\n" + before)
+        writer = self._tap.message_writer
+        if isinstance(writer, LineWriter) and lines.number:
+            writer.write_lines(before + data[: -len(before)])
+        self._emitted += lines.number
+        if self._counter:
+            self._counter.increment(lines.number)
+
+    def _envelope(self) -> tuple[bytes, bytes]:
+        """Give what stands around a record in its message."""
+        message = RecordMessage(self.name, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
+        before, _, after = encode(message.to_dict()).partition(b'"record":{}')
+        return before + b'"record":', after
 
     @contextmanager
     def emitting(self) -> Iterator[None]:
@@ -251,7 +301,12 @@ class Feed(ABC):
         streams: those that joined.
         settings: the vendor's settings.
         config: all settings.
+        vendor: key of the vendor's settings.
+        failures: where a failure is noted that leaves other feeds a chance.
+        trouble: what kept a feed from describing its streams; a discovery ends with it, a sync notes it.
     """
+
+    trouble: CdpExportError | None = None
 
     def __init__(self, config: Mapping[str, Any], vendor: str, failures: list[CdpExportError]) -> None:
         """Take the settings; connect to nothing.
@@ -263,8 +318,9 @@ class Feed(ABC):
         """
         self.streams: list[ExportStream] = []
         self.config = config
+        self.vendor = vendor
         self.settings: Mapping[str, Any] = config[vendor]
-        self._failures = failures
+        self.failures = failures
         self._started = False
 
     @property
@@ -285,6 +341,8 @@ class Feed(ABC):
             return
         self._started = True
         try:
+            if self.trouble:
+                raise self.trouble
             with ExitStack() as frames:
                 for stream in self.selected.values():
                     frames.enter_context(stream.emitting())
@@ -293,7 +351,7 @@ class Feed(ABC):
             raise
         except CdpExportError as error:
             error.streams = tuple(self.selected)
-            self._failures.append(error)
+            self.failures.append(error)
             logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
 
     @abstractmethod

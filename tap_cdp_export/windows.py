@@ -6,8 +6,9 @@ A time is an aware `datetime` in UTC. Its text, in records and in STATE, is RFC 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST_DAY = _EPOCH.toordinal()
+_MINUTES = [f"T{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)]
+_SECONDS = [f"{second:02}" for second in range(60)]
+_THOUSANDTHS = [f".{thousandth:03}Z" for thousandth in range(1000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,17 @@ def from_epoch_milliseconds(milliseconds: int) -> str:
     Raises:
         OverflowError: If the time is outside the years 1 to 9999.
     """
-    return time_text(_EPOCH + timedelta(milliseconds=milliseconds))
+    minute, rest = divmod(milliseconds, 60_000)
+    day, minute = divmod(minute, 1440)
+    try:
+        return f"{_day_text(day)}{_MINUTES[minute]}{_SECONDS[rest // 1000]}{_THOUSANDTHS[rest % 1000]}"
+    except (ValueError, OverflowError):
+        raise OverflowError("a time outside the years 1 to 9999") from None
+
+
+@functools.cache
+def _day_text(day: int) -> str:
+    return date.fromordinal(_FIRST_DAY + day).isoformat()
 
 
 def whole_second(time: datetime) -> datetime:
@@ -110,3 +125,16 @@ def split(span: Window, length: timedelta) -> Iterator[Window]:
         end = min(start + length, span.end)
         yield Window(start, end)
         start = end
+
+
+def half_of(window: Window) -> timedelta:
+    """Tell how long the halves of a window are.
+
+    Args:
+        window: longer than a second.
+
+    Returns:
+        Whole seconds; the second half may be one shorter.
+    """
+    seconds = (window.end - window.start) // timedelta(seconds=1)
+    return timedelta(seconds=(seconds + 1) // 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export import json_text
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.exports.spool import Spool
 
+_WHOLE: Final = re.compile(r" *[-+]?[0-9]+ *")  # Python itself also reads 1_000 and the digits of other scripts
+_NUMBER: Final = re.compile(r" *[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)? *")
 _KEY_ALIASES: Final = {
     "users": ("name", "userId", "id"),
     "accounts": ("name", "accountName", "accountId", "accountID", "id", "ID"),
@@ -107,16 +110,13 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
 
 def _integer(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no number
     try:
-        return int(cell)
-    except ValueError:
-        return _number(cell)
+        return int(cell) if _WHOLE.fullmatch(cell) else _number(cell)
+    except ValueError:  # more digits than Python reads
+        return cell
 
 
 def _number(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no number
-    try:
-        number = float(cell)
-    except ValueError:
-        return cell
+    number = float(cell) if _NUMBER.fullmatch(cell) else math.nan
     return number if math.isfinite(number) else cell
 
 

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
 
@@ -19,10 +19,11 @@ from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case
 from tap_cdp_export.streams import ExportStream, Feed
+from tap_cdp_export.typed_runs import Lines, TypedRuns
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.exports.spool import Spool
 
@@ -32,9 +33,28 @@ logger = logging.getLogger(__name__)
 _page = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-def _json_objects(page: Spool) -> Iterator[dict[str, Any]]:
-    decoded = runs(contents(page), ARRAY_OF_OBJECTS, lambda run: json_text.shallow(_page.decode(run)))
-    return itertools.chain.from_iterable(decoded)
+Run: TypeAlias = "list[dict[str, Any]] | Lines"
+"""A part of a page: the vendor's objects, or their records encoded already."""
+
+
+class _JsonPages:
+    """Reads pages, run by run: encoded at once where nothing must see a record, else object by object."""
+
+    def __init__(self, fast: TypedRuns | None) -> None:
+        self._fast = fast
+
+    def runs(self, page: Spool) -> Iterator[Run]:
+        return runs(contents(page), ARRAY_OF_OBJECTS, self._decode)
+
+    def _decode(self, run: bytes) -> Run:
+        if self._fast:
+            try:
+                return self._fast.lines(run)
+            except msgspec.ValidationError:
+                objects = json_text.shallow(_page.decode(run))
+                self._fast.learn(objects)
+                return objects
+        return json_text.shallow(_page.decode(run))
 
 
 class Users(ExportStream):
@@ -78,7 +98,7 @@ class PersonalizationFeed(Feed):
             self._missing_accounts_allowed(self.streams[0]),
             self._client().page(kind, dataset, None, page=0, page_size=1) as body,
         ):
-            list(self._reader(self.streams[0])(body))
+            list(self._reader(self.streams[0], {})(body))
 
     @contextmanager
     def _missing_accounts_allowed(self, stream: ExportStream) -> Iterator[None]:
@@ -106,34 +126,45 @@ class PersonalizationFeed(Feed):
             "window_start": time_text(window.start),
             "window_end": time_text(window.end),
         }
-        objects = self._objects(stream, dataset, window)
-        first: list[dict[str, Any]] = []
+        found = self._runs(stream, dataset, window, self._reader(stream, own))
+        first: list[Run] = []
         with self._missing_accounts_allowed(stream):  # a refusal behind the first record is no retirement
-            first = list(itertools.islice(objects, 1))
-        for number, fields in enumerate(itertools.chain(first, objects), start=1):
-            if not isinstance(fields.get("name"), str):
-                raise UnusableAnswer(
-                    f"Record {number} of the {stream.name} of dataset {dataset} has no text as its name."
-                )
-            stream.emit(shape.record(fields, own))
+            first = list(itertools.islice(found, 1))
+        number = 0
+        for run in itertools.chain(first, found):
+            if isinstance(run, Lines):
+                number += run.number
+                stream.emit_lines(run)
+                continue
+            for fields in run:
+                number += 1
+                if not isinstance(fields.get("name"), str):
+                    raise UnusableAnswer(
+                        f"Record {number} of the {stream.name} of dataset {dataset} has no text as its name."
+                    )
+                stream.emit(shape.record(fields, own))
 
-    def _reader(self, stream: ExportStream) -> Callable[[Spool], Iterator[dict[str, Any]]]:
+    def _reader(self, stream: ExportStream, own: Mapping[str, str]) -> Callable[[Spool], Iterator[Run]]:
         if self.settings["format"] == "csv":
-            return CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator")).objects
-        return _json_objects
+            pages = CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))
+            return lambda page: ([fields] for fields in pages.objects(page))
+        is_plain = stream.is_plain()
+        fast = TypedRuns(stream.columns, own=own, required="name", selected=stream.selects) if is_plain else None
+        return _JsonPages(fast).runs
 
-    def _objects(self, stream: ExportStream, dataset: str, window: Window) -> Iterator[dict[str, Any]]:
+    def _runs(
+        self, stream: ExportStream, dataset: str, window: Window, read: Callable[[Spool], Iterator[Run]]
+    ) -> Iterator[Run]:
         """Read pages from 0 until an empty one: nothing promises that only the last page is short."""
         client = self._client()
-        read = self._reader(stream)
         page_size = self.settings["page_size"]
         seen: set[bytes] = set()
         for number in itertools.count():
             with client.page(stream.name, dataset, window, page=number, page_size=page_size) as page:
                 logger.info("%s of dataset %s: page %d, %d bytes.", stream.name, dataset, number, page.size)
                 digest = _digest(page)
-                objects = proven(page, read)
-                first = next(objects, None)
+                found = proven(page, read)
+                first = next(found, None)
                 if first is None:
                     return
                 if digest in seen:
@@ -141,7 +172,7 @@ class PersonalizationFeed(Feed):
                         f"Page {number} of the {stream.name} of dataset {dataset} repeats an earlier page to the byte."
                     )
                 yield first
-                yield from objects
+                yield from found
             if not page_size:
                 return
             seen.add(digest)

@@ -24,11 +24,11 @@ USERS = "https://acme.us-1.evergage.com/api/dataset/engage/users.json"
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def client(**changes: Any) -> PersonalizationClient:  # noqa: ANN401 -- any setting
+def client(**changes: Any) -> PersonalizationClient:
     return PersonalizationClient(completed("personalization", **changes), deadline_seconds=60)
 
 
-def asked(requests_mock: Mocker, kind: str = "users", *, page_size: int = 1000, **changes: Any) -> dict[str, list[str]]:  # noqa: ANN401 -- any setting
+def asked(requests_mock: Mocker, kind: str = "users", *, page_size: int = 1000, **changes: Any) -> dict[str, list[str]]:
     """Ask for a page and give the query as it was sent, case and all."""
     requests_mock.get(f"https://acme.us-1.evergage.com/api/dataset/engage/{kind}.json", text="[]")
     client(**changes).page(kind, "engage", WINDOW, page=3, page_size=page_size).close()

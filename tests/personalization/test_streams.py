@@ -53,11 +53,11 @@ def url(kind: str = "users", dataset: str = "engage") -> str:
     return f"{PERSONALIZATION_URL}/api/dataset/{dataset}/{kind}.json"
 
 
-def serve(mock: Mocker, *pages: Any, kind: str = "users", dataset: str = "engage") -> list[int]:  # noqa: ANN401 -- any JSON, or bytes
+def serve(mock: Mocker, *pages: Any, kind: str = "users", dataset: str = "engage") -> list[int]:
     """Serve pages by number, then empty ones; give the numbers asked for as they come."""
     asked: list[int] = []
 
-    def page(request: Any, _context: Any) -> bytes:  # noqa: ANN401 -- the mock's own
+    def page(request: Any, _context: Any) -> bytes:
         number = int(request.qs.get("page", ["0"])[0])
         asked.append(number)
         content = pages[number] if number < len(pages) else []
@@ -67,7 +67,7 @@ def serve(mock: Mocker, *pages: Any, kind: str = "users", dataset: str = "engage
     return asked
 
 
-def users(settings: dict[str, Any] | None = None, **options: Any) -> Run:  # noqa: ANN401 -- any option
+def users(settings: dict[str, Any] | None = None, **options: Any) -> Run:
     return sync(settings or config("personalization"), only={"users"}, **options)
 
 
@@ -276,8 +276,20 @@ def test_a_failure_on_a_later_page_moves_no_bookmark(requests_mock: Mocker) -> N
 
 @pytest.mark.parametrize(
     "page",
-    [b"", b"null", b"{}", b'{"error":"canary"}', b"<html>canary</html>", b"[1]", b'["canary"]', b"[null]", b'[{"name":"a"}', b'[{"name":"a"}] x', b'[{"name":"\xff"}]'],
-)  # fmt: skip
+    [
+        b"",
+        b"null",
+        b"{}",
+        b'{"error":"canary"}',
+        b"<html>canary</html>",
+        b"[1]",
+        b'["canary"]',
+        b"[null]",
+        b'[{"name":"a"}',
+        b'[{"name":"a"}] x',
+        b'[{"name":"\xff"}]',
+    ],
+)
 def test_a_page_that_is_no_array_of_objects_is_an_error_and_gives_no_record(requests_mock: Mocker, page: bytes) -> None:
     requests_mock.get(url(), content=page)
     run = users()

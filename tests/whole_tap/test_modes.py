@@ -156,3 +156,15 @@ def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox)
     assert failed.exit_code == 10
     for run in (retired, failed):
         assert all(message["type"] != "ACTIVATE_VERSION" for message in run.messages)
+
+
+@pytest.mark.parametrize("stream", ["users", "accounts", "apsis_profiles", "apsis_events", "braze_users"])
+def test_whole_runs_at_once_and_record_by_record_give_the_same(sandbox: Sandbox, stream: str) -> None:
+    catalog = selecting(discovered(sandbox), stream, without={"window_start", "tags", "email"})
+    settings = {**sandbox.settings(), "end_date": NOW}
+    at_once = run_tap(settings, catalog=catalog)
+    map_that_changes_nothing = {stream: {"__alias__": stream}}
+    by_record = run_tap({**settings, "stream_maps": map_that_changes_nothing}, catalog=catalog)
+    assert by_record.exit_code == 0, by_record.log
+    assert at_once.records(stream) == by_record.records(stream)
+    assert at_once.records(stream)
