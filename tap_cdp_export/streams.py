@@ -11,9 +11,11 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk.helpers._batch import SDKBatchMessage
+from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
@@ -175,6 +177,20 @@ class ExportStream(Stream):
             self.logger.warning("Nothing was exported, so no ACTIVATE_VERSION is sent: it would empty the table.")
         elif self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
+
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        """Apply selection and stream maps; the SDK walks through every record even where all is selected."""
+        if not self._selects_everything:
+            pop_deselected_record_properties(record, self.schema, self.mask)
+        for stream_map in self.stream_maps:
+            mapped = stream_map.transform(record)
+            if mapped is not None:
+                now = datetime.now(UTC)
+                yield RecordMessage(stream_map.stream_alias, mapped, version=self._stream_version, time_extracted=now)
+
+    @cached_property
+    def _selects_everything(self) -> bool:
+        return all(self.mask.values())
 
     def _sync_batches(
         self,
