@@ -61,7 +61,8 @@ class TapCommand(SingerCommand):
             code = stop.exit_code
         except CdpExportError as error:
             where = f"{', '.join(error.streams)}: " if error.streams else ""
-            self.logger.critical("%s%s", where, error)
+            others = f" Not whole either: {', '.join(error.others)}." if error.others else ""
+            self.logger.critical("%s%s%s%s", where, error, error.advice, others)
             code = error.exit_code
         except MappingError as error:
             self.logger.critical("The setting stream_maps is wrong (%s).", type(error).__name__)

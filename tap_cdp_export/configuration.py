@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 from tap_cdp_export.errors import SettingsError
+from tap_cdp_export.object_store import SCHEMES
 from tap_cdp_export.settings import VENDORS
 from tap_cdp_export.windows import parse_time
 
@@ -134,12 +135,13 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     for vendor, key in _NEVER_EMPTY:
         if config.get(vendor, {}).get(key) == []:
             yield f"setting {vendor}.{key} must name at least one"
-    if len(config.get("braze", {}).get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
-        yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"
-    if personalization := config.get("personalization"):
-        yield from _personalization_problems(personalization)
-    if apsis := config.get("apsis"):
-        yield from _apsis_problems(apsis)
+    for vendor, problems in (
+        ("personalization", _personalization_problems),
+        ("apsis", _apsis_problems),
+        ("braze", _braze_problems),
+    ):
+        if vendor in config:
+            yield from problems(config[vendor])
     if "faker_config" in config and not importlib.util.find_spec("faker"):
         yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
     if not any(vendor in config for vendor in VENDORS):
@@ -187,3 +189,23 @@ def _apsis_problems(settings: dict[str, Any]) -> Iterator[str]:
     lookback = min(settings["lookback_minutes"], 2 * _LONGEST_APSIS_WINDOW / timedelta(minutes=1))  # no overflow
     if timedelta(days=settings["window_days"], minutes=lookback) > _LONGEST_APSIS_WINDOW:
         yield "settings apsis.window_days and apsis.lookback_minutes together must stay within 89 days"
+
+
+def _braze_problems(settings: dict[str, Any]) -> Iterator[str]:
+    if len(settings.get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
+        yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"
+    if "bucket_url" in settings and not _is_bucket(settings["bucket_url"]):
+        yield (
+            "setting braze.bucket_url must name a bucket, as s3://bucket/folder, gs://... or az://... does, "
+            "or a folder, as file:///folder does, without user name and query"
+        )
+
+
+def _is_bucket(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc or "::" in text or ".." in parts.path.split("/"))
+    is_whole = parts.path.startswith("/") and not parts.netloc if parts.scheme == "file" else bool(parts.netloc)
+    return parts.scheme in SCHEMES and plain and is_whole

@@ -9,6 +9,7 @@
     ├── UnusableAnswer             12   an answer is not whole, or not as documented
     │   └── IncompleteAnswer       12   … its bytes end too early (worth another try)
     ├── VendorUnavailable          13   the vendor cannot be reached or keeps failing
+    │   └── ExportsFailed          13   … it gives up on every export asked for (a smaller one may succeed)
     ├── QuotaReached               14   a limit of the vendor stays reached
     ├── DeadlinePassed             15   an export was not ready in time
     ├── LocalFailure               16   this machine: disk full, no permission
@@ -31,9 +32,12 @@ class CdpExportError(Exception):
     Attributes:
         status: the HTTP status behind it, if any.
         streams: the streams that are not whole because of it.
+        others: streams that are not whole for other reasons, said further up in the log.
+        advice: what to do, where the message itself cannot know.
     """
 
     exit_code = 1
+    advice = ""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         """Say what happened and what to do.
@@ -45,6 +49,7 @@ class CdpExportError(Exception):
         super().__init__(message)
         self.status = status
         self.streams: tuple[str, ...] = ()
+        self.others: tuple[str, ...] = ()
 
 
 class SettingsError(CdpExportError):
@@ -67,6 +72,7 @@ class UnusableAnswer(CdpExportError):
     """An answer is not as documented."""
 
     exit_code = 12
+    advice = " Run again; if it stays so, ask the vendor."
 
 
 class IncompleteAnswer(UnusableAnswer):
@@ -77,6 +83,10 @@ class VendorUnavailable(CdpExportError):
     """The vendor cannot be reached, answers with 5xx, or its exports fail again and again."""
 
     exit_code = 13
+
+
+class ExportsFailed(VendorUnavailable):
+    """The vendor gave up on every export of one request; a smaller one may succeed."""
 
 
 class QuotaReached(CdpExportError):

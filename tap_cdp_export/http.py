@@ -11,6 +11,7 @@ import ipaddress
 import itertools
 import logging
 import random
+import socket
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,7 @@ _DATE_STEP: Final = timedelta(seconds=1)
 _LONGEST_WAIT: Final = 60.0
 _SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
 _PROGRESS_SECONDS: Final = 120.0
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _TRIES: Final[dict[type[CdpExportError], int]] = {IncompleteAnswer: 3, VendorUnavailable: 8}
 
 
@@ -193,7 +195,7 @@ class HttpClient:
             call: what to send.
             consume: uses the open answer and the chunks of its body; when those end too early, the whole call
                 is tried again.
-            deadline_seconds: for this call, in place of the client's.
+            deadline_seconds: for reading the body, in place of the client's; an answer must begin by the client's.
 
         Returns:
             What `consume` returned.
@@ -202,7 +204,8 @@ class HttpClient:
             CdpExportError: One of the tree, if no try succeeded.
         """
         seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = began + seconds
         tries: dict[type[CdpExportError], int] = {}
 
         def attempt() -> T:
@@ -222,7 +225,8 @@ class HttpClient:
                 failure = error
             kind = type(failure.error)
             tries[kind] = tries.get(kind, 0) + 1
-            left = deadline - time.monotonic()
+            ends = deadline if kind is IncompleteAnswer else min(deadline, began + self._deadline_seconds)
+            left = ends - time.monotonic()
             if tries[kind] >= _TRIES.get(kind, tries[kind] + 1) or (failure.retry_after or 0) >= left:
                 raise failure.error from None
             raise failure
@@ -255,6 +259,10 @@ class HttpClient:
             )
         except requests.RequestException as failure:
             error = VendorUnavailable(f"{self._vendor}: {_network_reason(failure)} while asking for {call.what}.")
+            if _UNTRUSTED in str(failure):  # never heals, and is never overlooked
+                raise VendorUnavailable(
+                    f"{error} Check base_url, and the authorities that this machine trusts (REQUESTS_CA_BUNDLE)."
+                ) from None
             if call.repeatable or _surely_not_sent(failure):
                 raise _WorthAnotherTry(error) from None
             raise VendorUnavailable(
@@ -357,6 +365,7 @@ def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
     try:
         while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
             yield chunk
+            _wait_no_longer_than(deadline, raw)
             since_mark += len(chunk)
             now = time.monotonic()
             if now > deadline:
@@ -371,11 +380,20 @@ def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
         raise IncompleteAnswer("The answer's body ended too early.") from None
 
 
-def read_object(chunks: Iterable[bytes]) -> dict[str, Any]:
+def _wait_no_longer_than(deadline: float, raw: urllib3.BaseHTTPResponse) -> None:
+    """Let the next read end by the deadline, where the connection can still be reached."""
+    connection = getattr(getattr(raw, "connection", None), "sock", None)
+    if isinstance(connection, socket.socket):
+        left = max(deadline - time.monotonic(), 1.0)
+        connection.settimeout(min(_TIMEOUTS[1], left))
+
+
+def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[str, Any]:
     """Read the small JSON object that an API answers with.
 
     Args:
         chunks: an answer's body.
+        limit: bytes it may have at most.
 
     Returns:
         The object.
@@ -386,7 +404,7 @@ def read_object(chunks: Iterable[bytes]) -> dict[str, Any]:
     text = bytearray()
     for chunk in chunks:
         text += chunk
-        if len(text) > _OBJECT_BYTES:
+        if len(text) > limit:
             raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
     try:
         answer = json_text.decode(bytes(text))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MISFIT: Final = object()
 _LARGEST_INTEGER: Final = 2**63 - 1
+_FIRST_MILLISECONDS: Final = 10**11  # as seconds it is the year 5138, as milliseconds March 1973
+_LONGEST_EPOCH: Final = 15
 
 
 def _text(value: object) -> object:
@@ -88,6 +90,23 @@ def spelled_time(value: object) -> object:
         return time_text(time if time.tzinfo else time.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return _MISFIT
+
+
+def any_time(value: object) -> object:
+    """Fit a time whose form is not documented: spelled out, or seconds or milliseconds since 1970, also as text.
+
+    Args:
+        value: what the vendor sent.
+
+    Returns:
+        RFC 3339 text, or a mark that it does not fit.
+    """
+    number = _number(value)
+    if isinstance(value, str) and value.isdecimal() and value.isascii():
+        number = int(value) if len(value) <= _LONGEST_EPOCH else _MISFIT
+    if isinstance(number, int | float):
+        return epoch_time(round(number * 1000) if abs(number) < _FIRST_MILLISECONDS else number)
+    return spelled_time(value)
 
 
 _FITS: Final[dict[str, Fit]] = {

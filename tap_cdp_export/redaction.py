@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _MASK: Final = "(redacted)"
 _SHORTEST_SECRET: Final = 4  # masking every "a" would make a log unreadable and hide nothing
-_CHATTY_LIBRARIES: Final = ("urllib3", "requests", "asyncio", "fsspec", "botocore", "backoff")
+_CHATTY_LIBRARIES: Final = ("urllib3", "requests", "asyncio", "fsspec", "backoff")
+_STORE_CLIENTS: Final = ("s3fs", "aiobotocore", "botocore", "gcsfs", "adlfs", "azure", "google", "aiohttp")
 
 
 def secret_values(config: Any, schema: Mapping[str, Any]) -> Iterator[str]:  # noqa: ANN401 -- any JSON
@@ -88,6 +89,8 @@ class Redactor:
                 handler.setFormatter(_RedactingFormatter(self, handler.formatter or logging.Formatter()))
         for name in _CHATTY_LIBRARIES:  # at DEBUG they print whole URLs and headers
             logging.getLogger(name).setLevel(logging.WARNING)
+        for name in _STORE_CLIENTS:  # what they raise they log too, with addresses
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class _RedactingFormatter(logging.Formatter):

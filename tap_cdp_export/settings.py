@@ -187,6 +187,14 @@ APSIS: Final = th.ObjectType(
         "The vendor returns events only together with at least one attribute or tag.",
     ),
     th.Property(
+        "attribute_columns",
+        th.BooleanType,
+        default=False,
+        title="Attribute columns",
+        description="Give apsis_profiles one column for each attribute and tag it exports, named after it; "
+        "each run then reads the definitions first, discovery too.",
+    ),
+    th.Property(
         "segment_filter",
         th.ObjectType(additional_properties=True),
         title="Segment filter",
@@ -246,19 +254,21 @@ BRAZE: Final = th.ObjectType(
         th.ArrayType(th.StringType),
         required=True,
         title="Segments",
-        description="Segment API identifiers; one export for each, one after the other.",
+        description="Segment API identifiers, or names with the wildcards * and ?, or global_control_group; "
+        "one export for each, one after the other.",
     ),
     th.Property(
         "fields_to_export",
         th.ArrayType(th.StringType),
         title="Fields",
-        description="Fields to ask for; without it all known ones. braze_id is always added.",
+        description="Fields to ask for, as far as their columns are selected; without it all known ones. "
+        "braze_id is always added.",
     ),
     th.Property(
         "custom_attributes_to_export",
         th.ArrayType(th.StringType),
         title="Custom attributes",
-        description="Custom attributes to ask for one by one; "
+        description="Custom attributes to ask for one by one, in place of all; "
         "without effect while fields_to_export holds custom_attributes.",
     ),
     th.Property(
@@ -280,6 +290,29 @@ BRAZE: Final = th.ObjectType(
         default="wait",
         title="On conflict",
         description="What to do when the segment is already being exported: wait for its end, cancel it, or fail.",
+    ),
+    th.Property(
+        "bucket_url",
+        th.StringType,
+        title="Bucket URL",
+        description="Folder above segment-export/ in the company's own bucket, where exports go once it is connected "
+        "to Braze: s3://bucket/folder, gs://, az:// or file://. Needs the extra s3, gcs or azure.",
+    ),
+    th.Property(
+        "bucket_options",
+        th.ObjectType(additional_properties=True),
+        default={},
+        secret=True,
+        title="Bucket options",
+        description="Passed on to the client of the bucket (s3fs, gcsfs or adlfs), "
+        "such as key, secret and endpoint_url.",
+    ),
+    th.Property(
+        "bucket_quiet_seconds",
+        th.NumberType(exclusive_minimum=0),
+        default=300,
+        title="Quiet time",
+        description="An export into the bucket is whole when no file of it has come or changed for this long.",
     ),
     *_polling(initial=5),
     additional_properties=False,
@@ -397,13 +430,14 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         "apsis",
         APSIS,
         title="APSIS One",
-        description="APSIS One; present = on (streams apsis_profiles, apsis_events).",
+        description="APSIS One; present = on (streams apsis_profiles, apsis_events, "
+        "and its definitions when they are selected).",
     ),
     th.Property(
         "braze",
         BRAZE,
         title="Braze",
-        description="Braze; present = on (stream braze_users).",
+        description="Braze; present = on (stream braze_users, and others when they are selected).",
     ),
     additional_properties=False,
 ).to_dict()

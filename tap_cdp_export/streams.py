@@ -19,6 +19,7 @@ from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
 from tap_cdp_export.batches import BatchFiles
@@ -86,7 +87,11 @@ class ExportStream(Stream):
     ) -> Generator[dict[str, Any], None, None]:
         """Let the feed fill this stream, and the others of the same feed, once a run."""
         if self.ABORT_AT_RECORD_COUNT is not None:  # --test: a dry run must not start an export job
-            self.feed.check_access()
+            try:
+                self.feed.check_access()
+            except CdpExportError as error:
+                error.streams = (self.name,)
+                raise
         else:
             self.feed.sync()
         yield from ()
@@ -166,6 +171,9 @@ class ExportStream(Stream):
             Nothing.
         """
         self._write_schema_message()
+        if self.replication_method == REPLICATION_FULL_TABLE and self.emit_activate_version_messages:
+            self._stream_version = self._initialized_at // 1000  # the SDK does it in the stream's own turn only
+            self._write_activate_version_message(self._stream_version)
         self._batch_config = self.get_batch_config(self.config)
         began = time.monotonic()
         with self.get_record_counter() as self._counter, self.get_sync_timer():
@@ -363,10 +371,10 @@ class Feed(ABC):
                 for stream in self.selected.values():
                     frames.enter_context(stream.emitting())
                 self.run()
-        except (LocalFailure, TargetGone):
-            raise
         except CdpExportError as error:
             error.streams = tuple(self.selected)
+            if isinstance(error, LocalFailure | TargetGone):
+                raise
             self.failures.append(error)
             logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
 

@@ -10,8 +10,19 @@ from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
+from tap_cdp_export.apsis.definition_streams import DEFINITION_STREAMS
 from tap_cdp_export.apsis.streams import ApsisEvents, ApsisFeed, ApsisProfiles
-from tap_cdp_export.braze.streams import BrazeFeed, BrazeUsers
+from tap_cdp_export.braze.streams import (
+    BrazeFeed,
+    BrazeSegments,
+    BrazeSegmentsFeed,
+    BrazeUserCampaigns,
+    BrazeUserCanvases,
+    BrazeUserCustomEvents,
+    BrazeUserDevices,
+    BrazeUserPurchases,
+    BrazeUsers,
+)
 from tap_cdp_export.command import TapCommand, readable
 from tap_cdp_export.configuration import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
@@ -20,19 +31,32 @@ from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.settings import SETTINGS
 from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.streams import ExportStream
 
 if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_cdp_export.streams import ExportStream, Feed
+    from tap_cdp_export.streams import Feed
 
 _FEEDS: tuple[tuple[str, type[Feed], tuple[type[ExportStream], ...]], ...] = (
     ("personalization", PersonalizationFeed, (Users,)),
     ("personalization", PersonalizationFeed, (Accounts,)),
-    ("apsis", ApsisFeed, (ApsisEvents, ApsisProfiles)),
-    ("braze", BrazeFeed, (BrazeUsers,)),
+    ("apsis", ApsisFeed, (ApsisEvents, ApsisProfiles, *DEFINITION_STREAMS)),
+    (
+        "braze",
+        BrazeFeed,
+        (
+            BrazeUsers,
+            BrazeUserCustomEvents,
+            BrazeUserPurchases,
+            BrazeUserCampaigns,
+            BrazeUserCanvases,
+            BrazeUserDevices,
+        ),
+    ),
+    ("braze", BrazeSegmentsFeed, (BrazeSegments,)),
 )
 
 
@@ -72,6 +96,20 @@ class TapCDPExport(Tap):
                 feed = feed_class(self.config, vendor, self.failures)
                 streams += [stream_class(self, feed) for stream_class in stream_classes]
         return streams
+
+    def run_discovery(self) -> str:
+        """Print the catalog.
+
+        Returns:
+            Its text.
+
+        Raises:
+            CdpExportError: If a feed cannot tell which columns its streams have.
+        """
+        for stream in self.streams.values():
+            if isinstance(stream, ExportStream) and stream.feed.trouble:
+                raise stream.feed.trouble
+        return super().run_discovery()
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002 -- wrong settings always stop
         """Check the settings without ever showing a value, and keep their secrets out of the log from here on."""
@@ -118,7 +156,9 @@ class TapCDPExport(Tap):
             if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
                 writer.flush()
         if self.failures:
-            raise self.failures[0]
+            first, *others = self.failures
+            first.others = tuple(stream for failure in others for stream in failure.streams)
+            raise first
 
     def _setup_signal_handlers(self) -> None:
         SHUTDOWN.install()

@@ -37,6 +37,10 @@ _TYPES: Final[dict[str, Any]] = {
 _ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": dict[str, Raw]}
 
 
+_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+"""No field of a struct may be renamed to a name that has one of these in it."""
+
+
 class Lines(NamedTuple):
     """Encoded records.
 
@@ -110,7 +114,8 @@ class TypedRuns:
             objects: the vendor's objects in it.
         """
         known = {*map(camel_case, self._columns), *self._unknown}
-        new = list(dict.fromkeys(field for fields in objects for field in fields if field not in known))
+        met = dict.fromkeys(field for fields in objects for field in fields if field not in known)
+        new = [field for field in met if not _UNSPEAKABLE.search(field)]
         if new and len(self._unknown) + len(new) <= _MOST_UNKNOWN:
             self._unknown += new
             self._compile()

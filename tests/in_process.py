@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def sync(
-    settings: dict[str, Any], *, state: dict[str, Any] | None = None, only: Collection[str] | None = None
-) -> Run:
+def sync(settings: dict[str, Any], *, state: dict[str, Any] | None = None, only: Collection[str] | None = None) -> Run:
     """Sync to the end.
 
     Args:
         settings: as in a config file.
         state: STATE of an earlier run.
-        only: the selected streams; all by default.
+        only: the selected streams; by default those that are selected by default.
 
     Returns:
         What came out; its log is the error's text alone.
@@ -37,7 +35,8 @@ def sync(
         try:
             tap = TapCDPExport(config=settings, state=state or {})
             for name, stream in tap.streams.items():
-                stream.selected = only is None or name in only
+                if only is not None:
+                    stream.selected = name in only
             tap.run()
         except (CdpExportError, Interrupted) as error:
             failure = error
@@ -54,7 +53,7 @@ def bookmark(run: Run, stream: str) -> str | None:
     return value
 
 
-def completed(vendor: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 -- any setting
+def completed(vendor: str, **changes: Any) -> dict[str, Any]:
     """Give one vendor's settings as its client gets them, defaults filled in."""
     settings: dict[str, Any] = complete(config(vendor, **changes), SETTINGS)[vendor]
     return settings

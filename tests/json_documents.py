@@ -11,7 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOSTILE_TEXTS = st.sampled_from(
-    ['"', "\\", "\\\"", "},{", '"},{"', '},"b":{"sections":', "]", "}", "[{", "\n", "\u2028", "\x85", "é", "😀", "\\u0000", "NaN"]
+    [
+        '"',
+        "\\",
+        '\\"',
+        "},{",
+        '"},{"',
+        '},"b":{"sections":',
+        "]",
+        "}",
+        "[{",
+        "\n",
+        "\u2028",
+        "\x85",
+        "é",
+        "😀",
+        "\\u0000",
+        "NaN",
+    ]
 )
 TEXTS = st.lists(HOSTILE_TEXTS | st.text(st.characters(exclude_categories=["Cs"]), max_size=5), max_size=4).map("".join)
 STORABLE_TEXTS = TEXTS.map(lambda text: text.replace("\0", ""))

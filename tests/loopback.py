@@ -57,18 +57,20 @@ class LoopbackServer:
 
     Attributes:
         requests: the bytes of every request, head and body.
+        received: whatever arrived besides, such as half a request.
     """
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
         self.requests: list[bytes] = []
+        self.received = b""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def url(self) -> str:
         """The server's origin."""
-        return "http://127.0.0.1:{}".format(self._listener.getsockname()[1])
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -87,19 +89,25 @@ class LoopbackServer:
                 return
             with connection:
                 connection.settimeout(_PATIENCE_SECONDS)
-                request = _read_request(connection)
-                if request:
+                request, is_whole = _read_request(connection)
+                if not is_whole:
+                    self.received += request
+                else:
                     self.requests.append(request)
                     number = min(len(self.requests), len(self._answers)) - 1
                     self._answers[number](connection)
 
 
-def _read_request(connection: socket.socket) -> bytes:
+def _read_request(connection: socket.socket) -> tuple[bytes, bool]:
+    """Read a request, and tell whether it is one."""
     data = b""
     while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
+        try:
+            piece = connection.recv(65536)
+        except OSError:
+            piece = b""
         if not piece:
-            return b""
+            return data, False
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     for line in head.lower().splitlines():
@@ -107,4 +115,4 @@ def _read_request(connection: socket.socket) -> bytes:
             length = int(line.partition(b":")[2])
             while len(body) < length:
                 body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
+    return head + b"\r\n\r\n" + body, True

@@ -74,7 +74,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 @given(vendor=VENDOR_OF, data=st.data(), wrong=VALUES)
-def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) -> None:  # noqa: ANN401 -- any JSON
+def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) -> None:
     canary = "canary4711"
     settings = config(vendor)
     name = data.draw(st.sampled_from(sorted(SETTINGS["properties"][vendor]["properties"])))
@@ -163,6 +163,7 @@ def test_an_end_that_is_not_after_the_start_is_refused() -> None:
         "file:///etc/passwd",
         "https://",
         "https://user:password@rest.example",
+        "https://:password@rest.example",
         "https://rest.example/?token=1",
         "https://rest.example/#x",
         "https://rest.example:0",
@@ -175,7 +176,9 @@ def test_a_base_url_that_credentials_cannot_go_to_is_refused(vendor: str, url: s
     assert f"{vendor}.base_url" in problems(config(vendor, base_url=url))
 
 
-@pytest.mark.parametrize("url", ["https://rest.example", "http://127.0.0.1:8080", "https://proxy.example/braze/", "http://[::1]:80"])
+@pytest.mark.parametrize(
+    "url", ["https://rest.example", "http://127.0.0.1:8080", "https://proxy.example/braze/", "http://[::1]:80"]
+)
 def test_a_proxy_or_a_local_server_may_take_the_vendors_place(url: str) -> None:
     for vendor in ("personalization", "apsis", "braze"):
         assert complete(config(vendor, base_url=url), SETTINGS)[vendor]["base_url"] == url
@@ -229,3 +232,39 @@ def test_the_sdks_decimals_become_plain_numbers() -> None:
     assert done["apsis"]["window_days"] == 0.5
     assert type(done["apsis"]["window_days"]) is float
     assert type(done["apsis"]["lookback_minutes"]) is int
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://bucket", "s3://bucket/a/b", "gs://bucket/", "az://container/a", "file:///srv/exports", "file:///"],
+)
+def test_a_bucket_may_be_in_every_store_or_a_folder(url: str) -> None:
+    assert complete(config("braze", bucket_url=url), SETTINGS)["braze"]["bucket_url"] == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "bucket/a",
+        "s3://",
+        "s3:///a",
+        "file://host/a",
+        "file:a",
+        "/srv",
+        "http://bucket",
+        "ftp://bucket",
+        "memory://x",
+        "s3://canary:canary@bucket",
+        "s3://bucket?canary",
+        "s3://bucket#canary",
+        "simplecache::s3://bucket",
+        "s3://bucket::file:///etc",
+        "file:///srv/../etc",
+        "s3://[",
+    ],
+)
+def test_a_bucket_address_that_is_none_is_refused_without_being_shown(url: str) -> None:
+    text = problems(config("braze", bucket_url=url))
+    assert "braze.bucket_url" in text
+    assert "canary" not in text

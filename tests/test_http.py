@@ -48,7 +48,7 @@ def whole(_answer: requests.Response, chunks: Iterator[bytes]) -> bytes:
     return b"".join(chunks)
 
 
-def client(**options: Any) -> HttpClient:  # noqa: ANN401 -- any option
+def client(**options: Any) -> HttpClient:
     return HttpClient("Vendor", **{"deadline_seconds": DEADLINE, **options})
 
 
@@ -183,7 +183,10 @@ def test_a_retry_after_beyond_the_deadline_stops_at_once(
     assert requests_mock.call_count == 1
 
 
-@given(text=st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,6} [0-9:]{1,9} ?[-+A-Z0-9]{0,24}"))
+@given(
+    text=st.text(max_size=40)
+    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,6} [0-9:]{1,9} ?[-+A-Z0-9]{0,24}")
+)
 @example(text="Wed, 21 Oct 2015 07:28:00 +999999999999999999")
 @example(text="Wed, 21 Oct 99999 07:28:00 GMT")
 @example(text="-5")
@@ -207,7 +210,8 @@ def test_no_socket_operation_may_outlast_the_deadline(requests_mock: Mocker) -> 
     requests_mock.get(URL, content=b"")
     client(deadline_seconds=20).send(GET, whole)
     assert requests_mock.last_request is not None
-    assert all(0 < timeout <= 20 for timeout in requests_mock.last_request.timeout)
+    timeouts: Any = requests_mock.last_request.timeout
+    assert all(0 < timeout <= 20 for timeout in timeouts)
 
 
 def test_a_signal_ends_the_pause_between_two_tries(requests_mock: Mocker, clock: VirtualClock) -> None:
@@ -424,7 +428,7 @@ def test_a_compressed_body_is_handed_over_as_it_is_on_the_wire() -> None:
 
 def test_a_body_that_trickles_is_cut_and_tried_again(clock: VirtualClock) -> None:
     gate = threading.Semaphore(2)
-    head, *pieces = with_length(b"", announced=1000), *(b"x" for _ in range(1000))
+    head, pieces = with_length(b"", announced=1000), [b"x"] * 1000
 
     def slowly(_answer: requests.Response, chunks: Iterator[bytes]) -> bytes:
         received = b""
@@ -531,7 +535,10 @@ def test_another_scheme_host_or_port_is_another_origin(other: str) -> None:
     assert origin(other) != origin("https://api.example")
 
 
-@pytest.mark.parametrize("url", ["", "api.example", "/path", "//api.example", "ftp://x", "file:///x", "https://", "https://x:port", "https://[::1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    ["", "api.example", "/path", "//api.example", "ftp://x", "file:///x", "https://", "https://x:port", "https://[::1"],
+)
 def test_what_is_no_web_address_has_no_origin(url: str) -> None:
     with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
         origin(url)
@@ -559,7 +566,8 @@ def test_the_small_object_of_an_answer_is_read_whatever_its_chunks() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"<html>canary</html>", b'{"canary": ', b'["canary"]', b'"canary"', b"null", b'{"canary": "\xff"}', b"NaN"]
+    "text",
+    [b"", b"<html>canary</html>", b'{"canary": ', b'["canary"]', b'"canary"', b"null", b'{"canary": "\xff"}', b"NaN"],
 )
 def test_an_answer_that_is_no_object_is_an_error_that_does_not_quote_it(text: bytes) -> None:
     with pytest.raises(UnusableAnswer) as failure:

@@ -41,7 +41,7 @@ BROKEN = {
 
 
 @given(value=VALUES, text=st.data())
-def test_every_spelling_of_a_value_gives_that_value(value: Any, text: st.DataObject) -> None:  # noqa: ANN401 -- any JSON
+def test_every_spelling_of_a_value_gives_that_value(value: Any, text: st.DataObject) -> None:
     assert json_text.decode(text.draw(spelled(st.just(value)))) == value
 
 
@@ -91,7 +91,7 @@ def test_what_no_database_stores_is_replaced_and_nothing_else(text: bytes, value
 
 
 @given(value=VALUES, tail=st.text(max_size=5))
-def test_the_end_of_a_value_is_found_whatever_follows(value: Any, tail: str) -> None:  # noqa: ANN401 -- any JSON
+def test_the_end_of_a_value_is_found_whatever_follows(value: Any, tail: str) -> None:
     text = json.dumps(value)
     if isinstance(value, int | float):  # a number ends only where something else begins
         tail = "," + tail
@@ -99,7 +99,7 @@ def test_the_end_of_a_value_is_found_whatever_follows(value: Any, tail: str) -> 
 
 
 @given(value=VALUES.filter(lambda value: not isinstance(value, int | float)), data=st.data())
-def test_a_value_cut_short_has_no_end(value: Any, data: st.DataObject) -> None:  # noqa: ANN401 -- any JSON
+def test_a_value_cut_short_has_no_end(value: Any, data: st.DataObject) -> None:
     text = json.dumps(value)
     assert json_text.end_of_value(text[: data.draw(st.integers(0, len(text) - 1))], 0) == 0
 

@@ -34,7 +34,7 @@ class Output(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Any) -> int:  # noqa: ANN401 -- any buffer
+    def write(self, data: Any) -> int:
         if self._failure:
             raise self._failure
         self.writes += 1
@@ -54,7 +54,7 @@ def as_stdout(monkeypatch: pytest.MonkeyPatch, output: io.RawIOBase, *, buffered
     return stdout
 
 
-def record(number: int, **fields: Any) -> RecordMessage:  # noqa: ANN401 -- any JSON
+def record(number: int, **fields: Any) -> RecordMessage:
     return RecordMessage(stream="s", record={"n": number, **fields})
 
 
@@ -73,7 +73,7 @@ def test_a_write_that_the_system_cuts_short_is_taken_up_until_all_is_out(
 
 def test_a_full_pipe_is_waited_for_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)  # noqa: FBT003 -- the system's own signature
+    os.set_blocking(writing, False)
     received: list[bytes] = []
 
     def read() -> None:
@@ -129,8 +129,15 @@ def test_an_integer_of_any_size_comes_out_with_all_its_digits(number: int) -> No
 
 def test_what_a_stream_map_may_make_is_written_as_json() -> None:
     line = LineWriter().serialize_message(
-        record(0, day=date(2024, 3, 1), time=datetime(2024, 3, 1, tzinfo=UTC), price=Decimal("1.10"), odd={1}, no=float("nan"))
-    )  # fmt: skip
+        record(
+            0,
+            day=date(2024, 3, 1),
+            time=datetime(2024, 3, 1, tzinfo=UTC),
+            price=Decimal("1.10"),
+            odd={1},
+            no=float("nan"),
+        )
+    )
     made = json.loads(line, parse_constant=pytest.fail, parse_float=str)["record"]
     assert made["day"] == "2024-03-01"
     assert made["time"].startswith("2024-03-01T00:00:00")

@@ -16,7 +16,7 @@ from tap_cdp_export.braze.schemas import OWN as OWN_OF_BRAZE
 from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.columns import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
-from tap_cdp_export.records import RecordShape, camel_case, epoch_time, spelled_time
+from tap_cdp_export.records import RecordShape, any_time, camel_case, epoch_time, spelled_time
 from tests.json_documents import OBJECTS as ANY_OBJECTS
 from tests.json_documents import VALUES
 
@@ -69,7 +69,7 @@ def test_every_field_is_in_its_column_or_in_extra(fields: dict[str, Any]) -> Non
 def test_every_record_is_as_its_schema_says(
     schema: dict[str, Any],
     own: frozenset[str],
-    spell: Any,  # noqa: ANN401 -- a function
+    spell: Any,
     fields: dict[str, Any],
     data: st.DataObject,
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_value_that_fits_is_in_its_column_and_not_in_extra(field: str, value: 
 
 
 @given(value=VALUES | st.floats())
-def test_reading_epoch_milliseconds_never_fails_and_gives_one_width(value: Any) -> None:  # noqa: ANN401 -- any JSON
+def test_reading_epoch_milliseconds_never_fails_and_gives_one_width(value: Any) -> None:
     text = epoch_time(value)
     if isinstance(text, str):
         assert len(text) == 24
@@ -175,7 +175,7 @@ def test_every_spelling_of_a_time_that_braze_is_known_for_is_read(value: str, te
 
 @given(value=VALUES | st.text(max_size=20) | st.datetimes().map(datetime.isoformat))
 @example(value="0001-01-01T00:00:00+14:00")
-def test_reading_a_spelled_time_never_fails_and_gives_one_width(value: Any) -> None:  # noqa: ANN401 -- any JSON
+def test_reading_a_spelled_time_never_fails_and_gives_one_width(value: Any) -> None:
     text = spelled_time(value)
     if isinstance(text, str):
         assert len(text) == 24
@@ -188,3 +188,24 @@ def test_reading_a_spelled_time_never_fails_and_gives_one_width(value: Any) -> N
 )
 def test_a_column_is_found_under_the_vendors_camel_case(column: str, field: str) -> None:
     assert camel_case(column) == field
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1709287200,
+        1709287200.0,
+        1709287200000,
+        pytest.param("1709287200", id="seconds in text"),
+        pytest.param("1709287200000", id="milliseconds in text"),
+        "2024-03-01T11:00:00+01:00",
+    ],
+)
+def test_a_time_of_undocumented_form_is_read_in_every_form(value: object) -> None:
+    assert any_time(value) == "2024-03-01T10:00:00.000Z"
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.from_regex(r"\d{1,30}"))
+def test_reading_a_time_of_undocumented_form_never_fails_and_gives_one_width(value: object) -> None:
+    text = any_time(value)
+    assert not isinstance(text, str) or (len(text) == 24 and text.endswith("Z"))

@@ -31,6 +31,8 @@ DEFAULTS = {
     "apsis.export_timeout_seconds": 21600,
     "braze.output_format": "zip",
     "braze.on_conflict": "wait",
+    "braze.bucket_options": {},
+    "braze.bucket_quiet_seconds": 300,
     "braze.poll_initial_seconds": 5,
     "braze.poll_max_seconds": 60,
     "braze.export_timeout_seconds": 21600,
@@ -48,6 +50,7 @@ WITHOUT_DEFAULT = {
     "braze.fields_to_export",
     "braze.custom_attributes_to_export",
     "braze.callback_endpoint",
+    "braze.bucket_url",
 }
 REQUIRED = {
     "personalization.dataset_ids",
@@ -65,6 +68,7 @@ SECRETS = {
     "apsis.client_id",
     "apsis.client_secret",
     "braze.api_key",
+    "braze.bucket_options",
 }
 
 

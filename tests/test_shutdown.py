@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -33,11 +34,16 @@ def test_a_signal_at_work_waits_for_the_next_check(shutdown: Shutdown, number: s
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_wait_at_once(shutdown: Shutdown, number: signal.Signals) -> None:
-    went_on = False
-    with pytest.raises(Interrupted) as stop, shutdown.waiting():
-        signal.raise_signal(number)
-        went_on = True
-    assert not went_on
+    passed: list[str] = []
+
+    def wait() -> None:
+        with shutdown.waiting():
+            signal.raise_signal(number)
+            passed.append("the signal")
+
+    with pytest.raises(Interrupted) as stop:
+        wait()
+    assert passed == []
     assert stop.value.exit_code == 128 + number
 
 
@@ -58,26 +64,36 @@ def test_after_a_wait_signals_wait_for_a_check_again(shutdown: Shutdown) -> None
 
 
 def test_the_outer_wait_goes_on_after_an_inner_one(shutdown: Shutdown) -> None:
-    with pytest.raises(Interrupted), shutdown.waiting():
+    passed: list[str] = []
+
+    def wait() -> None:
         with shutdown.waiting():
-            pass
-        signal.raise_signal(signal.SIGTERM)
-        pytest.fail("the outer wait went on")
+            with shutdown.waiting():
+                pass
+            signal.raise_signal(signal.SIGTERM)
+            passed.append("the signal")
+
+    with pytest.raises(Interrupted):
+        wait()
+    assert passed == []
 
 
 def test_a_second_signal_does_not_cut_the_way_out(shutdown: Shutdown) -> None:
-    cleaned_up = []
-    with pytest.raises(Interrupted) as stop, shutdown.waiting():
-        try:
-            with shutdown.waiting():
-                try:
-                    signal.raise_signal(signal.SIGTERM)
-                finally:
-                    signal.raise_signal(signal.SIGINT)
-                    cleaned_up.append("inner")
-        finally:
-            signal.raise_signal(signal.SIGINT)
-            cleaned_up.append("outer")
+    cleaned_up: list[str] = []
+
+    def clean_up(what: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        cleaned_up.append(what)
+
+    def wait() -> None:
+        with shutdown.waiting(), ExitStack() as outer:
+            outer.callback(clean_up, "outer")
+            with shutdown.waiting(), ExitStack() as inner:
+                inner.callback(clean_up, "inner")
+                signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as stop:
+        wait()
     assert cleaned_up == ["inner", "outer"]
     assert stop.value.exit_code == 143
 

@@ -12,6 +12,7 @@ from tap_cdp_export.windows import (
     Window,
     epoch_milliseconds,
     from_epoch_milliseconds,
+    half_of,
     parse_time,
     split,
     time_text,
@@ -104,3 +105,13 @@ def test_text_that_is_no_time_is_a_value_error_and_nothing_else(text: str) -> No
 def test_a_time_cut_to_its_second_is_never_later(time: datetime) -> None:
     assert timedelta(0) <= time - whole_second(time) < timedelta(seconds=1)
     assert whole_second(time).microsecond == 0
+
+
+@given(start=TIMES, seconds=st.integers(2, 10**7))
+def test_the_halves_of_a_window_are_two_and_make_the_whole(start: datetime, seconds: int) -> None:
+    start = whole_second(start.replace(year=2024))
+    window = Window(start, start + timedelta(seconds=seconds))
+    first, second = split(window, half_of(window))
+    assert (first.start, first.end, second.end) == (window.start, second.start, window.end)
+    assert first.end.microsecond == 0
+    assert 0 <= ((first.end - first.start) - (second.end - second.start)).total_seconds() <= 1

@@ -1,42 +1,41 @@
-"""Token, export request and poll URL (vendors/apsis.md, sections 1 to 6)."""
+"""Export request and poll URL (vendors/apsis.md, sections 3 to 6)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import json
 import logging
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin, urlsplit
 
-from tap_cdp_export import json_text
 from tap_cdp_export.apsis.export_file import PROFILES
-from tap_cdp_export.errors import CredentialsRefused, SettingsError, UnusableAnswer
+from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.json_members import prove
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin, read_object, retry_after
-from tap_cdp_export.redaction import REDACTOR
+from tap_cdp_export.http import Call, read_object, retry_after
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     import requests
 
+    from tap_cdp_export.apsis.api import ApsisApi
     from tap_cdp_export.exports.job import ExportRequest
 
 logger = logging.getLogger(__name__)
 
-_EARLY_SECONDS: Final = 300.0
-_LEAST_SECONDS: Final = 60.0  # also for a token that this machine's clock takes for expired: a refusal renews it
-_SHORT_LIFE_SECONDS: Final = 900.0
 _JOB_LIFETIME: Final = timedelta(hours=24)
 _JOB_MARGIN: Final = timedelta(minutes=10)
 _URL_FIELDS: Final = ("file_download_url_v2", "file_download_url", "poll_url", "url")
-_SECOND_VERSION: Final = "file_download_url_v2"
+_URL_BEGINNINGS: Final = ("https://", "http://", "/")
+_SECOND_VERSION: Final = "_v2"
+_LARGEST_BODY: Final = 100_000
+_WORDS_OF_SIZE: Final = re.compile(rb"too (large|big|much)|data ?set|size", re.IGNORECASE)
 
 _POLL_ANSWERS: Final = {
     200: ExportStatus.READY,
@@ -49,105 +48,26 @@ _POLL_ANSWERS_V2: Final = {**_POLL_ANSWERS, 404: ExportStatus.GONE}
 """The vendor's newer poll URLs answer 202 while waiting, so their 404 means that the ID is invalid."""
 
 
-class _Token(Credentials):
-    """A bearer token, asked for once and kept until it is about to expire.
-
-    The endpoint allows ten calls a minute, so a token serves the whole run. After a refusal (the vendor's own
-    clients take 401 and 403 alike) it is renewed once for a call.
-    """
-
-    def __init__(self, base_url: str, settings: Mapping[str, Any], deadline_seconds: float) -> None:
-        self._http = HttpClient(
-            "APSIS One", deadline_seconds=deadline_seconds, trust_environment=not is_loopback(base_url)
-        )
-        self._call = Call(
-            "POST",
-            f"{base_url}/oauth/token",
-            what="a token",
-            json={
-                "grant_type": "client_credentials",
-                "client_id": settings["client_id"],
-                "client_secret": settings["client_secret"],
-            },
-        )
-        self._value = ""
-        self._good_until = 0.0
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if time.time() >= self._good_until:
-            self.ask()
-        request.headers["Authorization"] = f"Bearer {self._value}"
-        return request
-
-    def renew(self, _status: int) -> bool:
-        self._good_until = 0.0
-        return True
-
-    def ask(self) -> timedelta:
-        """Ask for a token; tell how far this machine's clock is ahead of the vendor's."""
-        try:
-            answer = self._http.send(self._call, lambda _answer, chunks: read_object(chunks))
-        except CredentialsRefused as error:
-            raise CredentialsRefused(
-                f"APSIS One gives no token ({error.status}). Check client_id and client_secret, "
-                "and that base_url is the account's region."
-            ) from None
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise UnusableAnswer("APSIS One answered the request for a token without access_token.")
-        REDACTOR.learn([token])
-        self._value = token
-        self._good_until = max(_expiry(token, answer) - _EARLY_SECONDS, time.time() + _LEAST_SECONDS)
-        return max(self._http.clock_lead, timedelta(0))
-
-
-def _expiry(token: str, answer: Mapping[str, Any]) -> float:
-    """Find when a token expires, in Unix seconds: the JWT's `exp` counts, `expires_in` is deprecated."""
-    parts = token.split(".")
-    if len(parts) == 3:  # noqa: PLR2004 -- a JWT's parts
-        try:
-            claims = json_text.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-            return float(claims["exp"])
-        except (ValueError, TypeError, KeyError, binascii.Error):
-            pass
-    try:
-        return time.time() + float(answer["expires_in"])
-    except (ValueError, TypeError, KeyError):
-        return time.time() + _SHORT_LIFE_SECONDS
+class TooLarge(RequestRefused):
+    """The vendor refuses an export for its size: one of a shorter window may be accepted."""
 
 
 class ApsisExporter:
     """APSIS One's side of an export."""
 
-    def __init__(self, settings: Mapping[str, Any], *, earliest: datetime | None, deadline_seconds: float) -> None:
+    def __init__(self, api: ApsisApi, settings: Mapping[str, Any], *, earliest: datetime | None) -> None:
         """Connect nothing yet.
 
         Args:
+            api: where to ask.
             settings: `apsis`.
             earliest: the lookback never reaches behind this time.
-            deadline_seconds: for one request with all its tries.
         """
-        self._base_url = settings["base_url"].rstrip("/")
-        self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(self._base_url))
+        self._api = api
         self._lookback = timedelta(minutes=settings["lookback_minutes"])
         self._earliest = earliest
-        self._token = _Token(self._base_url, settings, deadline_seconds)
-        self._http = HttpClient(
-            "APSIS One",
-            self._token,
-            deadline_seconds=deadline_seconds,
-            trust_environment=not is_loopback(self._base_url),
-        )
         self._pace_seconds = 60 / settings["requests_per_minute"]
         self._next_request = 0.0
-
-    def check_access(self) -> timedelta:
-        """Ask for a token, which checks the credentials and starts nothing.
-
-        Returns:
-            How far this machine's clock is ahead of the vendor's.
-        """
-        return self._token.ask()
 
     def ask(self, request: ExportRequest) -> ExportJob:
         """Ask for an export.
@@ -159,20 +79,30 @@ class ApsisExporter:
             The job; it is valid for a day.
 
         Raises:
+            RequestRefused: If the vendor refuses it.
+            TooLarge: If it does so for its size.
             UnusableAnswer: If the answer has no poll URL.
         """
         with SHUTDOWN.waiting():
             time.sleep(max(self._next_request - time.monotonic(), 0))
         call = Call(
             "POST",
-            f"{self._base_url}/audience/profiles/exports",
+            f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
             json={**request.parameters, **self._bounds(request)},
+            expected=frozenset({400, 413}),
             repeatable=False,
         )
+
+        def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
+            text = b"".join(chunks)
+            if answer.status_code in call.expected:
+                raise _refusal(call, answer.status_code, text)
+            return self._handle(answer, text)
+
         asked_at = datetime.now(UTC)
         try:
-            handle = self._http.send(call, self._handle)
+            handle = self._api.send(call, consume)
         finally:
             self._next_request = time.monotonic() + self._pace_seconds
         return ExportJob(handle, request.digest, asked_at, asked_at + _JOB_LIFETIME - _JOB_MARGIN, request.window)
@@ -189,33 +119,25 @@ class ApsisExporter:
             "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
         }
 
-    def _handle(self, answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
-        """Find the poll URL: its field is not documented, its siblings' are."""
-        text = b"".join(chunks)
+    def _handle(self, answer: requests.Response, text: bytes) -> dict[str, str]:
+        """Find the poll URL: its field is not documented, its siblings' are; else it is the one that holds a URL."""
         fields = read_object([text]) if text.strip() else {}
-        for name in _URL_FIELDS:
-            if isinstance(fields.get(name), str):
-                return {"poll_path": self._own_path(fields[name]), "field": name}
+        found = {
+            name: value
+            for name, value in fields.items()
+            if isinstance(value, str) and (name in _URL_FIELDS or value.startswith(_URL_BEGINNINGS))
+        }
+        known = [name for name in _URL_FIELDS if name in found]
+        if known or len(found) == 1:
+            name = [*known, *found][0]
+            return {"poll_path": self._own_path(found[name]), "field": name}
         if location := answer.headers.get("Location"):
             return {"poll_path": self._own_path(location), "field": "Location"}
         keys = ", ".join(sorted(key for key in fields if key.isidentifier())) or "none"
         raise UnusableAnswer(f"APSIS One accepted an export but gave no poll URL; the keys of its answer: {keys}.")
 
     def _own_path(self, url: str) -> str:
-        """Cut a poll URL to its path and query; it must be at the API, since it needs the token."""
-        try:
-            absolute = urljoin(self._base_url + "/", url)
-            is_own = origin(absolute) == origin(self._base_url)
-        except ValueError:
-            absolute, is_own = "", False
-        if not is_own:
-            raise UnusableAnswer(
-                "APSIS One gave a poll URL on another host than base_url; the token is not sent there. "
-                "Check that base_url is the account's region."
-            )
-        parts = urlsplit(absolute)
-        path = parts.path or "/"
-        return f"{path}?{parts.query}" if parts.query else path
+        return self._api.own_path(url, "a poll URL")
 
     def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
         """Poll; the file streams at once when it is ready, and is checked whole before it counts.
@@ -229,15 +151,16 @@ class ApsisExporter:
 
         Raises:
             SettingsError: If STATE gave a job without a path.
+            NoMembers: If the file is a "status of error", such as for a data set that is too large.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
         path = job.handle.get("poll_path", "")
         if not path.startswith("/"):  # anything else could name another host behind the origin
             raise SettingsError("The state of an export of APSIS One holds no path to poll; take the export out of it.")
-        table = _POLL_ANSWERS_V2 if job.handle.get("field") == _SECOND_VERSION else _POLL_ANSWERS
+        table = _POLL_ANSWERS_V2 if job.handle.get("field", "").endswith(_SECOND_VERSION) else _POLL_ANSWERS
         call = Call(
             "GET",
-            f"{self._origin}{path}",
+            self._api.url(path),
             what="the state of an export",
             headers={"Accept-Encoding": "gzip"},
             expected=frozenset(table),
@@ -258,12 +181,12 @@ class ApsisExporter:
                 raise
             return Look(status, spool)
 
-        look = self._http.send(call, consume, deadline_seconds=deadline_seconds)
+        look = self._api.send(call, consume, deadline_seconds=deadline_seconds)
         if look.status is ExportStatus.FAILED and look.retry_after is not None:
             return Look(ExportStatus.PENDING, retry_after=look.retry_after)  # a gateway says so, not the export
         return look
 
-    def fetch(self, _job: ExportJob, look: Look) -> Iterator[Spool]:
+    def fetch(self, _job: ExportJob, look: Look) -> Generator[Spool]:
         """Give the file that the look has brought.
 
         Args:
@@ -274,3 +197,22 @@ class ApsisExporter:
         """
         if look.spool:
             yield look.spool
+
+
+def _refusal(call: Call, status: int, text: bytes) -> RequestRefused:
+    """Tell a refusal for size from one for content; the form of "a status of error on request" is not documented.
+
+    413 means a body over 100 kB, so with a smaller one it means the data.
+    """
+    is_small = len(json.dumps(call.json).encode()) < _LARGEST_BODY
+    if _WORDS_OF_SIZE.search(text) if status == HTTPStatus.BAD_REQUEST else is_small:
+        return TooLarge(
+            f"APSIS One refuses an export as too large ({status}). "
+            "Ask for fewer attributes, tags and event types, or for a simpler segment.",
+            status=status,
+        )
+    return RequestRefused(
+        f"APSIS One refuses the request for an export ({status}). Check the settings apsis.attributes, tags, "
+        "events, segment_filter and extra_body.",
+        status=status,
+    )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.apsis.client import ApsisExporter
+from tap_cdp_export.apsis.api import ApsisApi
+from tap_cdp_export.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.apsis.client import ApsisExporter, TooLarge
+from tap_cdp_export.apsis.definitions import Definitions
 from tap_cdp_export.apsis.export_file import (
     PROFILES as FILE,
 )
@@ -16,19 +21,25 @@ from tap_cdp_export.apsis.export_file import (
     profile_records,
 )
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
+from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.exports.job import ExportRequest
-from tap_cdp_export.exports.json_members import runs
+from tap_cdp_export.exports.json_members import NoMembers, runs
 from tap_cdp_export.exports.readers import contents
-from tap_cdp_export.exports.runner import ExportRunner, Patience
+from tap_cdp_export.exports.runner import REPLACEMENTS, ExportRunner, Patience
 from tap_cdp_export.streams import ExportStream, Feed
-from tap_cdp_export.windows import Window, split, time_text
+from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from singer_sdk import Tap
+
     from tap_cdp_export.exports.job import ExportJob
     from tap_cdp_export.exports.spool import Spool
+
+_LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: with its lookback, half of it is hardly smaller
+_MOST: Final = {"attributes": 75, "tags": 25}
 
 
 class ApsisProfiles(ExportStream):
@@ -38,6 +49,16 @@ class ApsisProfiles(ExportStream):
     columns: ClassVar[dict[str, Any]] = PROFILES
     primary_keys: ClassVar[tuple[str, ...]] = ("profile_key", "section_id")
     replication_key = "window_end"
+
+    def __init__(self, tap: Tap, feed: ApsisFeed) -> None:
+        """Join a feed, with the columns that its settings add.
+
+        Args:
+            tap: the tap.
+            feed: what fills this stream.
+        """
+        super().__init__(tap, feed)
+        self._schema = {**PROFILES, "properties": {**PROFILES["properties"], **feed.attribute_columns.properties}}
 
 
 class ApsisEvents(ExportStream):
@@ -53,8 +74,32 @@ class ApsisEvents(ExportStream):
 class ApsisFeed(Feed):
     """Asks for one export a window, and fills both streams from it."""
 
+    @cached_property
+    def api(self) -> ApsisApi:
+        """What this vendor is asked through, by every feed of a run."""
+        return ApsisApi(self.settings, deadline_seconds=self.request_deadline())
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """What the account defines."""
+        return Definitions(self.api)
+
+    @cached_property
+    def attribute_columns(self) -> AttributeColumns:
+        """The optional columns, from the definitions as they are now; none if those cannot be read."""
+        if self.settings["attribute_columns"]:
+            try:
+                return AttributeColumns.read(self.definitions, self.settings)
+            except CdpExportError as error:
+                self.trouble = error
+        return AttributeColumns()
+
     def run(self) -> None:
-        """Work through the windows from the bookmark to now, closing each before the next."""
+        """Work through the windows from the bookmark to now, closing each before the next.
+
+        What is too large is halved in time and asked for again, and what follows it is cut as short. Attributes
+        carry no time: only the last window's profiles are emitted, and without events no halving would help.
+        """
         streams = self.selected
         profiles, events = streams.get("apsis_profiles"), streams.get("apsis_events")
         if events and not self.settings["events"]:
@@ -63,29 +108,49 @@ class ApsisFeed(Feed):
         leader = events or profiles
         if leader is None:
             return
-        exporter = self._exporter()
-        end = self.end(exporter.check_access())
+        self._warn(leader)
+        if profiles:
+            self.attribute_columns.follow(profiles.effective_schema["properties"])
+        exporter = ApsisExporter(self.api, self.settings, earliest=self.start_date())
         runner = ExportRunner(exporter, Patience.from_settings(self.settings), leader.record_job)
         parameters = self._parameters(with_events=events is not None)
         job = leader.job()
-        windows = list(self._windows(events, job, end))
-        for window in windows:
+        windows = list(self._windows(events, job, self.end(self.api.check_access())))
+        while windows:
+            window = windows[0]
+            profiles_now = profiles if len(windows) == 1 else None
+            can_halve = events is not None and window.end - window.start > _LONGEST_UNCUT
             request = ExportRequest("APSIS One", parameters, window)
-            is_last = window is windows[-1]
-            with runner.export(request, job if job and job.window == window else None) as files:
-                for file in files:
-                    self._emit(file, window, profiles if is_last else None, events)
-            for stream in (profiles if is_last else None, events):
+            taken_up = job if job and job.window == window else None
+            try:
+                with runner.export(request, taken_up, replacements=1 if can_halve else REPLACEMENTS) as files:
+                    for file in files:
+                        self._emit(file, window, profiles_now, events)
+            except (ExportsFailed, TooLarge, NoMembers) as error:
+                leader.record_job(None)
+                if not can_halve:
+                    raise
+                windows = list(split(Window(window.start, windows[-1].end), half_of(window)))
+                leader.log("%s The window is halved, it may be too large.", error, level=logging.WARNING)
+                continue
+            for stream in (profiles_now, events):
                 if stream:
                     stream.close_window(window)
             leader.write_state()
+            del windows[0]
 
     def check_access(self) -> None:
-        """Ask for a token."""
-        self._exporter().check_access()
+        """Ask for a token, and make sure that optional columns can be told."""
+        self.api.check_access()
+        if self.trouble:
+            raise self.trouble
 
-    def _exporter(self) -> ApsisExporter:
-        return ApsisExporter(self.settings, earliest=self.start_date(), deadline_seconds=self.request_deadline())
+    def _warn(self, stream: ExportStream) -> None:
+        """Say what the vendor may refuse; an item may also be a container of several."""
+        for name, most in _MOST.items():
+            if len(self.settings[name]) > most:
+                text = "Setting apsis.%s has more items than the vendor exports at once (%d)."
+                stream.log(text, name, most, level=logging.WARNING)
 
     def _parameters(self, *, with_events: bool) -> dict[str, Any]:
         settings = self.settings
@@ -113,11 +178,13 @@ class ApsisFeed(Feed):
 
     def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
         own = {"window_start": time_text(window.start), "window_end": time_text(window.end)}
-        attribute_ids = named_identifiers(self.settings["attributes"])
+        columns = self.attribute_columns
+        attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
         for run in runs(contents(file), FILE, decode_profiles):
             for key, profile in run.items():
                 if profiles:
                     for record in profile_records(key, profile, own, attribute_ids):
+                        record.update(columns.values(record["attributes"], record["tags"]))
                         profiles.emit(record)
                 if events:
                     for record in event_records(key, profile, own):

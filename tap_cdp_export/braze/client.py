@@ -1,4 +1,4 @@
-"""Export request, busy segments, and the download URL (vendors/braze.md, sections 2 to 6)."""
+"""The request for an export, busy segments, and where the files come from (vendors/braze.md, sections 2 to 5)."""
 
 from __future__ import annotations
 
@@ -8,89 +8,83 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from tap_cdp_export.braze.archive import prove
+from tap_cdp_export.braze.bucket import Bucket, is_place
+from tap_cdp_export.braze.download import Downloads
+from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.runner import Look
-from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin, read_object
-from tap_cdp_export.peers import is_inside
+from tap_cdp_export.http import read_object
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     import requests
 
+    from tap_cdp_export.braze.api import BrazeApi
     from tap_cdp_export.exports.job import ExportRequest
     from tap_cdp_export.exports.runner import Patience
+    from tap_cdp_export.exports.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-_JOB_LIFETIME: Final = timedelta(hours=4)
+_URL_LIFETIME: Final = timedelta(hours=4)
+_BUCKET_LIFETIME: Final = timedelta(days=1)
+"""The files stay, but after a day a new snapshot is worth more than what is left of an old one."""
+
 _BUSY_STATUS: Final = 429
 _NO_LATER_THAN: Final = 3600.0
 _PERMISSIONS: Final = (
-    "Check api_key, its permission users.export.segment, its IP allowlist, "
-    "and that base_url is the instance of the key."
+    "Check api_key, its permission {}, its IP allowlist, and that base_url is the instance of the key."
 )
-
-_URL_ANSWERS: Final = {
-    200: ExportStatus.READY,
-    403: ExportStatus.PENDING,
-    404: ExportStatus.PENDING,
-}
-_EXPIRED: Final = b"ExpiredToken"
-_ALL_REFUSALS: Final = frozenset(range(300, 500)) - {408, 425, 429}
-
-
-class _Bearer(Credentials):
-    """The REST API key."""
-
-    def __init__(self, api_key: str) -> None:
-        self._header = f"Bearer {api_key}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._header
-        return request
+_NOT_OF_THE_GROUP: Final = frozenset({"segment_id", "custom_attributes_to_export"})
 
 
 class BrazeExporter:
     """Braze's side of an export by URL."""
 
-    def __init__(self, settings: Mapping[str, Any], patience: Patience, *, deadline_seconds: float) -> None:
+    def __init__(
+        self, api: BrazeApi, settings: Mapping[str, Any], patience: Patience, *, deadline_seconds: float
+    ) -> None:
         """Connect nothing yet.
 
         Args:
+            api: the REST host.
             settings: `braze`.
             patience: how long a busy segment is waited for.
             deadline_seconds: for one request with all its tries.
-        """
-        self._settings = settings
-        self._patience = patience
-        self._base_url = settings["base_url"].rstrip("/")
-        trust = not is_loopback(self._base_url)
-        self._api = HttpClient(
-            "Braze", _Bearer(settings["api_key"]), deadline_seconds=deadline_seconds, trust_environment=trust
-        )
-        self._storage = HttpClient(
-            "Braze's storage",
-            deadline_seconds=deadline_seconds,
-            trust_environment=trust,
-            public_only=not is_inside(self._base_url),
-        )
 
-    def check_access(self) -> None:
-        """List segments: the one read that any key may try and that starts nothing."""
-        call = Call("GET", f"{self._base_url}/segments/list", what="the list of segments", params={"page": 0})
-        try:
-            self._api.send(call, lambda _answer, chunks: read_object(chunks))
-        except CredentialsRefused as error:
-            if error.status == 403:  # noqa: PLR2004 -- the status
-                logger.info("Braze knows the key, but it may not list segments; the right to export is not checked.")
-                return
-            raise CredentialsRefused(f"Braze refuses the API key ({error.status}). {_PERMISSIONS}") from None
+        Raises:
+            SettingsError: If the client of the bucket is not installed, or refuses its options.
+        """
+        self._api = api
+        self._on_conflict: str = settings["on_conflict"]
+        self._patience = patience
+        self._downloads = Downloads(api, deadline_seconds=deadline_seconds)
+        self._bucket = Bucket(settings) if "bucket_url" in settings else None
+
+    def check_bucket(self) -> None:
+        """Make sure, before hours of waiting, that the bucket is there, if one is configured.
+
+        Raises:
+            SettingsError: If it is not there.
+            CredentialsRefused: If it refuses.
+        """
+        if self._bucket:
+            self._bucket.check()
+
+    def can_find(self, job: ExportJob) -> bool:
+        """Tell whether an export that an earlier run asked for can be found again.
+
+        Args:
+            job: from STATE, so without its URL.
+
+        Returns:
+            Whether its files come into the bucket.
+        """
+        return self._bucket is not None and "object_prefix" in job.handle
 
     def ask(self, request: ExportRequest) -> ExportJob:
         """Ask for an export, once the segment is free.
@@ -103,24 +97,27 @@ class BrazeExporter:
 
         Raises:
             QuotaReached: If the segment, or the company, stays busy.
-            UnusableAnswer: If the answer has no URL.
+            UnusableAnswer: If the answer leads to no file.
         """
         deadline = time.monotonic() + self._patience.timeout
         pauses = self._patience.pauses()
-        conflict = self._settings["on_conflict"]
+        segment = request.parameters["segment_id"]
+        conflict = "wait" if segment == GLOBAL_CONTROL_GROUP and self._on_conflict == "cancel" else self._on_conflict
         while True:
             try:
                 return self._ask_once(request)
             except _Busy as busy:
-                wait = next(pauses) if busy.seconds is None else busy.seconds
-            if conflict == "fail":
+                busy_for = busy.seconds
+                wait = next(pauses) if busy_for is None else busy_for
+            is_conflict = busy_for is None  # the hour's limit is no matter of this segment
+            if is_conflict and conflict == "fail":
                 raise QuotaReached(
                     f"{request.subject}: Braze is already exporting the segment or at its limit of exports. "
                     "Run again when the other export has ended, or set on_conflict to wait."
                 )
-            if conflict == "cancel":
+            if is_conflict and conflict == "cancel":
                 conflict = "wait"  # once: what is still running after that is not ours to end
-                self._cancel(request)
+                self._cancel(segment, request.subject)
                 continue
             if wait >= deadline - time.monotonic():
                 raise QuotaReached(
@@ -133,115 +130,103 @@ class BrazeExporter:
 
     def _ask_once(self, request: ExportRequest) -> ExportJob:
         """Send the request; a lost answer may be asked for again, since Braze refuses a second export of a segment."""
-        call = Call(
-            "POST",
-            f"{self._base_url}/users/export/segment",
-            what=f"an export of {request.subject}",
-            json=request.parameters,
-            expected=frozenset({_BUSY_STATUS}),
-        )
         asked_at = datetime.now(UTC)
+        path, body, permission = "/users/export/segment", request.parameters, "users.export.segment"
+        if body["segment_id"] == GLOBAL_CONTROL_GROUP:
+            path, permission = "/users/export/global_control_group", "users.export.global_control_group"
+            body = {name: value for name, value in body.items() if name not in _NOT_OF_THE_GROUP}
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
                 raise _Busy(_seconds_until_reset(answer))
             return self._job(read_object(chunks), request, asked_at)
 
+        what = f"an export of {request.subject}"
         try:
-            return self._api.send(call, consume)
+            return self._api.post(path, body, consume, what=what, expected=frozenset({_BUSY_STATUS}))
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"Braze refuses an export of {request.subject} ({error.status}). {_PERMISSIONS}"
+                f"Braze refuses {what} ({error.status}). {_PERMISSIONS.format(permission)}"
             ) from None
         except RequestRefused as error:
             raise RequestRefused(
-                f"Braze refuses an export of {request.subject} ({error.status}). "
-                "Check segment_ids, fields_to_export and base_url."
+                f"Braze refuses {what} ({error.status}). Check segment_ids, fields_to_export and base_url."
             ) from None
 
     def _job(self, answer: Mapping[str, Any], request: ExportRequest, asked_at: datetime) -> ExportJob:
+        """Read where the files will be: the answer decides, a URL may come although a bucket is connected."""
         if answer.get("message") != "success":
             raise UnusableAnswer(f"{request.subject}: Braze took the request but does not call it a success.")
+        handle = {"segment_id": request.parameters["segment_id"]}
         url = answer.get("url")
-        if not isinstance(url, str):
-            raise UnusableAnswer(
-                f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company "
-                "and every export goes there. This version reads exports by URL only."
-            )
-        if not self._is_acceptable(url):
+        if url is None:
+            handle["object_prefix"] = self._place_in_bucket(answer, request)
+            return ExportJob(handle, request.digest, asked_at, asked_at + _BUCKET_LIFETIME)
+        if not isinstance(url, str) or not self._downloads.accepts(url):
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave a download URL that is not at least as safe as base_url."
             )
         REDACTOR.learn([url, urlsplit(url).path])
-        handle = {
-            "segment_id": request.parameters["segment_id"],
-            "object_prefix": str(answer.get("object_prefix", "")),
-        }
-        return ExportJob(handle, request.digest, asked_at, asked_at + _JOB_LIFETIME, secret=url)
+        return ExportJob(handle, request.digest, asked_at, asked_at + _URL_LIFETIME, secret=url)
 
-    def _is_acceptable(self, url: str) -> bool:
-        try:
-            scheme = origin(url)[0]
-        except ValueError:
-            return False
-        return scheme == "https" or scheme == origin(self._base_url)[0]
+    def _place_in_bucket(self, answer: Mapping[str, Any], request: ExportRequest) -> str:
+        segment, prefix = request.parameters["segment_id"], answer.get("object_prefix")
+        if segment == GLOBAL_CONTROL_GROUP:
+            raise UnusableAnswer(
+                f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company. "
+                "Where it puts this group there is not documented, so it is read by URL only."
+            )
+        if self._bucket is None:
+            raise UnusableAnswer(
+                f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company "
+                "and every export goes there. Set bucket_url (and bucket_options) to read it there."
+            )
+        if not is_place(segment, prefix):
+            raise UnusableAnswer(
+                f"{request.subject}: Braze gave neither a download URL nor an object_prefix as documented."
+            )
+        return str(prefix)
 
-    def _cancel(self, request: ExportRequest) -> None:
-        logger.warning("%s: cancelling the running export, as on_conflict says.", request.subject)
-        call = Call(
-            "POST",
-            f"{self._base_url}/export/segment/cancel",
-            what="the end of a running export",
-            json={"segment_id": request.parameters["segment_id"]},
+    def _cancel(self, segment: str, subject: str) -> None:
+        logger.warning("%s: cancelling the running export, as on_conflict says.", subject)
+        what = "the end of a running export"
+        self._api.post(
+            "/export/segment/cancel", {"segment_id": segment}, lambda _answer, chunks: list(chunks), what=what
         )
-        self._api.send(call, lambda _answer, chunks: list(chunks))
 
     def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
-        """Try the URL; 403 and 404 mean that it is not ready, and nothing is sent that names the customer.
+        """Look where the job's files will be.
 
         Args:
             job: an accepted export.
-            deadline_seconds: for the try and the download behind it.
+            deadline_seconds: for the try of a URL and the download behind it.
 
         Returns:
-            How it stands, with the archive if it is ready.
+            How it stands; gone, if its URL ended with an earlier run.
 
         Raises:
-            UnusableAnswer: If the status is not documented, or the archive is none.
+            UnusableAnswer: If something else than documented is there.
         """
-        if job.secret is None:
-            return Look(ExportStatus.GONE)
-        call = Call("GET", job.secret, what="the archive", expected=_ALL_REFUSALS)
+        if job.secret is not None:
+            return self._downloads.look(job.secret, deadline_seconds=deadline_seconds)
+        if self._bucket and self.can_find(job):
+            return self._bucket.look(job)
+        return Look(ExportStatus.GONE)
 
-        def consume(answer: requests.Response, chunks: Iterator[bytes]) -> Look:
-            status = _URL_ANSWERS.get(answer.status_code)
-            if status is None:
-                raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
-            if status is not ExportStatus.READY:
-                is_expired = _EXPIRED in next(chunks, b"")
-                return Look(ExportStatus.GONE if is_expired else status)
-            spool = Spool(chunks)
-            logger.info("Export downloaded: %d bytes.", spool.size)
-            try:
-                prove(spool)
-            except BaseException:
-                spool.close()
-                raise
-            return Look(status, spool)
-
-        return self._storage.send(call, consume, deadline_seconds=deadline_seconds)
-
-    def fetch(self, _job: ExportJob, look: Look) -> Iterator[Spool]:
-        """Give the archive that the look has brought.
+    def fetch(self, job: ExportJob, look: Look) -> Generator[Spool]:
+        """Give the archive that the look has brought, or those that it has found in the bucket.
 
         Args:
-            look: a look at a ready export.
+            job: an export that is ready.
+            look: the look that saw it so.
 
         Yields:
-            The one archive.
+            Archives, each proven whole.
         """
         if look.spool:
             yield look.spool
+        elif self._bucket:
+            yield from self._bucket.fetch(job, look.files)
 
 
 class _Busy(Exception):

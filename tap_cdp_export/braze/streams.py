@@ -1,16 +1,36 @@
-"""`braze_users`: one export for each segment, one after the other."""
+"""`braze_users`, the tables made from its lists, and `braze_segments`."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from tap_cdp_export.braze.api import BrazeApi
 from tap_cdp_export.braze.archive import users
 from tap_cdp_export.braze.client import BrazeExporter
-from tap_cdp_export.braze.schemas import EXPORTABLE_FIELDS, OWN, USERS
+from tap_cdp_export.braze.schemas import (
+    CAMPAIGNS,
+    CANVASES,
+    CUSTOM_EVENTS,
+    DEVICES,
+    EXPORTABLE_FIELDS,
+    OWN,
+    PURCHASES,
+    SEGMENTS,
+    UNASKED,
+    USERS,
+)
+from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.runner import ExportRunner, Patience
 from tap_cdp_export.records import RecordShape, spelled_time
 from tap_cdp_export.streams import ExportStream, Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tap_cdp_export.exports.job import ExportJob
 
 
 class BrazeUsers(ExportStream):
@@ -21,55 +41,229 @@ class BrazeUsers(ExportStream):
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id")
 
 
+class BrazeUserEntries(ExportStream):
+    """A table of the entries of one of the users' lists.
+
+    Attributes:
+        field: the list.
+        identity: what names an entry.
+    """
+
+    selected_by_default = False
+    field: ClassVar[str]
+    identity: ClassVar[str]
+
+
+class BrazeUserCustomEvents(BrazeUserEntries):
+    """Custom events of the last 90 days."""
+
+    name = "braze_user_custom_events"
+    columns: ClassVar[dict[str, Any]] = CUSTOM_EVENTS
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "name", "occurrence")
+    field = "custom_events"
+    identity = "name"
+
+
+class BrazeUserPurchases(BrazeUserEntries):
+    """Purchases of the last 90 days."""
+
+    name = "braze_user_purchases"
+    columns: ClassVar[dict[str, Any]] = PURCHASES
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "name", "occurrence")
+    field = "purchases"
+    identity = "name"
+
+
+class BrazeUserCampaigns(BrazeUserEntries):
+    """Campaigns received in the last 90 days."""
+
+    name = "braze_user_campaigns"
+    columns: ClassVar[dict[str, Any]] = CAMPAIGNS
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "api_campaign_id", "occurrence")
+    field = "campaigns_received"
+    identity = "api_campaign_id"
+
+
+class BrazeUserCanvases(BrazeUserEntries):
+    """Canvases received in the last 90 days."""
+
+    name = "braze_user_canvases"
+    columns: ClassVar[dict[str, Any]] = CANVASES
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "api_canvas_id", "occurrence")
+    field = "canvases_received"
+    identity = "api_canvas_id"
+
+
+class BrazeUserDevices(BrazeUserEntries):
+    """Devices."""
+
+    name = "braze_user_devices"
+    columns: ClassVar[dict[str, Any]] = DEVICES
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "device_id", "occurrence")
+    field = "devices"
+    identity = "device_id"
+
+
+class BrazeSegments(ExportStream):
+    """The segments of the workspace."""
+
+    name = "braze_segments"
+    columns: ClassVar[dict[str, Any]] = SEGMENTS
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
+    selected_by_default = False
+
+
 class BrazeFeed(Feed):
-    """Exports the segments one by one: the vendor allows one export of a segment at a time."""
+    """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
     def run(self) -> None:
-        """Export and emit every segment."""
-        self._warn()
-        shape = RecordShape(USERS, own=OWN, time=spelled_time)
+        """Export and emit every segment; one whose export an earlier run asked for comes first."""
+        streams = self.selected
+        leader = next(iter(streams.values()))
+        self._warn(leader)
+        emitters = [_emitter(stream) for stream in streams.values()]
+        api, exporter = self._clients()
+        exporter.check_bucket()
+        runner = ExportRunner(exporter, self._patience(), partial(self._record, leader))
+        job = self._job(leader, exporter)
+        segments = resolve(self.settings["segment_ids"], api.segments)
+        for segment in sorted(segments, key=lambda segment: job is None or segment != job.handle["segment_id"]):
+            request = ExportRequest(f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams))
+            taken_up = job if job and job.handle["segment_id"] == segment else None
+            if taken_up and taken_up.emitted and taken_up.fits(request):
+                for stream in streams.values():  # some of the rows were written by an earlier run
+                    stream.keep_older_rows()
+            with runner.export(request, taken_up) as files:
+                for file in files:
+                    for user in users(file):
+                        for emit in emitters:
+                            emit(segment, user)
+        self._record(leader, None)
+
+    def check_access(self) -> None:
+        """List segments, and look into the bucket."""
+        api, exporter = self._clients()
+        api.check_access()
+        exporter.check_bucket()
+
+    def _clients(self) -> tuple[BrazeApi, BrazeExporter]:
+        deadline = self.request_deadline()
+        api = BrazeApi(self.settings, deadline_seconds=deadline)
+        return api, BrazeExporter(api, self.settings, self._patience(), deadline_seconds=deadline)
+
+    def _patience(self) -> Patience:
+        return Patience.from_settings(self.settings)
+
+    def _job(self, leader: ExportStream, exporter: BrazeExporter) -> ExportJob | None:
+        """Read the job that an earlier run left in STATE, if it can be taken up."""
+        job = leader.job()
+        if job is None or ("segment_id" in job.handle and exporter.can_find(job)):
+            return job
+        leader.log("An export asked for at %s did not end in a whole run; it is asked for anew.", job.asked_at)
+        return None
+
+    def _record(self, leader: ExportStream, job: ExportJob | None) -> None:
+        """Put a job into STATE, behind everything that all streams have emitted."""
         for stream in self.selected.values():
-            runner = ExportRunner(self._exporter(), self._patience(), stream.record_job)
-            if job := stream.job():
-                stream.log(
-                    "An export asked for at %s did not end in a whole run; it is asked for anew.",
-                    job.asked_at,
-                )
-            for segment in dict.fromkeys(self.settings["segment_ids"]):
-                request = ExportRequest(f"Braze segment {segment}", self._parameters(segment))
-                with runner.export(request) as files:
-                    for file in files:
-                        for user in users(file):
-                            stream.emit(shape.record(user, {"segment_id": segment}))
+            stream.close_window(None)
+        leader.record_job(job)
+
+    def _parameters(self, segment: str) -> dict[str, Any]:
+        fields = self._fields()
+        optional = {"callback_endpoint"}
+        if "braze_users" in self.selected and {"custom_attributes", "extra"} & _chosen(self.selected["braze_users"]):
+            optional.add("custom_attributes_to_export")
+        return {
+            "segment_id": segment,
+            "fields_to_export": list(dict.fromkeys(("braze_id", *fields))),
+            "output_format": self.settings["output_format"],
+            **{name: self.settings[name] for name in sorted(optional) if name in self.settings},
+        }
+
+    def _fields(self) -> Iterator[str]:
+        """Give the fields that end in a selected column: fewer make the export smaller."""
+        streams = self.selected
+        if users_stream := streams.get("braze_users"):
+            chosen = _chosen(users_stream)
+            needed = chosen | {field for name, field in UNASKED.items() if name in chosen}
+            for field in self._configured_fields():
+                if field in needed or (field not in EXPORTABLE_FIELDS and "extra" in chosen):
+                    yield field
+        yield from (stream.field for stream in streams.values() if isinstance(stream, BrazeUserEntries))
+
+    def _configured_fields(self) -> list[str]:
+        """Give `fields_to_export`; all custom attributes are no default where some are named."""
+        default = set(EXPORTABLE_FIELDS)
+        if "custom_attributes_to_export" in self.settings:
+            default.discard("custom_attributes")
+        return list(self.settings.get("fields_to_export", [field for field in EXPORTABLE_FIELDS if field in default]))
+
+    def _warn(self, stream: ExportStream) -> None:
+        """Say what the vendor may not do as the settings expect."""
+        fields = self._configured_fields()
+        if unknown := sorted(set(fields) - set(EXPORTABLE_FIELDS)):
+            stream.log("Not among the published fields, asked for all the same: %s.", ", ".join(unknown))
+        if "custom_attributes_to_export" in self.settings:
+            if "custom_attributes" in fields:
+                stream.log("custom_attributes_to_export has no effect while fields_to_export holds custom_attributes.")
+            if GLOBAL_CONTROL_GROUP in self.settings["segment_ids"]:
+                stream.log("custom_attributes_to_export is not offered for the global control group.")
+
+
+class BrazeSegmentsFeed(Feed):
+    """Lists the segments, page by page."""
+
+    def run(self) -> None:
+        """Emit all segments."""
+        shape = RecordShape(SEGMENTS, own=frozenset(), spell=lambda name: "id" if name == "segment_id" else name)
+        for stream in self.selected.values():
+            for segment in self._api().segments():
+                stream.emit(shape.record(segment, {}))
             stream.close_window(None)
             stream.write_state()
 
     def check_access(self) -> None:
         """List segments."""
-        self._exporter().check_access()
+        self._api().check_access()
 
-    def _patience(self) -> Patience:
-        return Patience.from_settings(self.settings)
+    def _api(self) -> BrazeApi:
+        return BrazeApi(self.settings, deadline_seconds=self.request_deadline())
 
-    def _exporter(self) -> BrazeExporter:
-        return BrazeExporter(self.settings, self._patience(), deadline_seconds=self.request_deadline())
 
-    def _parameters(self, segment: str) -> dict[str, Any]:
-        settings = self.settings
-        fields = settings.get("fields_to_export", EXPORTABLE_FIELDS)
-        optional = ("custom_attributes_to_export", "callback_endpoint")
-        return {
-            "segment_id": segment,
-            "fields_to_export": list(dict.fromkeys(("braze_id", *fields))),
-            "output_format": settings["output_format"],
-            **{name: settings[name] for name in optional if name in settings},
-        }
+def _chosen(stream: ExportStream) -> set[str]:
+    """Give the selected columns."""
+    return {name for name in stream.columns["properties"] if stream.mask["properties", name]}
 
-    def _warn(self) -> None:
-        """Say what the vendor may not do as the settings expect."""
-        fields = self.settings.get("fields_to_export", EXPORTABLE_FIELDS)
-        for stream in self.selected.values():
-            if unknown := sorted(set(fields) - set(EXPORTABLE_FIELDS)):
-                stream.log("Not among the published fields, asked for all the same: %s.", ", ".join(unknown))
-            if "custom_attributes_to_export" in self.settings and "custom_attributes" in fields:
-                stream.log("custom_attributes_to_export has no effect while fields_to_export holds custom_attributes.")
+
+def _emitter(stream: ExportStream) -> Callable[[str, Mapping[str, Any]], None]:
+    """Make what emits a stream's records of one user."""
+    if not isinstance(stream, BrazeUserEntries):
+        shape = RecordShape(stream.columns, own=OWN, time=spelled_time)
+        return lambda segment, user: stream.emit(shape.record(user, {"segment_id": segment}))
+    field, identity = stream.field, stream.identity
+    shape = RecordShape(stream.columns, own=frozenset(stream.primary_keys), time=spelled_time)
+
+    def emit(segment: str, user: Mapping[str, Any]) -> None:
+        occurrences: Counter[str] = Counter()
+        for entry in _listed(user.get(field)):
+            fields = {**entry} if isinstance(entry, dict) else {field: entry}
+            name = ""
+            if fields.get(identity) is None or isinstance(fields[identity], str):
+                name = fields.pop(identity, None) or ""
+            occurrences[name] += 1
+            own = {
+                "segment_id": segment,
+                "braze_id": user["braze_id"],
+                identity: name,
+                "occurrence": occurrences[name],
+            }
+            stream.emit(shape.record(fields, own))
+
+    return emit
+
+
+def _listed(value: object) -> list[Any]:
+    """Take a list as it is, and anything else in its place for an entry, so that nothing is lost."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

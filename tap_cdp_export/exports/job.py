@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -12,8 +13,7 @@ import msgspec
 from tap_cdp_export.windows import Window, parse_time, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
 
 class ExportStatus(enum.Enum):
@@ -35,19 +35,21 @@ class ExportRequest:
         subject: what it exports, in a few words for a message.
         parameters: everything that decides its content, the window aside.
         window: the window, as the records will show it; None for a snapshot.
+        streams: which streams it fills, where a later run may go on in the middle of its files.
     """
 
     subject: str
     parameters: Mapping[str, Any]
     window: Window | None = None
+    streams: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        """A short text that changes when the parameters do.
+        """A short text that changes when the parameters or the streams do.
 
         The window is left out: its end moves with the clock, and a job keeps its own (research: reliability, 3.4).
         """
-        return hashlib.sha256(msgspec.json.encode(self.parameters, order="sorted")).hexdigest()[:16]
+        return _short_hash(msgspec.json.encode((self.parameters, self.streams), order="sorted"))
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class ExportJob:
         asked_at: when the vendor accepted it.
         expires_at: when the vendor forgets it.
         window: of the request.
+        emitted: a hash over the names of its first files, those whose every record is written; empty if none is.
         secret: what finds it too, but is a secret: lives and dies with the process.
     """
 
@@ -68,7 +71,46 @@ class ExportJob:
     asked_at: datetime
     expires_at: datetime
     window: Window | None = None
+    emitted: str = ""
     secret: str | None = field(default=None, repr=False)
+
+    def fits(self, request: ExportRequest) -> bool:
+        """Tell whether it may be taken up for a request: asked for in the same way, and not forgotten yet.
+
+        Args:
+            request: the request.
+
+        Returns:
+            Whether its files answer the request.
+        """
+        return self.digest == request.digest and self.expires_at > datetime.now(UTC)
+
+    def after(self, file: str) -> ExportJob:
+        """Give the job as it stands when one more file is written.
+
+        Args:
+            file: the file's name.
+
+        Returns:
+            The job, to be put into STATE.
+        """
+        return replace(self, emitted=_short_hash(f"{self.emitted} {file}".encode()))
+
+    def left_of(self, files: Sequence[str]) -> Sequence[str]:
+        """Leave out the files that are written already.
+
+        Args:
+            files: names of all files, in the order in which they are written.
+
+        Returns:
+            Those behind the written ones; all of them if a file has come in between since.
+        """
+        job = replace(self, emitted="")
+        for number, file in enumerate(files, start=1):
+            job = job.after(file)
+            if job.emitted == self.emitted:
+                return files[number:]
+        return files
 
     def to_state(self) -> dict[str, Any]:
         """Give the form that STATE keeps.
@@ -82,6 +124,8 @@ class ExportJob:
             "asked_at": time_text(self.asked_at),
             "expires_at": time_text(self.expires_at),
         }
+        if self.emitted:
+            state["emitted"] = self.emitted
         if self.window:
             state |= {"window_start": time_text(self.window.start), "window_end": time_text(self.window.end)}
         return state
@@ -109,6 +153,11 @@ class ExportJob:
                 asked_at=parse_time(state["asked_at"]),
                 expires_at=parse_time(state["expires_at"]),
                 window=window,
+                emitted=str(state.get("emitted", "")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not an export job") from error
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -53,6 +53,10 @@ class Container(NamedTuple):
     key: str | None = None
 
 
+class NoMembers(UnusableAnswer):
+    """A JSON object lacks the key under which the members stand: the vendor reports some trouble in its place."""
+
+
 ARRAY_OF_OBJECTS: Final = Container(b"[", b"]", re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)"))
 
 
@@ -225,7 +229,7 @@ class _Splitter(Generic[T]):
         while self._key is not None:
             key = _skip_space(text, position)
             if text[key : key + 1] == "}":
-                raise UnusableAnswer(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
+                raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
             key_end = _value_end(text, key, '"')
             value = _after(text, key_end, ":")
             if not value or value == len(text):
@@ -291,6 +295,7 @@ def prove(spool: Spool, container: Container) -> None:
 
     Raises:
         IncompleteAnswer: If it ends inside.
+        NoMembers: If it is an object without them.
         UnusableAnswer: If it is something else.
     """
     member = dict[

@@ -5,24 +5,23 @@ from __future__ import annotations
 import logging
 import random
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tap_cdp_export.errors import DeadlinePassed, VendorUnavailable
+from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, VendorUnavailable
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from tap_cdp_export.exports.job import ExportRequest
     from tap_cdp_export.exports.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-_REPLACEMENTS: Final = 2
+REPLACEMENTS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,13 @@ class Look:
     Attributes:
         status: how the job stands.
         spool: the export's file, if the look already brought it.
+        files: names of the export's files in the order in which they are fetched, if it has several.
         retry_after: seconds the vendor wants to be left alone.
     """
 
     status: ExportStatus
     spool: Spool | None = None
+    files: Sequence[str] = ()
     retry_after: float | None = None
 
 
@@ -49,8 +50,8 @@ class Exporter(Protocol):
     def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
         """See how a job stands; a vendor that streams the file from the same address brings it along."""
 
-    def fetch(self, job: ExportJob, look: Look) -> Iterator[Spool]:
-        """Give the files of a ready export, each of them whole."""
+    def fetch(self, job: ExportJob, look: Look) -> Generator[Spool]:
+        """Give the files of a ready export, each of them whole: those that the look names, where it names any."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Patience:
         Yields:
             Seconds, doubling up to `poll_max`, each with jitter.
         """
-        pause = min(self.poll_initial, self.poll_max)
+        pause = self.poll_initial
         while True:
             yield min(pause, self.poll_max) * random.uniform(0.5, 1)  # noqa: S311 -- no secret
             pause = min(pause * 2, self.poll_max)
@@ -105,37 +106,61 @@ class ExportRunner:
         self._record = record
 
     @contextmanager
-    def export(self, request: ExportRequest, job: ExportJob | None = None) -> Iterator[list[Spool]]:
-        """Give the files of an export, and give them back at the end.
+    def export(
+        self, request: ExportRequest, job: ExportJob | None = None, *, replacements: int = REPLACEMENTS
+    ) -> Iterator[Iterator[Spool]]:
+        """Give the files of an export one by one; each is given back when the next is asked for.
+
+        A file counts as written when the next is asked for, and STATE says so where there are several:
+        the next run goes on behind it.
 
         Args:
             request: what to ask for.
             job: the job of an earlier run, to be taken up if it still fits the request and the time.
+            replacements: how often to ask anew for an export that failed or vanished.
 
         Yields:
             The files, each of them whole.
 
         Raises:
             DeadlinePassed: If it was not ready in time; its job stays in STATE.
-            VendorUnavailable: If it failed again and again.
+            ExportsFailed: If the vendor gave up on it and on every replacement.
+            VendorUnavailable: If the last one vanished.
         """
-        files: list[Spool] = []
-        try:
-            job, look = self._until_ready(request, job)
-            files.extend(self._exporter.fetch(job, look))
-            yield files
-        finally:
-            for file in files:
-                file.close()
+        job, look = self._until_ready(request, job, replacements)
+        with ExitStack() as resources:
+            if look.spool:
+                resources.enter_context(look.spool)
+            left = job.left_of(look.files)
+            if len(left) == len(look.files):
+                job = replace(job, emitted="")
+            else:
+                written = len(look.files) - len(left)
+                logger.info("%s: going on behind %d of %d files.", request.subject, written, len(look.files))
+            yield resources.enter_context(closing(self._files(request, job, replace(look, files=left))))
 
-    def _until_ready(self, request: ExportRequest, job: ExportJob | None) -> tuple[ExportJob, Look]:
+    def _files(self, request: ExportRequest, job: ExportJob, look: Look) -> Generator[Spool]:
+        names = iter(look.files)
+        with closing(self._exporter.fetch(job, look)) as spools:
+            for spool in spools:
+                name = next(names, None)
+                if name:
+                    logger.info("%s: file %s, %d bytes.", request.subject, name, spool.size)
+                with spool:
+                    yield spool
+                if name:
+                    job = job.after(name)
+                    self._record(job)
+
+    def _until_ready(self, request: ExportRequest, job: ExportJob | None, replacements: int) -> tuple[ExportJob, Look]:
         deadline = time.monotonic() + self._patience.timeout
-        if job and (job.digest != request.digest or job.expires_at <= datetime.now(UTC)):
+        if job and not job.fits(request):
             logger.info("%s: the export of an earlier run expired or was asked for otherwise.", request.subject)
             job = None
         if job:
             logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
-        for _ in range(1 + _REPLACEMENTS):
+        error = VendorUnavailable
+        for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.ask(request)
                 self._record(job)
@@ -144,10 +169,11 @@ class ExportRunner:
             if look.status is ExportStatus.READY:
                 return job, look
             logger.warning("%s: the export %s at the vendor.", request.subject, _ENDS[look.status])
+            error = ExportsFailed if look.status is ExportStatus.FAILED else VendorUnavailable
             job = None
             self._record(None)
-        raise VendorUnavailable(
-            f"{request.subject}: {1 + _REPLACEMENTS} exports in a row failed at the vendor. "
+        raise error(
+            f"{request.subject}: {1 + replacements} exports in a row failed at the vendor. "
             "Make the export smaller (a shorter window, fewer fields), or ask the vendor."
         )
 

@@ -113,7 +113,9 @@ class Apsis:
         """How the export will end; the planned failures are used up."""
         options = self._all.apsis
         if options.refuse_days_over and asked.end - asked.start > options.refuse_days_over * DAY:
-            return "fails"
+            if options.refuse_by.isdecimal():
+                raise Refused(int(options.refuse_by), "The data set is too large")
+            return options.refuse_by
         if options.failing_exports:
             options.failing_exports -= 1
             return "fails"

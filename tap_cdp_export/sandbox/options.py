@@ -110,7 +110,8 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         url_hours: How long the poll URL lives, by the sandbox's clock; then 410.
         failing_exports: This many of the next exports fail: 503 once polled ready.
         error_bodies: This many of the next exports answer 200 with an error instead of profiles.
-        refuse_days_over: An export whose window is longer than this fails as too large (503); 0 is no limit.
+        refuse_days_over: An export whose window is longer than this is too large; 0 is no limit.
+        refuse_by: How that shows: the export "fails" (503), answers 200 with an "error", or 413 or 400 refuse it.
         expire_token_after_polls: The token dies once this many polls were answered; 0 is never.
         expired_status: What an expired or revoked token answers.
         section_id_field: Field of Get sections that holds the ID used in the file.
@@ -141,6 +142,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     failing_exports: int = 0
     error_bodies: int = 0
     refuse_days_over: float = 0
+    refuse_by: Literal["fails", "error", "413", "400"] = "fails"
     expire_token_after_polls: int = 0
     expired_status: Literal[401, 403] = 401
     section_id_field: str = "id"

@@ -14,7 +14,8 @@ import pytest
 import requests
 from requests_mock import ANY
 
-from tap_cdp_export.apsis.client import ApsisExporter
+from tap_cdp_export.apsis.api import ApsisApi
+from tap_cdp_export.apsis.client import ApsisExporter, TooLarge
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -26,6 +27,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
+from tap_cdp_export.exports.json_members import NoMembers
 from tap_cdp_export.windows import Window
 from tests.configurations import APSIS_URL
 from tests.in_process import completed
@@ -48,11 +50,16 @@ FILE = b'{"profiles":{"a":{"sections":{}}}}'
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def exporter(*, earliest: datetime | None = None, deadline: float = 900, **changes: Any) -> ApsisExporter:  # noqa: ANN401 -- any setting
-    return ApsisExporter(completed("apsis", **changes), earliest=earliest, deadline_seconds=deadline)
+def exporter(*, earliest: datetime | None = None, deadline: float = 900, **changes: Any) -> ApsisExporter:
+    settings = completed("apsis", **changes)
+    return ApsisExporter(ApsisApi(settings, deadline_seconds=deadline), settings, earliest=earliest)
 
 
-def jwt(**claims: Any) -> str:  # noqa: ANN401 -- any claim
+def check_access() -> None:
+    ApsisApi(completed("apsis"), deadline_seconds=900).check_access()
+
+
+def jwt(**claims: Any) -> str:
     parts = ({"alg": "RS256", "typ": "JWT"}, claims)
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return ".".join([*encoded, "c2lnbmF0dXJl"])
@@ -63,7 +70,7 @@ def give_tokens(mock: Mocker, *tokens: str, expires_in: object = 86400) -> None:
     mock.post(TOKEN_URL, answers)
 
 
-def accept(mock: Mocker, **fields: Any) -> None:  # noqa: ANN401 -- any JSON
+def accept(mock: Mocker, **fields: Any) -> None:
     give_tokens(mock, "token-1", "token-2")
     mock.post(EXPORTS_URL, status_code=202, json=fields or {"file_download_url": POLL_URL})
 
@@ -128,7 +135,9 @@ def test_the_expiry_inside_the_token_counts_and_not_the_deprecated_field(
     assert sent_to(requests_mock, POLL_URL)[-1].headers["Authorization"] == "Bearer token-2"
 
 
-@pytest.mark.parametrize("token", ["opaque", "not.a.jwt", "a.b.c", "..", jwt(), jwt(exp="soon"), jwt(exp=None), jwt(exp=[])])
+@pytest.mark.parametrize(
+    "token", ["opaque", "not.a.jwt", "a.b.c", "..", jwt(), jwt(exp="soon"), jwt(exp=None), jwt(exp=[])]
+)
 def test_without_an_expiry_inside_the_token_the_field_counts(
     requests_mock: Mocker, clock: VirtualClock, token: str
 ) -> None:
@@ -160,9 +169,7 @@ def test_a_token_without_any_expiry_serves_more_than_one_call_and_not_for_ever(
 
 
 @pytest.mark.parametrize("expires_in", [0, 1, 60, 299])
-def test_a_token_of_a_short_life_is_still_not_asked_for_with_every_call(
-    requests_mock: Mocker, expires_in: int
-) -> None:
+def test_a_token_of_a_short_life_is_still_not_asked_for_with_every_call(requests_mock: Mocker, expires_in: int) -> None:
     give_tokens(requests_mock, "short", expires_in=expires_in)
     requests_mock.get(POLL_URL, status_code=404)
     client = exporter()
@@ -193,8 +200,8 @@ def test_a_token_refused_twice_is_a_refusal(requests_mock: Mocker) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_wrong_credentials_are_explained_and_not_tried_again(requests_mock: Mocker, status: int) -> None:
     requests_mock.post(TOKEN_URL, status_code=status, json={"detail": "apsis-client-secret canary"})
-    with pytest.raises(CdpExportError, match="client_id|credentials|settings") as refusal:
-        exporter().check_access()
+    with pytest.raises(CdpExportError, match=r"client_id|credentials|settings") as refusal:
+        check_access()
     assert refusal.value.exit_code in {10, 11}
     assert requests_mock.call_count == 1
     assert "canary" not in str(refusal.value)
@@ -202,20 +209,22 @@ def test_wrong_credentials_are_explained_and_not_tried_again(requests_mock: Mock
 
 def test_a_busy_token_endpoint_is_waited_for(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(TOKEN_URL, [{"status_code": 429}, {"status_code": 503}, {"json": {"access_token": "t"}}])
-    exporter().check_access()
+    check_access()
     assert len(clock.pauses) == 2
 
 
-@pytest.mark.parametrize("answer", [{}, {"access_token": None}, {"access_token": ""}, {"access_token": 5}, {"token": "t"}])
+@pytest.mark.parametrize(
+    "answer", [{}, {"access_token": None}, {"access_token": ""}, {"access_token": 5}, {"token": "t"}]
+)
 def test_an_answer_without_a_token_is_an_error(requests_mock: Mocker, answer: dict[str, Any]) -> None:
     requests_mock.post(TOKEN_URL, json=answer)
     with pytest.raises(UnusableAnswer, match="access_token"):
-        exporter().check_access()
+        check_access()
 
 
 def test_checking_access_starts_no_export(requests_mock: Mocker) -> None:
     accept(requests_mock)
-    exporter().check_access()
+    check_access()
     assert [request.url for request in requests_mock.request_history] == [TOKEN_URL]
 
 
@@ -284,6 +293,9 @@ def test_any_2xx_accepts_an_export(requests_mock: Mocker, status: int) -> None:
         ({"url": "/audience/profiles/exports/4711?part=1"}, {}),
         ({"file_download_url_v2": POLL_URL, "file_download_url": f"{APSIS_URL}/old"}, {}),
         ({"file_download_url_v2": None, "file_download_url": POLL_URL}, {}),
+        ({"file_download_url": POLL_URL, "documentation": f"{APSIS_URL}/help"}, {}),
+        ({"state": "accepted", "where_it_will_be": POLL_URL}, {}),
+        ({"where_it_will_be": "/audience/profiles/exports/4711?part=1"}, {}),
         ({"status": "accepted"}, {"Location": POLL_URL}),
         (None, {"Location": "/audience/profiles/exports/4711?part=1"}),
     ],
@@ -344,6 +356,12 @@ def test_an_answer_without_a_poll_url_shows_its_keys_and_no_value(requests_mock:
     assert "canary" not in str(refusal.value)
 
 
+def test_of_several_unknown_urls_none_is_guessed(requests_mock: Mocker) -> None:
+    accept(requests_mock, one=POLL_URL, other=POLL_URL)
+    with pytest.raises(UnusableAnswer, match="one, other"):
+        exporter().ask(REQUEST)
+
+
 def test_exports_are_asked_for_at_the_configured_pace(requests_mock: Mocker, clock: VirtualClock) -> None:
     accept(requests_mock)
     client = exporter(requests_per_minute=2)
@@ -397,6 +415,7 @@ def test_an_export_is_never_asked_for_twice(requests_mock: Mocker, trouble: dict
         ("file_download_url_v2", 404, GONE),
         ("file_download_url_v2", 410, GONE),
         ("file_download_url_v2", 503, FAILED),
+        ("some_url_v2", 404, GONE),
     ],
 )
 def test_every_documented_answer_to_a_poll_has_its_meaning(
@@ -460,15 +479,44 @@ def test_a_file_cut_short_is_loaded_again_and_never_ready(requests_mock: Mocker,
         look(exporter())
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"status":"error","title":"canary"}', b"<html>canary</html>", b"[]", b"null", b'{"profiles":null}', FILE + b"x"]
-)
-def test_an_error_in_place_of_the_file_is_not_taken_for_an_empty_export(requests_mock: Mocker, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"<html>canary</html>", b"[]", b"null", b'{"profiles":null}', FILE + b"x"])
+def test_what_is_no_export_file_is_an_error_and_no_empty_export(requests_mock: Mocker, body: bytes) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
     with pytest.raises(UnusableAnswer) as failure:
         look(exporter())
     assert "canary" not in str(failure.value)
+
+
+@pytest.mark.parametrize("body", [b'{"status":"error","title":"canary"}', b"{}"])
+def test_a_status_of_error_in_place_of_profiles_is_told_from_other_trouble_and_no_empty_export(
+    requests_mock: Mocker, body: bytes
+) -> None:
+    give_tokens(requests_mock, "t")
+    requests_mock.get(POLL_URL, content=body)
+    with pytest.raises(NoMembers) as failure:
+        look(exporter())
+    assert failure.value.exit_code == 12
+    assert "canary" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        (400, "The data set is too large", TooLarge),
+        (400, "start_at is missing", RequestRefused),
+        (413, "", TooLarge),
+    ],
+)
+def test_a_refusal_for_size_is_told_from_one_for_content(
+    requests_mock: Mocker, status: int, text: str, kind: type[RequestRefused]
+) -> None:
+    accept(requests_mock)
+    requests_mock.post(EXPORTS_URL, status_code=status, json={"title": text, "detail": "canary"})
+    with pytest.raises(RequestRefused) as refusal:
+        exporter().ask(REQUEST)
+    assert type(refusal.value) is kind
+    assert "canary" not in str(refusal.value)
 
 
 def test_a_base_url_behind_a_proxy_path_is_polled_where_the_vendor_says() -> None:

@@ -55,7 +55,7 @@ def profiles(profile: dict[str, Any], known: set[str] | None = None) -> list[dic
     return list(profile_records(KEY, copy.deepcopy(profile), OWN, known or set()))
 
 
-def events(*given_events: Any, section: str = "1187", key: str = KEY) -> list[dict[str, Any]]:  # noqa: ANN401 -- any JSON
+def events(*given_events: Any, section: str = "1187", key: str = KEY) -> list[dict[str, Any]]:
     profile = {"sections": {section: {"events": copy.deepcopy(list(given_events))}}}
     return list(event_records(key, profile, OWN))
 
@@ -67,7 +67,7 @@ def event_key(event: dict[str, Any], **where: str) -> str:
     return key
 
 
-def in_section(**section: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+def in_section(**section: Any) -> dict[str, Any]:
     return {"sections": {"1": section}}
 
 
@@ -88,7 +88,9 @@ def test_the_vendors_sample_profile_becomes_this_record() -> None:
 
 
 def test_every_section_gives_a_record_of_its_own() -> None:
-    profile = {"sections": {"1": {"attributes": {"a": {"value": 1}}}, "2": {"attributes": {"a": {"value": 2}}}, "3": {}}}
+    profile = {
+        "sections": {"1": {"attributes": {"a": {"value": 1}}}, "2": {"attributes": {"a": {"value": 2}}}, "3": {}}
+    }
     records = [(record["section_id"], record["attributes"]) for record in profiles(profile)]
     assert records == [("1", {"a": 1}), ("2", {"a": 2}), ("3", {})]
 
@@ -127,7 +129,9 @@ def test_what_the_vendor_may_add_one_day_is_kept_in_extra() -> None:
     }
 
 
-ENTRIES = st.dictionaries(st.text(max_size=4), VALUES | st.fixed_dictionaries({"value": VALUES}, optional={"history": VALUES}), max_size=6)  # fmt: skip
+ENTRIES = st.dictionaries(
+    st.text(max_size=4), VALUES | st.fixed_dictionaries({"value": VALUES}, optional={"history": VALUES}), max_size=6
+)
 
 
 @given(entries=ENTRIES, known=st.sets(st.text(max_size=4)), section=OBJECTS, profile=OBJECTS)
@@ -276,9 +280,10 @@ def test_a_key_does_not_depend_on_the_window_it_was_read_in() -> None:
 
 
 def test_a_key_stays_the_same_from_version_to_version() -> None:
-    assert event_key({"typeId": "1"}, key="p", section="s") == hashlib.blake2b(
-        b'["p","s",{"typeId":"1"}]', digest_size=16
-    ).hexdigest()
+    assert (
+        event_key({"typeId": "1"}, key="p", section="s")
+        == hashlib.blake2b(b'["p","s",{"typeId":"1"}]', digest_size=16).hexdigest()
+    )
 
 
 @given(event=OBJECTS, other=OBJECTS)
@@ -296,15 +301,20 @@ def test_different_events_have_different_keys(event: dict[str, Any], other: dict
     [
         ([], set()),
         (["1", 2], {"1", "2"}),
-        ([{"section_discriminator": "usercreated.sections.x", "version_id": "9820534"}], {"usercreated.sections.x", "9820534"}),
+        (
+            [{"section_discriminator": "usercreated.sections.x", "version_id": "9820534"}],
+            {"usercreated.sections.x", "9820534"},
+        ),
         ([{"deep": [{"id": 5}, None, True, 1.5]}], {"5"}),
     ],
-)  # fmt: skip
+)
 def test_ids_are_found_in_configured_items_of_any_shape(items: list[Any], found: set[str]) -> None:
     assert named_identifiers(items) == found
 
 
-@pytest.mark.parametrize(("value", "text"), [("a", "a"), (1, "1"), (2**70, str(2**70)), (True, True), (None, None), (1.5, 1.5)])
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (1, "1"), (2**70, str(2**70)), (True, True), (None, None), (1.5, 1.5)]
+)
 def test_only_whole_numbers_become_ids(value: object, text: object) -> None:
     assert identifier(value) is text or identifier(value) == text
 

@@ -46,11 +46,11 @@ class Vendor:
         for number in range(60):
             mock.get(f"{EXPORTS_URL}/{number}", content=self._poll)
 
-    def _accept(self, request: Any, _context: Any) -> dict[str, str]:  # noqa: ANN401 -- the mock's own
+    def _accept(self, request: Any, _context: Any) -> dict[str, str]:
         self.exports.append(request.json())
         return {"file_download_url": f"{EXPORTS_URL}/{len(self.exports)}"}
 
-    def _poll(self, request: Any, context: Any) -> bytes:  # noqa: ANN401 -- the mock's own
+    def _poll(self, request: Any, context: Any) -> bytes:
         self.polls.append(int(request.path.rpartition("/")[2]))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         context.status_code = answer.get("status_code", 200)
@@ -64,11 +64,11 @@ class Vendor:
         return [(body["start_at"], body["end_at"]) for body in self.exports]
 
 
-def run(settings: dict[str, Any] | None = None, *, only: Iterable[str] = BOTH, **options: Any) -> Run:  # noqa: ANN401 -- any option
+def run(settings: dict[str, Any] | None = None, *, only: Iterable[str] = BOTH, **options: Any) -> Run:
     return sync(settings or config("apsis", lookback_minutes=0), only=set(only), **options)
 
 
-def open_job(state: dict[str, Any], stream: str = "apsis_events") -> Any:  # noqa: ANN401 -- any JSON
+def open_job(state: dict[str, Any], stream: str = "apsis_events") -> Any:
     return state["bookmarks"].get(stream, {}).get("export")
 
 
@@ -94,7 +94,21 @@ def test_a_request_holds_what_is_configured_untouched_and_nothing_else(requests_
     run(config("apsis", lookback_minutes=0, **settings))
     topics = settings.pop("extra_body")
     assert isinstance(topics, dict)
-    assert vendor.exports == [{**settings, **topics, "start_at": "2024-03-01T00:00:00Z", "end_at": "2024-03-08T00:00:00Z"}]
+    assert vendor.exports == [
+        {**settings, **topics, "start_at": "2024-03-01T00:00:00Z", "end_at": "2024-03-08T00:00:00Z"}
+    ]
+
+
+@pytest.mark.parametrize(("name", "most"), [("attributes", 75), ("tags", 25)])
+def test_more_items_than_the_vendor_exports_at_once_are_a_warning_and_no_error(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, name: str, most: int
+) -> None:
+    vendor = Vendor(requests_mock)
+    run(config("apsis", **{name: [str(number) for number in range(most)]}))
+    assert "more items" not in caplog.text
+    run(config("apsis", **{name: [str(number) for number in range(most + 1)]}))
+    assert f"apsis.{name} has more items" in caplog.text
+    assert len(vendor.exports) == 2
 
 
 # Windows
@@ -248,7 +262,9 @@ def test_profiles_alone_take_up_their_open_export_too(requests_mock: Mocker) -> 
     assert len(again.records("apsis_profiles")) == 2
 
 
-@pytest.mark.parametrize("change", [{"tags": ["1"]}, {"events": ["1"]}, {"segment_filter": {}}, {"extra_body": {"x": 1}}])
+@pytest.mark.parametrize(
+    "change", [{"tags": ["1"]}, {"events": ["1"]}, {"segment_filter": {}}, {"extra_body": {"x": 1}}]
+)
 def test_an_open_export_asked_for_with_other_settings_is_asked_for_anew(
     requests_mock: Mocker, change: dict[str, Any]
 ) -> None:
@@ -269,17 +285,66 @@ def test_an_expired_export_is_asked_for_anew(requests_mock: Mocker) -> None:
     assert len(vendor.exports) == 1
 
 
+def test_profiles_alone_are_not_halved_and_a_broken_export_is_not_taken_up_again(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"content": b'{"status":"error"}'})
+    failed = run(only={"apsis_profiles"})
+    assert failed.exit_code == 12
+    assert len(vendor.exports) == 1
+    assert open_job(failed.states[0], "apsis_profiles")
+    assert open_job(failed.states[-1], "apsis_profiles") is None
+
+
+def test_an_error_in_place_of_the_file_halves_the_window_at_once(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"content": b'{"status":"error"}'}, {"content": FILE})
+    done = run()
+    assert done.exit_code == 0
+    assert vendor.windows == [
+        ("2024-03-01T00:00:00Z", "2024-03-08T00:00:00Z"),
+        ("2024-03-01T00:00:00Z", "2024-03-04T12:00:00Z"),
+        ("2024-03-04T12:00:00Z", "2024-03-08T00:00:00Z"),
+    ]
+    assert bookmark(done, "apsis_events") == bookmark(done, "apsis_profiles") == WHOLE
+
+
 @pytest.mark.parametrize("status", [410, 503])
-def test_a_lost_export_is_replaced_a_bounded_number_of_times(requests_mock: Mocker, status: int) -> None:
+def test_a_lost_export_is_replaced(requests_mock: Mocker, status: int) -> None:
     vendor = Vendor(requests_mock, {"status_code": status}, {"content": FILE})
     assert run().exit_code == 0
     assert vendor.polls == [1, 2]
-    vendor = Vendor(requests_mock, {"status_code": status})
+
+
+def test_exports_that_always_vanish_are_given_up_after_two_or_three(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 410})
     failed = run()
     assert failed.exit_code == 13
-    assert 2 <= len(vendor.exports) <= 3
+    assert len(vendor.exports) in {2, 3}
     assert open_job(failed.states[-1]) is None
     assert bookmark(failed, "apsis_events") is None
+
+
+def test_exports_that_always_fail_are_asked_for_in_ever_shorter_windows_and_given_up(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 503})
+    failed = run()
+    assert failed.exit_code == 13
+    assert len(vendor.exports) < 30
+    assert {start for start, _ in vendor.windows} == {"2024-03-01T00:00:00Z"}
+    ends = [end for _, end in vendor.windows]
+    assert ends == sorted(ends, reverse=True)
+    assert ends[-1] <= "2024-03-01T01:00:00Z"
+    assert bookmark(failed, "apsis_events") is None
+
+
+def test_a_window_that_is_too_large_is_halved_and_nothing_of_it_left_out(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 503}, {"status_code": 503}, {"content": FILE})
+    done = run()
+    assert done.exit_code == 0
+    asked = vendor.windows[2:]
+    assert len(asked) == 2
+    assert (asked[0][0], asked[-1][1]) == ("2024-03-01T00:00:00Z", "2024-03-08T00:00:00Z")
+    assert asked[0][1] == asked[1][0]
+    assert len(done.records("apsis_events")) == 2
+    assert len(done.records("apsis_profiles")) == 2
+    assert bookmark(done, "apsis_events") == bookmark(done, "apsis_profiles") == WHOLE
 
 
 def test_a_failing_window_keeps_the_bookmark_of_the_one_before(requests_mock: Mocker) -> None:
@@ -291,7 +356,12 @@ def test_a_failing_window_keeps_the_bookmark_of_the_one_before(requests_mock: Mo
 
 
 @pytest.mark.parametrize(
-    "file", [b'{"status":"error"}', b'{"profiles":{"a":{"sections":["b"]}}}', b'{"profiles":{"a":{"sections":{"1":{"events":[1]}}}}}', FILE + b"}"]
+    "file",
+    [
+        b'{"profiles":{"a":{"sections":["b"]}}}',
+        b'{"profiles":{"a":{"sections":{"1":{"events":[1]}}}}}',
+        FILE + b"}",
+    ],
 )
 def test_a_file_that_is_not_as_documented_moves_no_bookmark(requests_mock: Mocker, file: bytes) -> None:
     Vendor(requests_mock, {"content": file})
@@ -301,7 +371,9 @@ def test_a_file_that_is_not_as_documented_moves_no_bookmark(requests_mock: Mocke
     assert bookmark(failed, "apsis_profiles") is None
 
 
-@pytest.mark.parametrize("export", ["x", 5, [], {}, {"handle": {}}, {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"}])
+@pytest.mark.parametrize(
+    "export", ["x", 5, [], {}, {"handle": {}}, {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"}]
+)
 def test_a_state_that_holds_no_export_where_one_should_be_ends_with_10(requests_mock: Mocker, export: object) -> None:
     vendor = Vendor(requests_mock)
     done = run(state={"bookmarks": {"apsis_events": {"export": export}}})

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports import json_members
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, object_under, prove, proven_runs, runs
+from tap_cdp_export.exports import json_members, readers
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, object_under, prove, runs
+from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.exports.spool import Spool
 from tests.json_documents import OBJECTS, STORABLE_TEXTS, VALUES, in_chunks, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PROFILES = object_under("profiles", "sections")
 decode_list = msgspec.json.Decoder(list[dict[str, Any]]).decode
@@ -37,7 +38,9 @@ TOP_KEYS = STORABLE_TEXTS.filter(lambda key: key != "profiles")
 def files(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a document whose members stand under `profiles`, among other keys."""
     before = draw(st.dictionaries(TOP_KEYS, VALUES, max_size=2))
-    after = draw(st.dictionaries(TOP_KEYS, VALUES | st.just({"sections": {"a": {"sections": {}}}}), max_size=2))
+    after: dict[str, Any] = draw(
+        st.dictionaries(TOP_KEYS, VALUES | st.just({"sections": {"a": {"sections": {}}}}), max_size=2)
+    )
     after = {key: value for key, value in after.items() if key not in before}
     return {**before, "profiles": draw(st.dictionaries(STORABLE_TEXTS, MEMBERS, max_size=6)), **after}
 
@@ -48,7 +51,7 @@ def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> I
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_members, "_RUN_BYTES", size)
         patch.setattr(json_members, "_NEAR_BYTES", max(size // 2, 1))
-        patch.setattr(json_members, "_SMALL_BYTES", 0)
+        patch.setattr(readers, "_SMALL_BYTES", 0)
         patch.setattr(json_members, "MEMBER_BYTES", member_bytes)
         yield
 
@@ -57,16 +60,23 @@ def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
     return [member for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list) for member in run]
 
 
+def proven_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
+    return proven(spool, lambda file: runs(contents(file), ARRAY_OF_OBJECTS, decode_list))
+
+
 def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
     return [pair for run in runs(chunks, PROFILES, decode_dict) for pair in run.items()]
 
 
 def before_the_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
     """Read an array that must not pass; give what was yielded before the error."""
+    return until_the_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list))
+
+
+def until_the_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
     read: list[dict[str, Any]] = []
     with pytest.raises(UnusableAnswer) as failure:
-        for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list):
-            read += run
+        read.extend(member for run in parts() for member in run)
     assert failure.value.exit_code == 12
     return read
 
@@ -107,7 +117,8 @@ def test_an_empty_array_has_no_members(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b'{"profiles":{}}', b'{"metadata":{"profiles":{"a":{}}},"profiles" : { } , "x":[1,{}]}', b'{"pro\\u0066iles":{}}']
+    "text",
+    [b'{"profiles":{}}', b'{"metadata":{"profiles":{"a":{}}},"profiles" : { } , "x":[1,{}]}', b'{"pro\\u0066iles":{}}'],
 )
 def test_an_empty_object_under_its_key_has_no_members(text: bytes) -> None:
     assert profiles([text]) == []
@@ -149,7 +160,13 @@ def test_a_document_that_only_ends_too_early_is_worth_another_try(text: bytes) -
         objects([text])
 
 
-@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES, tail=st.sampled_from([b"]", b"[]", b"{}", b",", b"x", b"\0", b"0", b"\xff"]))  # fmt: skip
+@given(
+    array=ARRAYS,
+    data=st.data(),
+    size=CHUNK_SIZES,
+    run=RUN_BYTES,
+    tail=st.sampled_from([b"]", b"[]", b"{}", b",", b"x", b"\0", b"0", b"\xff"]),
+)
 def test_anything_behind_the_end_is_an_error(
     array: list[Any], data: st.DataObject, size: int, run: int, tail: bytes
 ) -> None:
@@ -291,7 +308,7 @@ def test_a_document_that_never_ends_behind_its_members_is_refused() -> None:
 def test_a_proven_document_gives_all_its_members(array: list[Any], *, packed: bool, small: bool) -> None:
     text = json.dumps(array).encode()
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(16 if small else 1024):
-        read = [member for run in proven_runs(spool, ARRAY_OF_OBJECTS, decode_list) for member in run]
+        read = [member for run in proven_objects(spool) for member in run]
     assert read == array
 
 
@@ -316,11 +333,8 @@ TROUBLE = {
 def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes, after: int, *, packed: bool) -> None:
     good = b'{"a":"%b"}' % (b"x" * 10_000)  # longer than what one read brings
     text = b"[" + (good + b",") * 100 + trouble + (b"," + good) * after + b"]"
-    given_members = 0
-    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
-        for run in proven_runs(spool, ARRAY_OF_OBJECTS, decode_list):
-            given_members += len(run)
-    assert given_members == 0
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64):
+        assert until_the_error(lambda: proven_objects(spool)) == []
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)

@@ -67,7 +67,7 @@ def test_a_raw_deflate_stream_behind_the_gzip_mark_is_damage() -> None:
         list(plain([b"\x1f\x8b" + zlib.compress(b"x" * 100)]))
 
 
-LINE_TEXTS = st.lists(st.text("ab{}\"\\ \t\r\u2028\u2029\x85\x0b\x0cé", max_size=6).map(str.encode), max_size=8)
+LINE_TEXTS = st.lists(st.text('ab{}"\\ \t\r\u2028\u2029\x85\x0b\x0cé', max_size=6).map(str.encode), max_size=8)
 
 
 @given(texts=LINE_TEXTS, size=CHUNK_SIZES, end=st.sampled_from([b"", b"\n"]))
@@ -77,7 +77,12 @@ def test_lines_are_cut_at_newlines_only_and_keep_their_numbers(texts: list[bytes
     assert list(lines(in_chunks(data, size), limit=10**6)) == expected
 
 
-@given(length=st.integers(90, 120), size=st.integers(1, 300), before=st.integers(0, 3), end=st.sampled_from([b"", b"\n", b"\nnext"]))  # fmt: skip
+@given(
+    length=st.integers(90, 120),
+    size=st.integers(1, 300),
+    before=st.integers(0, 3),
+    end=st.sampled_from([b"", b"\n", b"\nnext"]),
+)
 def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_end(
     length: int, size: int, before: int, end: bytes
 ) -> None:

@@ -1,4 +1,4 @@
-"""The loop of every export: asked for once, recorded at once, looked at with patience, and never longer than allowed."""
+"""The loop of every export: asked for once, recorded at once, looked at with patience, never longer than allowed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_cdp_export.errors import DeadlinePassed, IncompleteAnswer, Interrupted, VendorUnavailable
+from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, IncompleteAnswer, Interrupted, VendorUnavailable
 from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.exports.runner import ExportRunner, Look, Patience
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from tests.virtual_clock import VirtualClock
 
@@ -53,7 +53,7 @@ class Vendor:
         self.deadlines.append(deadline_seconds)
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
-    def fetch(self, job: ExportJob, _look: Look) -> Iterator[Spool]:
+    def fetch(self, job: ExportJob, _look: Look) -> Generator[Spool, None, None]:
         self.diary.append(f"fetch {job.handle['number']}")
         for content in (b"one", b"two"):
             self.spools.append(Spool([content]))
@@ -81,16 +81,37 @@ def test_an_export_is_recorded_right_after_it_was_asked_for_and_before_anything_
     assert vendor.diary == ["ask 1", "record 1", "look at 1", "look at 1", "fetch 1"]
 
 
-def test_files_are_given_back_after_use_even_after_a_failure() -> None:
+def test_a_file_is_given_back_when_the_next_is_asked_for() -> None:
     vendor = Vendor([Look(READY)])
-    with pytest.raises(ZeroDivisionError), vendor.runner().export(REQUEST):
-        raise ZeroDivisionError
+    with vendor.runner().export(REQUEST) as files:
+        for _ in files:
+            assert [spool.file.closed for spool in vendor.spools] == [True, False][-len(vendor.spools) :]
     assert [spool.file.closed for spool in vendor.spools] == [True, True]
+
+
+def test_files_are_given_back_even_after_a_failure() -> None:
+    vendor = Vendor([Look(READY)])
+
+    def fail() -> None:
+        with vendor.runner().export(REQUEST) as files:
+            next(files)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [spool.file.closed for spool in vendor.spools] == [True]
+
+
+def test_a_file_that_the_look_brought_is_given_back_even_if_nobody_reads_it() -> None:
+    spool = Spool([b"x"])
+    with Vendor([Look(READY, spool)]).runner().export(REQUEST):
+        pass
+    assert spool.file.closed
 
 
 def test_files_are_given_back_when_a_later_one_cannot_be_fetched() -> None:
     class Halfway(Vendor):
-        def fetch(self, job: ExportJob, look: Look) -> Iterator[Spool]:
+        def fetch(self, job: ExportJob, look: Look) -> Generator[Spool, None, None]:
             yield next(super().fetch(job, look))
             raise IncompleteAnswer("cut")
 
@@ -98,6 +119,52 @@ def test_files_are_given_back_when_a_later_one_cannot_be_fetched() -> None:
     with pytest.raises(IncompleteAnswer):
         vendor.export()
     assert [spool.file.closed for spool in vendor.spools] == [True]
+
+
+# Several files
+
+
+class Bucket(Vendor):
+    """An export of several named files; its STATE is kept as a run's is."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__([Look(READY, files=names)])
+        self.fetched: list[str] = []
+        self.state: ExportJob | None = None
+
+    def fetch(self, _job: ExportJob, look: Look) -> Generator[Spool, None, None]:
+        for name in look.files:
+            self.fetched.append(name)
+            yield Spool([name.encode()])
+
+    def record(self, job: ExportJob | None) -> None:
+        self.state = ExportJob.from_state(job.to_state()) if job else None
+
+
+def test_state_follows_file_by_file_and_the_next_run_goes_on_behind_the_last_whole_one() -> None:
+    bucket = Bucket("a", "b", "c")
+    with bucket.runner().export(REQUEST) as files:
+        assert [next(files).head(9), next(files).head(9)] == [b"a", b"b"]  # the second one is not written yet
+    again = Bucket("a", "b", "c")
+    assert again.export(bucket.state) == [b"b", b"c"]
+    assert again.fetched == ["b", "c"]
+    assert again.asked == 0
+    assert Bucket("a", "b", "c").export(again.state) == []
+
+
+@pytest.mark.parametrize("names", [("0", "a", "b", "c"), ("a", "aa", "b", "c"), ("b", "c"), ("x",)])
+def test_files_that_came_in_between_make_the_next_run_read_all_of_them_again(names: tuple[str, ...]) -> None:
+    bucket = Bucket("a", "b", "c")
+    with bucket.runner().export(REQUEST) as files:
+        for _ in range(3):
+            next(files)
+    assert Bucket(*names).export(bucket.state) == [name.encode() for name in names]
+
+
+def test_a_file_that_came_behind_the_written_ones_is_read_alone() -> None:
+    bucket = Bucket("a", "b")
+    bucket.export()
+    assert Bucket("a", "b", "c").export(bucket.state) == [b"c"]
 
 
 # An earlier run's export
@@ -131,14 +198,32 @@ def test_an_earlier_export_that_is_lost_is_replaced_and_state_says_so(end: Expor
 # Failures
 
 
-@pytest.mark.parametrize("end", [FAILED, GONE])
-def test_exports_that_fail_again_and_again_are_given_up_after_three(end: ExportStatus) -> None:
+@pytest.mark.parametrize(("end", "kind"), [(FAILED, ExportsFailed), (GONE, VendorUnavailable)])
+def test_exports_that_fail_again_and_again_are_given_up_after_three(
+    end: ExportStatus, kind: type[VendorUnavailable]
+) -> None:
     vendor = Vendor([Look(end)])
     with pytest.raises(VendorUnavailable, match="smaller") as failure:
         vendor.export()
+    assert type(failure.value) is kind
     assert failure.value.exit_code == 13
     assert vendor.asked == 3
     assert vendor.diary[-1] == "record none"
+
+
+@pytest.mark.parametrize("replacements", [0, 1, 2])
+def test_how_often_an_export_is_replaced_is_the_callers_choice(replacements: int) -> None:
+    vendor = Vendor([Look(FAILED)])
+    with pytest.raises(ExportsFailed), vendor.runner().export(REQUEST, replacements=replacements):
+        pass
+    assert vendor.asked == 1 + replacements
+
+
+def test_an_export_that_vanished_last_is_not_taken_for_one_that_is_too_large() -> None:
+    vendor = Vendor([Look(FAILED), Look(GONE)])
+    with pytest.raises(VendorUnavailable) as failure:
+        vendor.export()
+    assert type(failure.value) is VendorUnavailable
 
 
 # Patience

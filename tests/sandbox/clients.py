@@ -1,6 +1,6 @@
 """The plainest clients of the three vendors, for the sandbox's own tests."""
 
-# ruff: noqa: ANN401 - bodies and parameters are any JSON, also the wrong ones
+
 
 from __future__ import annotations
 

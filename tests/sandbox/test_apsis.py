@@ -269,6 +269,11 @@ def test_too_large_an_export_fails_and_a_shorter_window_helps(sandbox: Sandbox, 
     sandbox.options.update({"apsis": {"refuse_days_over": 7, "polls_before_ready": 0}})
     assert problem(client.poll(client.export_url())) == 503
     assert client.poll(client.export_url(end_at=None)).status_code == 200
+    sandbox.options.update({"apsis": {"refuse_by": "error"}})
+    assert client.poll(client.export_url()).json()["status"] == "error"
+    for status in ("413", "400"):
+        sandbox.options.update({"apsis": {"refuse_by": status}})
+        assert problem(client.ask_export()) == int(status)
 
 
 @pytest.mark.parametrize("status", [401, 403])

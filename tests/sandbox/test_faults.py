@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox
 
 
-def plan(sandbox: Sandbox, **fault: Any) -> None:  # noqa: ANN401 - any line of a plan
+def plan(sandbox: Sandbox, **fault: Any) -> None:
     sandbox.options.update({"faults": [fault]})
 
 

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 NOW = "2026-11-10T12:00:00Z"
 
 
+def small_sandbox() -> Sandbox:
+    """A sandbox of 300 people at noon of a day in the past, to be started."""
+    return Sandbox(Options(world=WorldOptions(users=300, companies=20, now=NOW)))
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox of 300 people at noon of a day in the past."""
-    with Sandbox(Options(world=WorldOptions(users=300, companies=20, now=NOW))) as running:
+    """The same, running."""
+    with small_sandbox() as running:
         yield running

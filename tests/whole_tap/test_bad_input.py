@@ -162,7 +162,7 @@ def test_a_line_that_is_no_json_ends_with_12_and_its_place(sandbox: Sandbox) -> 
 
 
 def test_an_error_in_place_of_profiles_ends_with_12(sandbox: Sandbox) -> None:
-    sandbox.options.apsis.error_bodies = 9
+    sandbox.options.apsis.error_bodies = 99
     run = run_with(sandbox, "apsis")
     assert run.exit_code == 12
     assert "profiles" in run.last_line

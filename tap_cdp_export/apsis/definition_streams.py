@@ -1,0 +1,128 @@
+"""The definitions as streams: with them, IDs become names in the warehouse with one join."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from tap_cdp_export.apsis import definition_schemas as schemas
+from tap_cdp_export.apsis.definitions import rows
+from tap_cdp_export.records import RecordShape, any_time
+from tap_cdp_export.streams import ExportStream, Feed
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+
+    from tap_cdp_export.apsis.streams import ApsisFeed
+
+_KEYS: Final = frozenset({"section_discriminator", "section_id", "discriminator", "version_id"})
+
+
+class DefinitionStream(ExportStream):
+    """A list of definitions: small, whole in every run, read without an export.
+
+    Attributes:
+        kind: the vendor's list.
+    """
+
+    kind: ClassVar[str]
+    selected_by_default = False
+
+    def __init__(self, tap: Tap, feed: ApsisFeed) -> None:
+        """Join a feed of its own: one missing right stops no other stream.
+
+        Args:
+            tap: the tap.
+            feed: the vendor's.
+        """
+        super().__init__(tap, DefinitionFeed(feed, self.kind))
+
+
+class DefinitionFeed(Feed):
+    """Reads one list of definitions."""
+
+    def __init__(self, beside: ApsisFeed, kind: str) -> None:
+        """Share the API and the lists with the vendor's other feeds.
+
+        Args:
+            beside: the feed of the vendor's exports.
+            kind: the list.
+        """
+        super().__init__(beside.config, beside.vendor, beside.failures)
+        self._beside = beside
+        self._kind = kind
+
+    def run(self) -> None:
+        """Emit every definition."""
+        for stream in self.selected.values():
+            shape = RecordShape(stream.columns, own=_KEYS, time=any_time)
+            for keys, fields in rows(self._beside.definitions, self._kind):
+                stream.emit(shape.record(fields, keys))
+
+    def check_access(self) -> None:
+        """Ask for a token; the right to read definitions is needed by those who select them only."""
+        self._beside.api.check_access()
+
+
+class ApsisSections(DefinitionStream):
+    """The sections of the account."""
+
+    name = "apsis_sections"
+    kind = "sections"
+    columns: ClassVar[dict[str, Any]] = schemas.SECTIONS
+    primary_keys: ClassVar[tuple[str, ...]] = ("section_discriminator",)
+
+
+class ApsisSegments(DefinitionStream):
+    """The segments of the account."""
+
+    name = "apsis_segments"
+    kind = "segments"
+    columns: ClassVar[dict[str, Any]] = schemas.SEGMENTS
+    primary_keys: ClassVar[tuple[str, ...]] = ("discriminator",)
+
+
+class ApsisTopics(DefinitionStream):
+    """The topics of every section."""
+
+    name = "apsis_topics"
+    kind = "topics"
+    columns: ClassVar[dict[str, Any]] = schemas.TOPICS
+    primary_keys: ClassVar[tuple[str, ...]] = ("section_discriminator", "discriminator")
+
+
+class _VersionedStream(DefinitionStream):
+    primary_keys: ClassVar[tuple[str, ...]] = ("section_discriminator", "discriminator", "version_id")
+
+
+class ApsisAttributes(_VersionedStream):
+    """The attributes of every section, in every version."""
+
+    name = "apsis_attributes"
+    kind = "attributes"
+    columns: ClassVar[dict[str, Any]] = schemas.ATTRIBUTES
+
+
+class ApsisTags(_VersionedStream):
+    """The tags of every section."""
+
+    name = "apsis_tags"
+    kind = "tags"
+    columns: ClassVar[dict[str, Any]] = schemas.TAGS
+
+
+class ApsisEventTypes(_VersionedStream):
+    """The event types of every section, in every version."""
+
+    name = "apsis_event_types"
+    kind = "events"
+    columns: ClassVar[dict[str, Any]] = schemas.EVENT_TYPES
+
+
+DEFINITION_STREAMS: Final = (
+    ApsisSections,
+    ApsisAttributes,
+    ApsisTags,
+    ApsisEventTypes,
+    ApsisSegments,
+    ApsisTopics,
+)

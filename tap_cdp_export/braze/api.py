@@ -1,0 +1,136 @@
+"""Braze's REST host: its key, and the list of segments (vendors/braze.md, sections 2.2 and 3)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import requests
+
+    from tap_cdp_export.http import Consume, T
+
+logger = logging.getLogger(__name__)
+
+_FORBIDDEN: Final = 403
+_LIST_PERMISSIONS: Final = "Check api_key, its permission segments.list, its IP allowlist, and base_url."
+
+
+class _Bearer(Credentials):
+    """The REST API key."""
+
+    def __init__(self, api_key: str) -> None:
+        self._header = f"Bearer {api_key}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._header
+        return request
+
+
+class BrazeApi:
+    """The REST host of one instance.
+
+    Attributes:
+        base_url: its address without a slash at the end, which is a documented cause of odd errors.
+        is_local: whether it is on this machine, where no proxy has business.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], *, deadline_seconds: float) -> None:
+        """Connect nothing yet.
+
+        Args:
+            settings: `braze`.
+            deadline_seconds: for one request with all its tries.
+        """
+        self.base_url = settings["base_url"].rstrip("/")
+        self.is_local = is_loopback(self.base_url)
+        self._http = HttpClient(
+            "Braze",
+            _Bearer(settings["api_key"]),
+            deadline_seconds=deadline_seconds,
+            trust_environment=not self.is_local,
+        )
+
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        consume: Consume[T],
+        *,
+        what: str,
+        expected: frozenset[int] = frozenset(),
+    ) -> T:
+        """Send a request that changes something.
+
+        Args:
+            path: behind the host.
+            body: JSON.
+            consume: uses the answer.
+            what: what is asked for, in a few words for a message.
+            expected: statuses besides 2xx that `consume` judges.
+
+        Returns:
+            What `consume` returned.
+
+        Raises:
+            CdpExportError: One of the tree.
+        """
+        call = Call("POST", f"{self.base_url}{path}", what=what, json=body, expected=expected)
+        return self._http.send(call, consume)
+
+    def check_access(self) -> None:
+        """List segments: the one read that any key may try and that starts nothing.
+
+        Raises:
+            CredentialsRefused: If the key is refused; a key without the right to list may still export.
+        """
+        try:
+            self._page(0)
+        except CredentialsRefused as error:
+            if error.status != _FORBIDDEN:
+                raise
+            logger.info("Braze knows the key, but it may not list segments; the right to export is not checked.")
+
+    def segments(self) -> Iterator[dict[str, Any]]:
+        """List all segments that are not archived.
+
+        Pages hold 100 today; nothing promises it, so only an empty page is the end.
+
+        Yields:
+            The vendor's objects, each with its `id`.
+
+        Raises:
+            CredentialsRefused: If the key lacks `segments.list`.
+            UnusableAnswer: If an answer is no list of segments, or the pages do not end.
+        """
+        seen: set[str] = set()
+        for page in itertools.count():
+            segments = self._page(page).get("segments")
+            if not isinstance(segments, list) or not all(_has_id(segment) for segment in segments):
+                raise UnusableAnswer(f"Page {page} of Braze's list of segments is not as documented.")
+            if not segments:
+                return
+            new = [segment for segment in segments if segment["id"] not in seen]
+            if not new:
+                raise UnusableAnswer(f"Page {page} of Braze's list of segments repeats earlier ones.")
+            seen.update(segment["id"] for segment in new)
+            yield from new
+
+    def _page(self, page: int) -> dict[str, Any]:
+        call = Call("GET", f"{self.base_url}/segments/list", what="the list of segments", params={"page": page})
+        try:
+            return self._http.send(call, lambda _answer, chunks: read_object(chunks))
+        except CredentialsRefused as error:
+            raise CredentialsRefused(
+                f"Braze refuses to list segments ({error.status}). {_LIST_PERMISSIONS}", status=error.status
+            ) from None
+
+
+def _has_id(segment: object) -> bool:
+    return isinstance(segment, dict) and isinstance(segment.get("id"), str) and bool(segment["id"])

@@ -1,0 +1,152 @@
+"""The company's own bucket: archives that appear one by one, and no word of the last (vendors/braze.md, section 8)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export.braze.archive import prove
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.exports.ahead import fetched_ahead
+from tap_cdp_export.exports.job import ExportStatus
+from tap_cdp_export.exports.runner import Look
+from tap_cdp_export.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from tap_cdp_export.exports.job import ExportJob
+    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.object_store import StoredObject
+
+logger = logging.getLogger(__name__)
+
+_FOLDER: Final = "segment-export"
+_PREFIX: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-([0-9]{9,11})", re.IGNORECASE)
+_SEGMENT: Final = re.compile(r"[0-9A-Za-z_-]+")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ZONES: Final = timedelta(days=1)
+
+
+def is_place(segment: str, prefix: object) -> bool:
+    """Tell whether a segment and an `object_prefix` lead to one export's folder, and to nothing else.
+
+    Args:
+        segment: ID of the segment.
+        prefix: from the answer to the request, or from STATE.
+
+    Returns:
+        Whether both are as documented: an empty prefix, or dots in one, would read other exports.
+    """
+    return bool(_SEGMENT.fullmatch(segment)) and isinstance(prefix, str) and bool(_PREFIX.fullmatch(prefix))
+
+
+class Bucket:
+    """Where exports arrive in archives, batch by batch."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Make the client of the bucket.
+
+        Args:
+            settings: `braze`, with `bucket_url`.
+
+        Raises:
+            SettingsError: If its client is not installed, or refuses its options.
+        """
+        self._store = ObjectStore(settings["bucket_url"], settings["bucket_options"])
+        self._quiet_seconds = float(settings["bucket_quiet_seconds"])
+        self._longest_silence = timedelta(seconds=settings["export_timeout_seconds"])
+        self._prefix = ""
+        self._seen: dict[str, StoredObject] = {}
+        self._seen_since = 0.0
+
+    def check(self) -> None:
+        """Make sure that the bucket is there and may be read.
+
+        Raises:
+            SettingsError: If it is not there.
+            CredentialsRefused: If it refuses.
+        """
+        self._store.check(_FOLDER)
+
+    def look(self, job: ExportJob) -> Look:
+        """List an export's archives; it is whole when nothing has come or changed for `bucket_quiet_seconds`.
+
+        The time is that between two listings, so that no clock needs to agree with the store's.
+
+        Args:
+            job: an accepted export.
+
+        Returns:
+            How it stands, with the names of its archives if it is whole.
+        """
+        if not is_place(job.handle["segment_id"], job.handle.get("object_prefix")):
+            return Look(ExportStatus.GONE)
+        found = self._list(job)
+        now = time.monotonic()
+        if (job.handle["object_prefix"], found) != (self._prefix, self._seen):
+            self._prefix, self._seen, self._seen_since = job.handle["object_prefix"], found, now
+            size = sum(archive.size for archive in found.values())
+            logger.info("In the bucket: %d files of the export, %d bytes.", len(found), size)
+        if not found:
+            is_lost = datetime.now(UTC) > job.asked_at + self._longest_silence
+            return Look(ExportStatus.GONE if is_lost else ExportStatus.PENDING)
+        if now - self._seen_since < self._quiet_seconds:
+            return Look(ExportStatus.PENDING)
+        return Look(ExportStatus.READY, files=tuple(found))
+
+    def fetch(self, job: ExportJob, files: Sequence[str]) -> Generator[Spool]:
+        """Fetch archives, a few ahead.
+
+        Args:
+            job: an export that a look has found whole.
+            files: names from that look.
+
+        Yields:
+            Archives, each proven whole.
+
+        Raises:
+            IncompleteAnswer: If an archive changed, or another one came after the quiet time.
+        """
+        yield from fetched_ahead((self._seen[file] for file in files), self._fetch)
+        if self._list(job) != self._seen:
+            raise IncompleteAnswer(
+                "More files of the export came to the bucket after bucket_quiet_seconds without any. "
+                "Run again to read them too, and raise bucket_quiet_seconds."
+            )
+
+    def _fetch(self, archive: StoredObject) -> Spool:
+        spool = self._store.fetch(archive)
+        try:
+            prove(spool)
+        except UnusableAnswer as error:
+            spool.close()
+            raise type(error)(f"The object {archive.path}: {error}") from None
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    def _list(self, job: ExportJob) -> dict[str, StoredObject]:
+        """List the archives of an export in a stable order.
+
+        The date in their path is the day the export finished, which may be days after the request.
+        """
+        segment = f"{_FOLDER}/{job.handle['segment_id']}"
+        prefix = job.handle["object_prefix"]
+        found = [
+            archive
+            for day in self._store.folders(segment)
+            if not _is_before(day, prefix)
+            for archive in self._store.objects(f"{segment}/{day}/{prefix}")
+        ]
+        return {archive.path: archive for archive in sorted(found)}
+
+
+def _is_before(day: str, prefix: str) -> bool:
+    """Tell whether a date folder is older than the request, whose time in Unix seconds the prefix ends with."""
+    requested = datetime.fromtimestamp(int(prefix.rpartition("-")[2]), UTC) - _ZONES
+    return bool(_DAY.fullmatch(day)) and day < f"{requested:%Y-%m-%d}"

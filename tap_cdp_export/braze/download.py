@@ -1,0 +1,98 @@
+"""The download URL: refused until the export is ready, then an archive for hours (vendors/braze.md, section 6)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from tap_cdp_export.braze.archive import prove
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.exports.job import ExportStatus
+from tap_cdp_export.exports.runner import Look
+from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.http import Call, HttpClient, origin
+from tap_cdp_export.peers import is_inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+
+    from tap_cdp_export.braze.api import BrazeApi
+
+logger = logging.getLogger(__name__)
+
+_ANSWERS: Final = {
+    200: ExportStatus.READY,
+    403: ExportStatus.PENDING,
+    404: ExportStatus.PENDING,
+}
+_EXPIRED: Final = b"ExpiredToken"
+_ALL_REFUSALS: Final = frozenset(range(300, 500)) - {408, 425, 429}
+
+
+class Downloads:
+    """Braze's storage host, which never sees the API key."""
+
+    def __init__(self, api: BrazeApi, *, deadline_seconds: float) -> None:
+        """Connect nothing yet.
+
+        Args:
+            api: the REST host, which decides how far a URL is trusted.
+            deadline_seconds: for one request with all its tries.
+        """
+        self._api = api
+        self._http = HttpClient(
+            "Braze's storage",
+            deadline_seconds=deadline_seconds,
+            trust_environment=not api.is_local,
+            public_only=not is_inside(api.base_url),
+        )
+
+    def accepts(self, url: str) -> bool:
+        """Tell whether a URL may be followed.
+
+        Args:
+            url: from an answer.
+
+        Returns:
+            Whether its scheme is at least as safe as that of `base_url`.
+        """
+        try:
+            scheme = origin(url)[0]
+        except ValueError:
+            return False
+        return scheme == "https" or scheme == origin(self._api.base_url)[0]
+
+    def look(self, url: str, *, deadline_seconds: float) -> Look:
+        """Try the URL; 403 and 404 mean that it is not ready, and nothing is sent that names the customer.
+
+        Args:
+            url: of an accepted export.
+            deadline_seconds: for the try and the download behind it.
+
+        Returns:
+            How it stands, with the archive if it is ready.
+
+        Raises:
+            UnusableAnswer: If the status is not documented, or the archive is none.
+        """
+        call = Call("GET", url, what="the archive", expected=_ALL_REFUSALS)
+        return self._http.send(call, _consume, deadline_seconds=deadline_seconds)
+
+
+def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> Look:
+    status = _ANSWERS.get(answer.status_code)
+    if status is None:
+        raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
+    if status is not ExportStatus.READY:
+        is_expired = _EXPIRED in next(chunks, b"")
+        return Look(ExportStatus.GONE if is_expired else status)
+    spool = Spool(chunks)
+    logger.info("Export downloaded: %d bytes.", spool.size)
+    try:
+        prove(spool)
+    except BaseException:
+        spool.close()
+        raise
+    return Look(status, spool)

@@ -1,0 +1,183 @@
+"""Braze against the sandbox: URL and bucket, zip and gzip, users and the tables made from their lists."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_cdp_export.sandbox.braze_user import BUYERS, KNOWN, SEGMENTS
+from tap_cdp_export.sandbox.options import Fault
+from tests.whole_tap.conftest import NOW
+from tests.whole_tap.running import Row, Run, run_tap, vendor
+from tests.whole_tap.test_modes import SNAPSHOTS, discovered
+from tests.whole_tap.test_rows import milliseconds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tap_cdp_export.sandbox.server import Sandbox
+
+TABLES = {
+    "braze_user_custom_events": "custom_events",
+    "braze_user_purchases": "purchases",
+    "braze_user_campaigns": "campaigns_received",
+    "braze_user_canvases": "canvases_received",
+    "braze_user_devices": "devices",
+}
+BUCKET = {"bucket_quiet_seconds": 0.3, "poll_initial_seconds": 0.02, "poll_max_seconds": 0.05}
+"""Longer than the sandbox, on a busy machine, may rest between two of its parts."""
+
+
+def selecting(sandbox: Sandbox, *streams: str) -> dict[str, Any]:
+    catalog = discovered(sandbox)
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if item["breadcrumb"] == []:
+                item["metadata"]["selected"] = entry["tap_stream_id"] in streams
+    return catalog
+
+
+def connect_bucket(sandbox: Sandbox, folder: Path, **options: Any) -> dict[str, Any]:
+    """Connect a bucket to the company, and give settings that read it."""
+    changes = {"bucket_folder": str(folder), "bucket_part_seconds": 0.001, "lines_per_file": 25, **options}
+    sandbox.options.update({"braze": changes})
+    return vendor(sandbox.settings(), "braze", bucket_url=f"file://{folder}", **BUCKET)
+
+
+def rows_of(run: Run, stream: str = "braze_users") -> list[Row]:
+    """Give rows in an order that does not depend on how the vendor has cut its files."""
+    assert run.exit_code == 0, run.log
+    return sorted(run.records(stream), key=lambda row: json.dumps(row, sort_keys=True))
+
+
+@pytest.mark.parametrize("output_format", ["zip", "gzip"])
+def test_url_and_bucket_and_both_formats_give_the_same_records(
+    sandbox: Sandbox, tmp_path: Path, output_format: str
+) -> None:
+    expected = rows_of(run_tap(vendor(sandbox.settings(), "braze")))
+    by_url = run_tap(vendor(sandbox.settings(), "braze", output_format=output_format))
+    assert rows_of(by_url) == expected
+    settings = connect_bucket(sandbox, tmp_path, bucket_day_shift=2)
+    settings["braze"]["output_format"] = output_format
+    by_bucket = run_tap(settings)
+    assert rows_of(by_bucket) == expected
+    endings = {path.suffix for path in tmp_path.glob("segment-export/*/*/*/*")}
+    assert endings == {".zip" if output_format == "zip" else ".gz"}
+    assert len(list(tmp_path.glob("segment-export/*/*/*/*"))) > 4
+
+
+def test_an_export_whose_wait_ended_is_taken_up_by_the_next_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    expected = rows_of(run_tap(vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier])))
+    settings = connect_bucket(sandbox, tmp_path)
+    settings["braze"]["segment_ids"] = [BUYERS.identifier]
+    impatient = {**settings["braze"], "export_timeout_seconds": 0.5, "bucket_quiet_seconds": 60}
+    first = run_tap({**settings, "braze": impatient})
+    assert first.exit_code == 15, first.log
+    sandbox.ledger.clear()
+    second = run_tap(settings, state=first.states[-1])
+    assert rows_of(second) == expected
+    assert sandbox.ledger.count(method="POST", path="/users/export") == 0
+
+
+def test_a_lost_answer_leaves_one_export_to_wait_for_and_then_its_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    settings = connect_bucket(sandbox, tmp_path)
+    sandbox.options.faults = [Fault(path="/users/export/segment", status=502, answer_lost=True)]
+    run = run_tap(settings)
+    assert run.exit_code == 0, run.log
+    keys = {(row["segment_id"], row["braze_id"]) for row in run.records("braze_users")}
+    assert len(keys) == sandbox.world.counts(start=NOW, end=NOW, at=NOW)["braze_users"]
+
+
+def test_users_and_all_tables_come_from_one_export_and_hold_the_same(sandbox: Sandbox) -> None:
+    catalog = selecting(sandbox, "braze_users", *TABLES)
+    sandbox.ledger.clear()
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[KNOWN.identifier]), catalog=catalog)
+    assert run.exit_code == 0, run.log
+    assert sandbox.ledger.count(method="POST", path="/users/export") == 1
+    users = list(sandbox.world.braze_users(KNOWN.identifier, milliseconds(NOW)))
+    for stream, field in TABLES.items():
+        (schema,) = [m for m in run.messages if m["type"] == "SCHEMA" and m["stream"] == stream]
+        rows = {tuple(row[name] for name in schema["key_properties"]) for row in run.records(stream)}
+        assert len(rows) == sum(len(user.get(field, ())) for user in users) > 0
+        assert {row["braze_id"] for row in run.records(stream)} == {
+            user["braze_id"] for user in users if user.get(field)
+        }
+
+
+def test_segments_are_listed_over_all_pages(sandbox: Sandbox) -> None:
+    run = run_tap(vendor(sandbox.settings(), "braze"), catalog=selecting(sandbox, "braze_segments"))
+    assert {row["segment_id"]: row["name"] for row in run.records("braze_segments")} == {
+        identifier: segment.name for identifier, segment in SEGMENTS.items()
+    }
+
+
+def test_wildcards_choose_segments_by_name(sandbox: Sandbox) -> None:
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=["Every*", "Bucket 00?"]))
+    assert run.exit_code == 0, run.log
+    asked = [entry.body["segment_id"] for entry in sandbox.ledger.entries(method="POST", path="/users/export")]
+    assert asked == [i for i, segment in SEGMENTS.items() if segment.name.startswith(("Every", "Bucket 00"))]
+    nobody = run_tap(vendor(sandbox.settings(), "braze", segment_ids=["every*"]))
+    assert nobody.exit_code == 10
+
+
+@pytest.mark.parametrize("stream", [*TABLES, "braze_segments"])
+def test_the_catalog_is_as_it_was_reviewed(sandbox: Sandbox, stream: str) -> None:
+    (entry,) = [entry for entry in discovered(sandbox)["streams"] if entry["tap_stream_id"] == stream]
+    assert entry == json.loads((SNAPSHOTS / f"{stream}.json").read_text())
+
+
+# What the vendor does now and then (vendors/braze.md, section 13)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"file_suffix": ".json"},
+        {"blank_lines": True},
+        {"archive": "gzip"},
+        {"not_ready_status": 404},
+        {"ready_after_seconds": 0.1},
+        {"polls_before_ready": 0},
+        {"lines_per_file": 7},
+    ],
+)
+def test_oddities_of_the_archive_change_no_record(sandbox: Sandbox, options: dict[str, Any]) -> None:
+    expected = rows_of(run_tap(vendor(sandbox.settings(), "braze")))
+    sandbox.options.update({"braze": options})
+    assert rows_of(run_tap(vendor(sandbox.settings(), "braze"))) == expected
+
+
+@pytest.mark.parametrize("empty_segment", ["empty_zip", "empty_member"])
+def test_an_empty_segment_is_a_success(sandbox: Sandbox, empty_segment: str) -> None:
+    nobody = next(identifier for identifier, segment in SEGMENTS.items() if segment.kind == "nobody")
+    sandbox.options.update({"braze": {"empty_segment": empty_segment}})
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[nobody]))
+    assert run.exit_code == 0, run.log
+    assert run.records("braze_users") == []
+
+
+def test_an_empty_segment_whose_url_never_comes_ends_with_15(sandbox: Sandbox) -> None:
+    nobody = next(identifier for identifier, segment in SEGMENTS.items() if segment.kind == "nobody")
+    sandbox.options.update({"braze": {"empty_segment": "never_ready"}})
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[nobody], export_timeout_seconds=1))
+    assert run.exit_code == 15
+
+
+def test_a_field_that_nobody_asked_for_is_kept_in_extra(sandbox: Sandbox) -> None:
+    sandbox.options.update({"braze": {"extra_field": True}})
+    run = run_tap(vendor(sandbox.settings(), "braze"))
+    assert all("subscription_score" in row["extra"] for row in run.records("braze_users"))
+
+
+def test_a_running_export_of_somebody_else_is_cancelled_where_the_settings_say_so(sandbox: Sandbox) -> None:
+    sandbox.options.update({"braze": {"ready_after_seconds": 3600}})
+    settings = vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier], export_timeout_seconds=1)
+    assert run_tap(settings).exit_code == 15  # its export runs on
+    sandbox.options.update({"braze": {"ready_after_seconds": 0.01}})
+    settings["braze"] |= {"on_conflict": "fail"}
+    assert run_tap(settings).exit_code == 14
+    settings["braze"] |= {"on_conflict": "cancel", "export_timeout_seconds": 60}
+    assert run_tap(settings).exit_code == 0
+    assert sandbox.ledger.count(method="POST", path="/export/segment/cancel") == 1
