@@ -36,3 +36,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
     virtual = VirtualClock()
     virtual.install(monkeypatch)
     return virtual
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share a Meltano project, or servers, on one worker: each is started once."""
+    for item in items:
+        for folder in ("targets", "buckets"):
+            if folder in item.path.parts or (folder == "targets" and item.get_closest_marker("meltano")):
+                item.add_marker(pytest.mark.xdist_group(folder))

@@ -519,6 +519,16 @@ def test_a_refusal_for_size_is_told_from_one_for_content(
     assert "canary" not in str(refusal.value)
 
 
+def test_a_request_that_is_larger_than_the_vendor_takes_is_not_mistaken_for_too_much_data(
+    requests_mock: Mocker,
+) -> None:
+    accept(requests_mock)
+    requests_mock.post(EXPORTS_URL, status_code=413)
+    with pytest.raises(RequestRefused) as refusal:
+        exporter().ask(dataclasses.replace(REQUEST, parameters={"attributes": ["x" * 100_000]}))
+    assert type(refusal.value) is RequestRefused
+
+
 def test_a_base_url_behind_a_proxy_path_is_polled_where_the_vendor_says() -> None:
     token = cut(with_length(b'{"access_token":"t"}'))
     with LoopbackServer(token, cut(with_length(b'{"url":"/apsis/poll/1"}')), cut(with_length(FILE))) as server:
