@@ -1,17 +1,11 @@
-"""HTTP as all vendors need it: one client for each API, and a bare one for downloads.
-
-Bodies are never decoded here: HTTP libraries take a gzip body that is cut short for a whole one
-(research: reliability, section 2.3), so `exports.readers` decodes and checks them.
-"""
+"""HTTP as all vendors need it: one client for each API, and a bare one for downloads."""
 
 from __future__ import annotations
 
-import email.utils
 import ipaddress
 import itertools
 import logging
 import random
-import socket
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,9 +16,9 @@ from urllib.parse import urlsplit
 import backoff
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import NewConnectionError
 
-from tap_cdp_export import json_text
+from tap_cdp_export.answers import LONGEST_SILENCE, body, http_date, retry_after
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -38,23 +32,17 @@ from tap_cdp_export.peers import PublicPeersOnly
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-
-    import urllib3
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 T = TypeVar("T")
 Consume: TypeAlias = "Callable[[requests.Response, Iterator[bytes]], T]"
 
 logger = logging.getLogger(__name__)
 
-_CHUNK_BYTES: Final = 256 * 1024
-_OBJECT_BYTES: Final = 2**20
-_TIMEOUTS: Final = (30.0, 300.0)  # seconds to connect, and between two bytes: vendors prepare bodies slowly
+_CONNECT_SECONDS: Final = 30.0
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _DATE_STEP: Final = timedelta(seconds=1)
 _LONGEST_WAIT: Final = 60.0
-_SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
-_PROGRESS_SECONDS: Final = 120.0
 _UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _TRIES: Final[dict[type[CdpExportError], int]] = {IncompleteAnswer: 3, VendorUnavailable: 8}
 
@@ -245,7 +233,6 @@ class HttpClient:
 
     def _request(self, call: Call, deadline: float) -> requests.Response:
         left = max(deadline - time.monotonic(), 1.0)
-        connect, read = _TIMEOUTS
         try:
             return self._session.request(
                 call.method,
@@ -253,7 +240,7 @@ class HttpClient:
                 params=call.params,
                 json=call.json,
                 headers=dict(call.headers),
-                timeout=(min(connect, left), min(read, left)),
+                timeout=(min(_CONNECT_SECONDS, left), min(LONGEST_SILENCE, left)),
                 allow_redirects=False,  # credentials never follow a redirect
                 stream=True,
             )
@@ -271,7 +258,7 @@ class HttpClient:
 
     def _compare_clocks(self, response: requests.Response) -> None:
         """Notice how far this machine's clock is ahead of the server's: a window must not end in its future."""
-        date = _http_date(response.headers.get("Date", ""))
+        date = http_date(response.headers.get("Date", ""))
         if date is None:
             return
         lead = datetime.now(UTC) - date - _DATE_STEP
@@ -327,89 +314,3 @@ def _surely_not_sent(failure: requests.RequestException) -> bool:
         return True
     cause = failure.args[0] if failure.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
-
-
-def retry_after(response: requests.Response) -> float | None:
-    """Read `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3)."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    date = _http_date(text)
-    return None if date is None else max((date - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        date = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return date.replace(tzinfo=date.tzinfo or UTC)
-
-
-def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
-    """Read a body as it is on the wire, and make sure that it is whole.
-
-    Args:
-        response: an open answer.
-        deadline: `time.monotonic` by which the last byte must be there.
-
-    Yields:
-        The body in chunks.
-
-    Raises:
-        IncompleteAnswer: If the connection ends before the length or the chunks announced, or the body trickles.
-    """
-    raw: urllib3.BaseHTTPResponse = response.raw
-    mark: float | None = None  # progress counts from the first bytes: vendors prepare bodies slowly
-    since_mark = 0
-    try:
-        while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
-            yield chunk
-            _wait_no_longer_than(deadline, raw)
-            since_mark += len(chunk)
-            now = time.monotonic()
-            if now > deadline:
-                raise IncompleteAnswer("The answer's body did not end before its deadline.")
-            if mark is None:
-                mark, since_mark = now, 0
-            elif now - mark > _PROGRESS_SECONDS:
-                if since_mark < _SLOWEST_BYTES:
-                    raise IncompleteAnswer("The answer's body trickles: less than 1 KiB a second.")
-                mark, since_mark = now, 0
-    except (HTTPError, OSError):
-        raise IncompleteAnswer("The answer's body ended too early.") from None
-
-
-def _wait_no_longer_than(deadline: float, raw: urllib3.BaseHTTPResponse) -> None:
-    """Let the next read end by the deadline, where the connection can still be reached."""
-    connection = getattr(getattr(raw, "connection", None), "sock", None)
-    if isinstance(connection, socket.socket):
-        left = max(deadline - time.monotonic(), 1.0)
-        connection.settimeout(min(_TIMEOUTS[1], left))
-
-
-def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[str, Any]:
-    """Read the small JSON object that an API answers with.
-
-    Args:
-        chunks: an answer's body.
-        limit: bytes it may have at most.
-
-    Returns:
-        The object.
-
-    Raises:
-        UnusableAnswer: If it is none, or not small.
-    """
-    text = bytearray()
-    for chunk in chunks:
-        text += chunk
-        if len(text) > limit:
-            raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
-    try:
-        answer = json_text.decode(bytes(text))
-    except json_text.InvalidJSON as error:
-        raise UnusableAnswer(f"An answer {error}; it has {len(text)} bytes. Check base_url.") from None
-    if not isinstance(answer, dict):
-        raise UnusableAnswer("An answer is JSON, but no object. Check base_url.")
-    return answer

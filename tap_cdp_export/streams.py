@@ -1,4 +1,4 @@
-"""The base stream, and the feed that fills one or more streams in one pass over a vendor's exports.
+"""The base stream: emission and state.
 
 The SDK moves bookmarks with the records, which loses data when a windowed run is killed (research:
 reliability, section 0.1). So a stream here owns its bookmark: it moves after the last record of a window.
@@ -6,10 +6,8 @@ reliability, section 0.1). So a stream here owns its bookmark: it moves after th
 
 from __future__ import annotations
 
-import logging
 import time
-from abc import ABC, abstractmethod
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -23,11 +21,11 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
 from tap_cdp_export.batches import BatchFiles
-from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError, TargetGone
+from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
 from tap_cdp_export.messages import LineWriter, encode
 from tap_cdp_export.shutdown import SHUTDOWN
-from tap_cdp_export.windows import Window, parse_time, time_text, whole_second
+from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -37,9 +35,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
+    from tap_cdp_export.feeds import Feed
     from tap_cdp_export.typed_runs import Lines
-
-logger = logging.getLogger(__name__)
+    from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
@@ -316,119 +314,3 @@ class ExportStream(Stream):
     def write_state(self) -> None:
         """Write STATE, unless nothing has changed since the last one."""
         self._tap.state_writer.write_state(self._tap.state)
-
-
-class Feed(ABC):
-    """One pass over a vendor's exports, for all the streams that joined it.
-
-    Attributes:
-        streams: those that joined.
-        settings: the vendor's settings.
-        config: all settings.
-        vendor: key of the vendor's settings.
-        failures: where a failure is noted that leaves other feeds a chance.
-        trouble: what kept a feed from describing its streams; a discovery ends with it, a sync notes it.
-    """
-
-    trouble: CdpExportError | None = None
-
-    def __init__(self, config: Mapping[str, Any], vendor: str, failures: list[CdpExportError]) -> None:
-        """Take the settings; connect to nothing.
-
-        Args:
-            config: all settings, complete.
-            vendor: key of the vendor's settings.
-            failures: where a failure is noted that leaves other feeds a chance.
-        """
-        self.streams: list[ExportStream] = []
-        self.config = config
-        self.vendor = vendor
-        self.settings: Mapping[str, Any] = config[vendor]
-        self.failures = failures
-        self._started = False
-
-    @property
-    def selected(self) -> dict[str, ExportStream]:
-        """The selected streams by name."""
-        return {stream.name: stream for stream in self.streams if stream.selected}
-
-    def sync(self) -> None:
-        """Fill all selected streams, when the first of them has its turn.
-
-        A failure is noted and ends this feed only: another vendor's streams need not wait for its cure.
-
-        Raises:
-            LocalFailure: This machine fails every feed alike.
-            TargetGone: Nobody is there for the other feeds either.
-        """
-        if self._started:
-            return
-        self._started = True
-        try:
-            if self.trouble:
-                raise self.trouble
-            with ExitStack() as frames:
-                for stream in self.selected.values():
-                    frames.enter_context(stream.emitting())
-                self.run()
-        except CdpExportError as error:
-            error.streams = tuple(self.selected)
-            if isinstance(error, LocalFailure | TargetGone):
-                raise
-            self.failures.append(error)
-            logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
-
-    @abstractmethod
-    def run(self) -> None:
-        """Read everything that is new, emit it, and close window after window."""
-
-    @abstractmethod
-    def check_access(self) -> None:
-        """Check the credentials with a request that starts no export."""
-
-    def start_of(self, stream: ExportStream) -> datetime:
-        """Tell where a stream's first window starts.
-
-        Args:
-            stream: one of this feed.
-
-        Returns:
-            Its bookmark, or `start_date` where that is later or there is no bookmark.
-
-        Raises:
-            SettingsError: If there is neither.
-        """
-        times = [time for time in (stream.bookmark(), self.start_date()) if time]
-        if not times:
-            raise SettingsError(f"Setting start_date is missing: {stream.name} needs it on its first run.")
-        return max(times)
-
-    def start_date(self) -> datetime | None:
-        """Read `start_date`.
-
-        Returns:
-            The time in whole seconds, or None.
-        """
-        text = self.config.get("start_date")
-        return whole_second(parse_time(text)) if text else None
-
-    def end(self, clock_lead: timedelta = timedelta(0)) -> datetime:
-        """Tell where the last window ends: at `end_date`, but never in the future, where data is still to come.
-
-        Args:
-            clock_lead: how far this machine's clock is ahead of the vendor's.
-
-        Returns:
-            The time in whole seconds.
-        """
-        now = datetime.now(UTC) - clock_lead
-        text = self.config.get("end_date")
-        return whole_second(min(parse_time(text), now) if text else now)
-
-    def request_deadline(self) -> float:
-        """Read `request_deadline_seconds`.
-
-        Returns:
-            Seconds.
-        """
-        return float(self.config["request_deadline_seconds"])

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_cdp_export.streams import Feed
+    from tap_cdp_export.feeds import Feed
 
 _FEEDS: tuple[tuple[str, type[Feed], tuple[type[ExportStream], ...]], ...] = (
     ("personalization", PersonalizationFeed, (Users,)),

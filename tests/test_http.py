@@ -16,6 +16,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tap_cdp_export.answers import body, read_object, retry_after
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -26,7 +27,7 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.http import Call, Credentials, HttpClient, body, is_loopback, origin, read_object, retry_after
+from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin
 from tap_cdp_export.shutdown import SHUTDOWN
 from tests.loopback import LoopbackServer, cut, in_pieces, reset, with_length
 

@@ -26,7 +26,8 @@ from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.json_members import NoMembers, runs
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.exports.runner import REPLACEMENTS, ExportRunner, Patience
-from tap_cdp_export.streams import ExportStream, Feed
+from tap_cdp_export.feeds import Feed
+from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_cdp_export.answers import read_object
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, read_object
+from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

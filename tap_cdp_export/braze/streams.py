@@ -24,8 +24,9 @@ from tap_cdp_export.braze.schemas import (
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.runner import ExportRunner, Patience
+from tap_cdp_export.feeds import Feed
 from tap_cdp_export.records import RecordShape, spelled_time
-from tap_cdp_export.streams import ExportStream, Feed
+from tap_cdp_export.streams import ExportStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -14,11 +14,12 @@ from tap_cdp_export import json_text
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.exports.readers import contents, proven
+from tap_cdp_export.feeds import Feed
 from tap_cdp_export.personalization.client import PersonalizationClient
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case
-from tap_cdp_export.streams import ExportStream, Feed
+from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.typed_runs import Lines, TypedRuns
 from tap_cdp_export.windows import Window, time_text
 

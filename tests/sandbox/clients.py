@@ -1,7 +1,5 @@
 """The plainest clients of the three vendors, for the sandbox's own tests."""
 
-
-
 from __future__ import annotations
 
 import io

@@ -27,7 +27,7 @@ def run_with(sandbox: Sandbox, name: str, *faults: Fault, **changes: Any) -> Run
     sandbox.options.faults = list(faults)
     if name != "personalization":
         changes = {"export_timeout_seconds": 3, **changes}
-    settings = {**vendor(sandbox.settings(), name, **changes), "end_date": NOW, "request_deadline_seconds": 1}
+    settings = {**vendor(sandbox.settings(), name, **changes), "end_date": NOW, "request_deadline_seconds": 2}
     run = run_tap(settings)
     assert "Traceback" not in run.log
     assert " CRITICAL " in run.last_line or run.exit_code == 0, run.log

@@ -1,0 +1,126 @@
+"""Reading what a server answers: its body to the last byte, its dates, its small objects.
+
+Bodies are never decoded here: HTTP libraries take a gzip body that is cut short for a whole one
+(research: reliability, section 2.3), so `exports.readers` decodes and checks them.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import socket
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from urllib3.exceptions import HTTPError
+
+from tap_cdp_export import json_text
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import requests
+    import urllib3
+
+LONGEST_SILENCE: Final = 300.0
+"""Seconds between two bytes: vendors prepare bodies slowly."""
+
+_CHUNK_BYTES: Final = 256 * 1024
+_OBJECT_BYTES: Final = 2**20
+_SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
+_PROGRESS_SECONDS: Final = 120.0
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Read `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3)."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    date = http_date(text)
+    return None if date is None else max((date - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def http_date(text: str) -> datetime | None:
+    """Read a date as HTTP writes it.
+
+    Args:
+        text: a header's value.
+
+    Returns:
+        The time; None if it is none.
+    """
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC)
+
+
+def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
+    """Read a body as it is on the wire, and make sure that it is whole.
+
+    Args:
+        response: an open answer.
+        deadline: `time.monotonic` by which the last byte must be there.
+
+    Yields:
+        The body in chunks.
+
+    Raises:
+        IncompleteAnswer: If the connection ends before the length or the chunks announced, or the body trickles.
+    """
+    raw: urllib3.BaseHTTPResponse = response.raw
+    mark: float | None = None  # progress counts from the first bytes: vendors prepare bodies slowly
+    since_mark = 0
+    try:
+        while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
+            yield chunk
+            _wait_no_longer_than(deadline, raw)
+            since_mark += len(chunk)
+            now = time.monotonic()
+            if now > deadline:
+                raise IncompleteAnswer("The answer's body did not end before its deadline.")
+            if mark is None:
+                mark, since_mark = now, 0
+            elif now - mark > _PROGRESS_SECONDS:
+                if since_mark < _SLOWEST_BYTES:
+                    raise IncompleteAnswer("The answer's body trickles: less than 1 KiB a second.")
+                mark, since_mark = now, 0
+    except (HTTPError, OSError):
+        raise IncompleteAnswer("The answer's body ended too early.") from None
+
+
+def _wait_no_longer_than(deadline: float, raw: urllib3.BaseHTTPResponse) -> None:
+    """Let the next read end by the deadline, where the connection can still be reached."""
+    connection = getattr(getattr(raw, "connection", None), "sock", None)
+    if isinstance(connection, socket.socket):
+        left = max(deadline - time.monotonic(), 1.0)
+        connection.settimeout(min(LONGEST_SILENCE, left))
+
+
+def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[str, Any]:
+    """Read the small JSON object that an API answers with.
+
+    Args:
+        chunks: an answer's body.
+        limit: bytes it may have at most.
+
+    Returns:
+        The object.
+
+    Raises:
+        UnusableAnswer: If it is none, or not small.
+    """
+    text = bytearray()
+    for chunk in chunks:
+        text += chunk
+        if len(text) > limit:
+            raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
+    try:
+        answer = json_text.decode(bytes(text))
+    except json_text.InvalidJSON as error:
+        raise UnusableAnswer(f"An answer {error}; it has {len(text)} bytes. Check base_url.") from None
+    if not isinstance(answer, dict):
+        raise UnusableAnswer("An answer is JSON, but no object. Check base_url.")
+    return answer
