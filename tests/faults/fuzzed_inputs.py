@@ -1,0 +1,116 @@
+"""What the readers are given: the bad-input catalogue (research: reliability, section 3.3), and mutations of it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import warnings
+import zipfile
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from random import Random
+
+_VALUES: Final = (
+    b"1", b"-0", b"1e5", b"1E400", b"-1e999", b"9223372036854775807", b"9223372036854775808", b"1" * 400, b"1" * 5000,
+    b"0.1", b"01", b"1.", b"NaN", b"Infinity", b"-Infinity", b"true", b"null", b"tru", b'""', b'"x"', b'"\\u0000"',
+    b'"\\ud800"', b'"\\udc00\\ud800"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xc0\x80"', b'"\xed\xa0\x80"', b'"\x00"',
+    b'"\x1f"', b'"\\x"', b'"%b"' % (b"y" * 3000), b"[]", b"{}", b"[1,2]", b"[[[[]]]]", b"[" * 90 + b"]" * 90,
+    b"[" * 101 + b"]" * 101, b"[" * 1500 + b"]" * 1500, b'{"a":' * 1200 + b"1" + b"}" * 1200, b'{"a":1,"a":2}',
+    b'"a},{\\"name\\":\\"b\\"}"', b'"\\\\"', b"1700000000000", b'"2024-01-01T00:00:00.000Z"', b'"9999-99-99"', b"// c",
+)  # fmt: skip
+_NAMES: Final = (
+    "name", "displayName", "attributes", "segments", "lastActivity", "totalActions", "engagementScore", "braze_id",
+    "custom_attributes", "created_at", "sections", "events", "value", "profiles", "extra", "dataset_id", "window_end",
+    "\\u0000", "\\ud800", "", 'ü\\"},{', "typeId", "correlationId", "sourceEventTime", "createdAt", "data", "tags",
+)  # fmt: skip
+
+
+def _object(random: Random, first: bytes) -> bytes:
+    fields = [first] if random.random() < 0.95 else []
+    more = random.choices(_NAMES, k=random.randrange(4))
+    fields += [f'"{name}":'.encode() + random.choice(_VALUES) for name in more]
+    if random.random() < 0.2:
+        random.shuffle(fields)
+    return b"{" + random.choice((b",", b" ,\n ")).join(fields) + b"}"
+
+
+def json_array(random: Random) -> bytes:
+    """A page of Personalization."""
+    members = [_object(random, b'"name":"n%d"' % number) for number in range(random.randrange(6))]
+    return random.choice((b"", b"", b"", b"\xef\xbb\xbf", b" ")) + b"[" + b",".join(members) + b"]"
+
+
+def csv(random: Random) -> bytes:
+    """A page of Personalization as CSV."""
+    rows = [b"name,displayName,segments,odd\xc3\xbc"]
+    rows += [b'n%d,"a ""q"" \n b",s|t,%s' % (number, random.choice(_VALUES)[:50]) for number in range(4)]
+    return random.choice((b"\n", b"\r\n")).join(rows) + random.choice((b"", b"\n", b"\n\n"))
+
+
+def export_file(random: Random) -> bytes:
+    """A file of APSIS One."""
+    profiles = []
+    for number in range(random.randrange(4)):
+        event = b'{"typeId":%s,"createdAt":1,"data":%s}' % (random.choice(_VALUES), random.choice(_VALUES))
+        section = b'{"attributes":{"1":{"value":%s}},"events":[%s]}' % (random.choice(_VALUES), event)
+        sections = random.choice((b'{"1":%s}' % section, b"{}", b"null", random.choice(_VALUES)))
+        profiles.append(b'"p%d":' % number + _object(random, b'"sections":' + sections))
+    before = b'"metadata":' + random.choice(_VALUES) + b"," if random.random() < 0.3 else b""
+    after = b',"more":' + random.choice(_VALUES) if random.random() < 0.3 else b""
+    return b"{" + before + b'"profiles":{' + b",".join(profiles) + b"}" + after + b"}"
+
+
+def lines(random: Random) -> bytes:
+    """Lines of Braze."""
+    found = [_object(random, b'"braze_id":"b%d"' % number) for number in range(random.randrange(5))]
+    return random.choice((b"\n", b"\r\n", b"\n\n")).join(found) + random.choice((b"", b"\n"))
+
+
+def zipped(random: Random, content: bytes) -> bytes:
+    """An archive of one to three members with odd names, ways of packing, and sometimes a bomb."""
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the same name twice is wanted
+        with zipfile.ZipFile(out, "w", random.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))) as archive:
+            for _ in range(random.randrange(1, 4)):
+                name = random.choice(("a.txt", "../../up", "/root", "a/", "ü", "same", "same", "C:\\x", ".", "x" * 300))
+                way = random.choice((None, None, None, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+                archive.writestr(name, content, way)
+            if random.random() < 0.01:
+                archive.writestr("bomb", b" " * (1 << random.randrange(16, 25)))
+    data = bytearray(out.getvalue())
+    if random.random() < 0.1:
+        place = data.find(b"PK\x01\x02")
+        field = random.choice((8, 10, 16, 20, 24, 28, 34, 42))  # flags, method, CRC, sizes, name, disk, offset
+        struct.pack_into("<H", data, place + field, random.randrange(65_536))
+    return bytes(data)
+
+
+def gzipped(random: Random, content: bytes) -> bytes:
+    """One or several members, sometimes with something behind the last, or cut."""
+    middle = random.randrange(len(content) + 1)
+    data = gzip.compress(content[:middle], 1, mtime=0) + gzip.compress(content[middle:], 1, mtime=0)
+    return data + random.choice((b"", b"", b"", b"\0\0", b"junk", b"\x1f\x8b"))
+
+
+def mutated(random: Random, data: bytes) -> bytes:
+    """Flip, cut, double or insert a little."""
+    text = bytearray(data)
+    for _ in range(random.choice((0, 0, 1, 1, 2, 5))):
+        place = random.randrange(len(text) + 1)
+        match random.randrange(6):
+            case 0 if text:
+                text[place % len(text)] = random.randrange(256)
+            case 1:
+                del text[place : place + random.randrange(1, 9)]
+            case 2:
+                text[place:place] = random.choice(_VALUES)
+            case 3:
+                text[place:place] = text[place : place + random.randrange(1, 200)]
+            case 4:
+                del text[place:]
+            case _:
+                text[place:place] = random.choice((b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\0"))
+    return bytes(text)

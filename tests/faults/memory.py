@@ -1,0 +1,185 @@
+"""C9: peak memory by size of the export: 1 MB, 100 MB, 2 GB of an APSIS file and of Braze's unpacked lines.
+
+A server of its own sends the same realistic megabyte again and again, each time with other keys: generating
+two gigabytes would measure the sandbox. The tap is the real command; its output is read and thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tap_cdp_export.sandbox import apsis_profile
+from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+_MB: Final = 1_000_000
+_SIZES: Final = (1 * _MB, 100 * _MB, 2_000 * _MB)
+_MOST_MIB: Final = 150
+_NOW: Final = "2026-11-10T12:00:00Z"
+_START: Final = "2026-09-01T00:00:00Z"
+_MEMBER_BYTES: Final = 50 * _MB
+_SEGMENT: Final = "0d5a7c1e-3f42-4b8a-9c60-5e1f2a3b4c5d"
+
+
+def _people() -> World:
+    return World(Options(world=WorldOptions(users=3_000, now=_NOW)))
+
+
+def _profiles() -> bytes:
+    """About a megabyte of profiles, each with a comma behind it; KEY stands where keys differ."""
+    world, request = _people(), apsis_profile.everything(milliseconds(_START), milliseconds(_NOW))
+    text = bytearray()
+    for key, profile in world.apsis_profiles(milliseconds(_NOW), request):
+        text += b'"KEY%s":%s,' % (key.encode(), msgspec.json.encode(profile))
+        if len(text) > _MB:
+            break
+    return bytes(text)
+
+
+def _lines() -> bytes:
+    """About a megabyte of users, a line each; KEY stands where keys differ."""
+    text = bytearray()
+    for user in _people().braze_users(_SEGMENT, milliseconds(_NOW)):
+        text += msgspec.json.encode({**user, "braze_id": f"KEY{user['braze_id']}"}) + b"\n"
+        if len(text) > _MB:
+            break
+    return bytes(text)
+
+
+def _repeated(text: bytes, size: int) -> Iterator[bytes]:
+    for number in range(max(1, size // len(text))):
+        yield text.replace(b'"KEY', b'"%010d' % number)
+
+
+def _write_export_file(file: BinaryIO, size: int) -> None:
+    file.write(b'{"profiles":{')
+    file.writelines(_repeated(_profiles(), size))
+    file.write(b'"the last":{"sections":{}}}}')
+
+
+def _write_archive(file: BinaryIO, size: int) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        left, parts = 0, _repeated(_lines(), size)
+        member: Any = None
+        for number, part in enumerate(parts):
+            if left <= 0:
+                if member:
+                    member.close()
+                member, left = archive.open(f"{number}.txt", "w"), _MEMBER_BYTES
+            member.write(part)
+            left -= len(part)
+        member.close()
+
+
+class _Vendor(BaseHTTPRequestHandler):
+    """Token, export request and file of APSIS One; export request and archive of Braze."""
+
+    protocol_version = "HTTP/1.1"
+    file: Path
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        url = f"http://{self.headers['Host']}/file?x=1"
+        answer = {"access_token": "token", "expires_in": 86_400, "file_download_url": url, "url": url}
+        self._send(200, json.dumps({**answer, "message": "success", "object_prefix": "p"}).encode())
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(self.file.stat().st_size))
+        self.end_headers()
+        with self.file.open("rb") as file:
+            self.connection.sendfile(file)
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _serving(file: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Vendor", (_Vendor,), {"file": file}))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _settings(vendor: str, url: str) -> dict[str, Any]:
+    own: dict[str, dict[str, Any]] = {
+        "apsis": {"client_id": "i", "client_secret": "secret", "attributes": [{"version_id": "1"}],
+                  "events": [{"version_id": "2"}], "window_days": 80},
+        "braze": {"api_key": "secret", "segment_ids": [_SEGMENT]},
+    }  # fmt: skip
+    return {"start_date": _START, "end_date": _NOW, vendor: {"base_url": url, **own[vendor]}}
+
+
+def _measured(vendor: str, file: Path, folder: Path) -> tuple[int, int, int, float]:
+    """Run the command; give its exit code, its records, its peak in MiB and its seconds."""
+    with _serving(file) as url:
+        config = folder / "config.json"
+        config.write_text(json.dumps(_settings(vendor, url)))
+        began = time.monotonic()
+        command = [sys.executable, "-m", "tap_cdp_export", "--config", str(config)]
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+        records = 0
+        if process.stdout:
+            while piece := process.stdout.read(_MB):
+                records += piece.count(b'{"type":"RECORD"')
+            process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, records, usage.ru_maxrss // 1024, time.monotonic() - began
+
+
+def measure() -> int:
+    """Print the curve.
+
+    Returns:
+        Exit code: 1 if a run failed or used too much.
+    """
+    sys.stdout.write(
+        "| export | plain size | file | records | peak memory | seconds |\n|---|---:|---:|---:|---:|---:|\n"
+    )
+    worst = 0
+    for vendor, write in (("apsis", _write_export_file), ("braze", _write_archive)):
+        for size in _SIZES:
+            with tempfile.TemporaryDirectory() as name:
+                file = Path(name) / "export"
+                with file.open("wb") as opened:
+                    write(opened, size)
+                code, records, peak, seconds = _measured(vendor, file, Path(name))
+                sys.stdout.write(
+                    f"| {vendor} | {size // _MB:,} MB | {file.stat().st_size / _MB:,.1f} MB | {records:,} "
+                    f"| {peak} MiB | {seconds:.0f} |{'' if code == 0 else f' exit code {code}'}\n"
+                )
+                sys.stdout.flush()
+                worst = max(worst, code, peak > _MOST_MIB)
+    return int(worst > 0)
