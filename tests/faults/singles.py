@@ -109,6 +109,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "drop": ({"kind": "drop"}, (0,)),
     "lost answer": ({"kind": "drop", "answer_lost": True}, (0,)),
     "lost answer 500": ({"status": 500, "answer_lost": True}, (0,)),
+    "trickle": ({"kind": "trickle", "seconds": 0.05}, (0,)),
     "slow": ({"kind": "slow", "seconds": 0.2}, (0,)),
     "cut": (_CUT, (0,)),
     "cut at 0": ({**_CUT, "after_bytes": 0}, (0,)),
