@@ -298,9 +298,8 @@ def prove(spool: Spool, container: Container) -> None:
         NoMembers: If it is an object without them.
         UnusableAnswer: If it is something else.
     """
-    member = dict[
-        str, Any
-    ]  # decoded in full: what a decoder skips (bad UTF-8, numbers out of range), it does not check
-    kind = list[member] if container.opening == b"[" else dict[str, member]
-    for _ in runs(contents(spool), container, msgspec.json.Decoder(kind).decode):
+    # decoded in full: what a decoder skips (bad UTF-8, numbers out of range, depth), it does not check
+    member = dict[str, Any]
+    decoder = msgspec.json.Decoder(list[member] if container.opening == b"[" else dict[str, member])
+    for _ in runs(contents(spool), container, lambda run: json_text.shallow(decoder.decode(run))):
         SHUTDOWN.check()

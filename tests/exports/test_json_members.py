@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 PROFILES = object_under("profiles", "sections")
-decode_list = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_objects = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def decode_list(run: bytes) -> list[dict[str, Any]]:
+    return json_text.shallow(_objects.decode(run))
+
+
 decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 CHUNK_SIZES = st.integers(1, 80) | st.just(10_000)
