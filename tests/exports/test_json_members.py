@@ -347,7 +347,7 @@ def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes,
 @pytest.mark.parametrize("after", [0, 1, 100])
 def test_a_file_that_would_not_decode_does_not_prove(trouble: bytes, after: int) -> None:
     good = b'"k":{"sections":{"a":"%b"}}' % (b"x" * 10_000)
-    text = b'{"profiles":{' + (good + b",") * 100 + b'"k":' + trouble + (b"," + good) * after + b"}}"
+    text = b'{"profiles":{' + (good + b",") * 100 + b'"t":' + trouble + (b"," + good) * after + b"}}"
     with Spool([text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
         prove(spool, PROFILES)
 
