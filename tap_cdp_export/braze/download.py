@@ -27,7 +27,7 @@ _ANSWERS: Final = {
     403: ExportStatus.PENDING,
     404: ExportStatus.PENDING,
 }
-_EXPIRED: Final = b"ExpiredToken"
+_EXPIRED: Final = (b"ExpiredToken", b"Request has expired")  # the second is what S3 says of a presigned URL
 _ALL_REFUSALS: Final = frozenset(range(300, 500)) - {408, 425, 429}
 
 
@@ -86,7 +86,8 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> Look:
     if status is None:
         raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
     if status is not ExportStatus.READY:
-        is_expired = _EXPIRED in next(chunks, b"")
+        said = next(chunks, b"")
+        is_expired = any(mark in said for mark in _EXPIRED)
         return Look(ExportStatus.GONE if is_expired else status)
     spool = Spool(chunks)
     logger.info("Export downloaded: %d bytes.", spool.size)

@@ -280,8 +280,11 @@ def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: in
     assert requests_mock.call_count == 1
 
 
-def test_a_url_that_expired_is_gone(requests_mock: Mocker) -> None:
-    requests_mock.get(STORAGE_URL, status_code=403, content=EXPIRED)
+@pytest.mark.parametrize(
+    "said", [EXPIRED, ACCESS_DENIED.replace(b"</Code>", b"</Code><Message>Request has expired</Message>")]
+)
+def test_a_url_that_expired_is_gone(requests_mock: Mocker, said: bytes) -> None:
+    requests_mock.get(STORAGE_URL, status_code=403, content=said)
     assert look(exporter()) == (GONE, None)
 
 
