@@ -1,12 +1,17 @@
 """JSON from strangers: one policy for all of it.
 
-Strict grammar, UTF-8, exact integers. A NUL or half a surrogate pair in a text becomes U+FFFD, since
-databases refuse them; everything else that is not proper JSON is an error, which never quotes the text.
+Strict grammar, UTF-8, exact integers, and numbers beyond a double's range as they are. A NUL or half a surrogate
+pair in a text becomes U+FFFD, since databases refuse them; everything else that is not proper JSON is an error,
+which never quotes the text.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
+import sys
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,6 +21,10 @@ DEEPEST: Final = 100
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
+_MOST_DIGITS: Final = sys.int_info.default_max_str_digits
+_NUL: Final = re.compile(rb"\\u0000")
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _strict: Final = msgspec.json.Decoder()
 
 T = TypeVar("T")
@@ -58,7 +67,7 @@ def decode_slowly(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
         InvalidJSON: If it is none.
     """
     try:
-        return storable(json.loads(text.decode(), parse_constant=_refuse, parse_float=_finite))
+        return storable(json.loads(text.decode(), parse_constant=_refuse, parse_float=_float))
     except UnicodeDecodeError:
         raise InvalidJSON("is not valid UTF-8") from None
     except RecursionError:
@@ -73,11 +82,61 @@ def _refuse(_constant: str) -> None:
     raise InvalidJSON("holds NaN or Infinity")
 
 
-def _finite(digits: str) -> float:
+def _float(digits: str) -> float | Decimal:
     number = float(digits)
-    if number in {float("inf"), float("-inf")}:
-        raise InvalidJSON("holds a number out of range")
-    return number
+    return Decimal(digits) if math.isinf(number) else number
+
+
+def is_tame(text: bytes) -> bool:
+    """Tell that JSON which a decoder has accepted, but may have skipped in part, needs none of this module's care.
+
+    Args:
+        text: JSON.
+
+    Returns:
+        Whether it surely is UTF-8, not nested deeply, and without endless numbers.
+    """
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return False
+    return not _may_hold_endless_number(text) and (_is_shallow(text) or _is_shallow(_STRING.sub(b"", text)))
+
+
+def holds_nul(text: bytes) -> bool:
+    """Tell whether a text in JSON has a NUL, which must be replaced.
+
+    Args:
+        text: JSON.
+
+    Returns:
+        Whether it may have one.
+    """
+    return _NUL.search(text) is not None
+
+
+def _may_hold_endless_number(text: bytes) -> bool:
+    """Probe for more digits than Python reads: so many in a row cover a probed place, and as many as half beside it."""
+    half = _MOST_DIGITS // 2
+    return any(
+        text[place - half : place].isdigit() or text[place : place + half].isdigit()
+        for place in range(_MOST_DIGITS, len(text), _MOST_DIGITS)
+        if text[place : place + 1].isdigit()
+    )
+
+
+def _is_shallow(text: bytes) -> bool:
+    """Take away the innermost brackets until none is left; brackets in texts look like a nesting that never closes."""
+    brackets = text.translate(None, _NOT_BRACKETS)
+    for _ in range(DEEPEST):
+        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not fewer:
+            return True
+        if len(fewer) == len(brackets):
+            return False
+        brackets = fewer
+    return False
 
 
 def shallow(value: T) -> T:
@@ -123,7 +182,7 @@ def storable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
     return value
 
 
-_scanner: Final = json.JSONDecoder(parse_constant=_refuse)
+_scanner: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_float)
 
 
 def end_of_value(text: str, start: int) -> int:

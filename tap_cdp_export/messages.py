@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import select
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from singer_sdk.singerlib import RecordMessage
@@ -26,6 +26,30 @@ def _foreign(value: object) -> str:
 
 encode: Final = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number").encode
 """Encodes one value as strict JSON."""
+
+
+class Lines(NamedTuple):
+    """Encoded records.
+
+    Attributes:
+        number: how many.
+        data: JSON lines, each with its newline.
+    """
+
+    number: int
+    data: bytes
+
+    def within(self, before: bytes, after: bytes) -> bytes:
+        """Put something around every record.
+
+        Args:
+            before: what stands before a record in its line.
+            after: what stands behind it.
+
+        Returns:
+            The lines.
+        """
+        return before + self.data[:-1].replace(b"\n", after + b"\n" + before) + after + b"\n"
 
 
 class LineWriter(GenericSingerWriter[bytes, "Message"]):

@@ -10,21 +10,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.windows import from_epoch_milliseconds, time_text
+from tap_cdp_export.windows import epoch_texts, from_epoch_milliseconds, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Fit = Callable[[Any], Any]
 
-_MISFIT: Final = object()
+MISFIT: Final = object()
+"""What a fit gives for a value of another type than its column's."""
+
 _LARGEST_INTEGER: Final = 2**63 - 1
 _FIRST_MILLISECONDS: Final = 10**11  # as seconds it is the year 5138, as milliseconds March 1973
 _LONGEST_EPOCH: Final = 15
 
 
 def _text(value: object) -> object:
-    return value if isinstance(value, str) else _MISFIT
+    return value if isinstance(value, str) else MISFIT
 
 
 def _integer(value: object) -> object:
@@ -32,27 +34,27 @@ def _integer(value: object) -> object:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
         return value
-    return _MISFIT
+    return MISFIT
 
 
 def _number(value: object) -> object:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else MISFIT
 
 
 def _boolean(value: object) -> object:
-    return value if isinstance(value, bool) else _MISFIT
+    return value if isinstance(value, bool) else MISFIT
 
 
 def _object(value: object) -> object:
-    return value if isinstance(value, dict) else _MISFIT
+    return value if isinstance(value, dict) else MISFIT
 
 
 def _array(item: Fit | None) -> Fit:
     def fit(value: object) -> object:
         if not isinstance(value, list):
-            return _MISFIT
-        if item is not None and any(item(element) is _MISFIT for element in value):
-            return _MISFIT
+            return MISFIT
+        if item is not None and any(item(element) is MISFIT for element in value):
+            return MISFIT
         return value
 
     return fit
@@ -67,11 +69,11 @@ def epoch_time(value: object) -> object:
     Returns:
         RFC 3339 text, or a mark that it does not fit.
     """
-    milliseconds = _integer(value)
+    milliseconds = value if type(value) is int else _integer(value)
     try:
-        return from_epoch_milliseconds(milliseconds) if isinstance(milliseconds, int) else _MISFIT
+        return from_epoch_milliseconds(milliseconds) if isinstance(milliseconds, int) else MISFIT
     except OverflowError:
-        return _MISFIT
+        return MISFIT
 
 
 def spelled_time(value: object) -> object:
@@ -84,12 +86,40 @@ def spelled_time(value: object) -> object:
         RFC 3339 text, or a mark that it does not fit.
     """
     if not isinstance(value, str):
-        return _MISFIT
+        return MISFIT
     try:
         time = datetime.fromisoformat(value.removesuffix(" UTC"))
         return time_text(time if time.tzinfo else time.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        return _MISFIT
+        return MISFIT
+
+
+def epoch_column(values: Iterable[int | None]) -> list[object]:
+    """Fit a column of epoch milliseconds, as `epoch_time` does.
+
+    Args:
+        values: what the vendor sent.
+
+    Returns:
+        RFC 3339 texts, nulls, and marks for what does not fit.
+    """
+    values = list(values)
+    try:
+        return [*epoch_texts(values)]
+    except OverflowError:
+        return [None if value is None else epoch_time(value) for value in values]
+
+
+def spelled_column(values: Iterable[str | None]) -> list[object]:
+    """Fit a column of spelled-out times, as `spelled_time` does.
+
+    Args:
+        values: what the vendor sent.
+
+    Returns:
+        RFC 3339 texts, nulls, and marks for what does not fit.
+    """
+    return [None if value is None else spelled_time(value) for value in values]
 
 
 def any_time(value: object) -> object:
@@ -103,7 +133,7 @@ def any_time(value: object) -> object:
     """
     number = _number(value)
     if isinstance(value, str) and value.isdecimal() and value.isascii():
-        number = int(value) if len(value) <= _LONGEST_EPOCH else _MISFIT
+        number = int(value) if len(value) <= _LONGEST_EPOCH else MISFIT
     if isinstance(number, int | float):
         return epoch_time(round(number * 1000) if abs(number) < _FIRST_MILLISECONDS else number)
     return spelled_time(value)
@@ -192,8 +222,8 @@ class RecordShape:
         extra = {}
         for field, value in fields.items():
             column, fit = self._columns.get(field, (field, None))
-            fitted = _MISFIT if fit is None else None if value is None else fit(value)
-            if fitted is _MISFIT:
+            fitted = MISFIT if fit is None else None if value is None else fit(value)
+            if fitted is MISFIT:
                 extra[field] = value
             else:
                 record[column] = fitted

@@ -57,6 +57,10 @@ class Shutdown:
         Raises:
             Interrupted: If a signal arrives, or has arrived.
         """
+        if threading.current_thread() is not threading.main_thread():  # signals are the main thread's, and so its waits
+            self.check()
+            yield
+            return
         outer = self._waiting
         self._waiting = True
         try:

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
@@ -23,7 +23,7 @@ from singer_sdk.streams import Stream
 from tap_cdp_export.batches import BatchFiles
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
-from tap_cdp_export.messages import LineWriter, encode
+from tap_cdp_export.messages import encode
 from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
     from tap_cdp_export.feeds import Feed
-    from tap_cdp_export.typed_runs import Lines
+    from tap_cdp_export.messages import Lines, LineWriter
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
@@ -124,7 +124,6 @@ class ExportStream(Stream):
             not more
             and type(only) is SameRecordTransform
             and not only.flattening_enabled
-            and self._batch_config is None
             and all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
         )
 
@@ -146,11 +145,13 @@ class ExportStream(Stream):
             lines: with the selected columns.
         """
         SHUTDOWN.check()
-        before, after = self._envelope()
-        data = lines.data.replace(b"\n", after + b"\n" + before)
-        writer = self._tap.message_writer
-        if isinstance(writer, LineWriter) and lines.number:
-            writer.write_lines(before + data[: -len(before)])
+        if not lines.number:
+            return
+        if self._batch_config:
+            self._add_lines_to_batches(lines)
+        else:
+            before, after = self._envelope()
+            cast("LineWriter", self._tap.message_writer).write_lines(lines.within(before, after))
         self._emitted += lines.number
         if self._counter:
             self._counter.increment(lines.number)
@@ -209,10 +210,24 @@ class ExportStream(Stream):
 
     def _add_to_batches(self, record: dict[str, Any]) -> None:
         for message in self._generate_record_messages(record):
-            if message.stream not in self._batches and self._batch_config:
-                self._batches[message.stream] = BatchFiles(self._batch_config, message.stream)
-            if self._batches[message.stream].add(message.record):
+            files = self._files(message.stream)
+            files.add_lines(encode(message.record) + b"\n")
+            if files.is_full:
                 self._write_batch(message.stream)
+
+    def _add_lines_to_batches(self, lines: Lines) -> None:
+        """Add records as they are: where nothing has to see them, they go to the stream's own files."""
+        files = self._files(self.name)
+        rest = lines.data
+        while rest:
+            rest = files.add_lines(rest)
+            if files.is_full:
+                self._write_batch(self.name)
+
+    def _files(self, stream: str) -> BatchFiles:
+        if stream not in self._batches and self._batch_config:
+            self._batches[stream] = BatchFiles(self._batch_config, stream)
+        return self._batches[stream]
 
     def _write_batches(self) -> None:
         for stream in self._batches:

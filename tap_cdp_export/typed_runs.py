@@ -1,56 +1,58 @@
-"""The fast way out of a stream: a run of JSON becomes encoded RECORD lines without a dict in between.
+"""The fast way out of a stream: a run of JSON becomes encoded records without a dict in between.
 
-The run is decoded into typed structs that are the stream's columns, and encoded from structs that are the
-catalog's selection (research: performance, sections 3 and 10). It must give what `RecordShape` gives, so
-whatever it cannot vouch for (a value of another type, a field it has not met, an odd escape) it leaves to the
-tolerant way, for that run alone.
+A run is decoded into typed structs that are the stream's columns, and encoded from structs that are the
+catalog's selection (research: performance, sections 3 and 10). Free-form columns are never built: they stay the
+vendor's bytes, and one decoder looks at a whole column of them at once. An object with anything odd in it goes
+through `RecordShape` instead, so that both ways give the same.
 """
 
 from __future__ import annotations
 
 import re
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from tap_cdp_export.records import camel_case, kind_of
-from tap_cdp_export.windows import from_epoch_milliseconds
+from tap_cdp_export import json_text
+from tap_cdp_export.messages import Lines
+from tap_cdp_export.records import MISFIT, RecordShape, epoch_column, epoch_time, kind_of, spelled_column, spelled_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from tap_cdp_export.records import Fit
+
+    Decode = Callable[[bytes], list[Any]]
 
 _MOST_UNKNOWN: Final = 100
-_DEEPEST: Final = 12
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_ODD_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+"""No field of a struct may be renamed to a name that has one of these in it."""
+
 _INTEGER: Final = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
 _TYPES: Final[dict[str, Any]] = {
     "string": str | None,
     "integer": _INTEGER | None,
-    "date-time": _INTEGER | None,
     "number": int | float | None,
     "boolean": bool | None,
-    "object": dict[str, Raw] | None,
 }
-_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": dict[str, Raw]}
+_TIMES: Final[dict[Fit, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
+    epoch_time: (_INTEGER, epoch_column),
+    spelled_time: (str, spelled_column),
+}
+_NULL: Final = Raw(b"null")
+_OBJECT_OR_NULL: Final = b"{n"
+_raw: Final = msgspec.json.Decoder(Raw)
+_raw_array: Final = msgspec.json.Decoder(list[Raw])
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
-"""No field of a struct may be renamed to a name that has one of these in it."""
+class _AnyObject(msgspec.Struct, gc=False):
+    """Any JSON object, looked at and not kept."""
 
 
-class Lines(NamedTuple):
-    """Encoded records.
-
-    Attributes:
-        number: how many.
-        data: JSON lines, each with its newline.
-    """
-
-    number: int
-    data: bytes
+_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": _AnyObject}
 
 
 class TypedRuns:
@@ -63,124 +65,222 @@ class TypedRuns:
         own: Mapping[str, str],
         required: str,
         selected: Callable[[str], bool],
+        spell: Callable[[str], str] = str,
+        time: Fit = epoch_time,
     ) -> None:
         """Compile the structs.
 
         Args:
-            schema: the stream's JSON schema; the vendor spells its columns in camelCase.
+            schema: the stream's JSON schema.
             own: values of the tap's own columns.
-            required: the column that no record may lack.
+            required: the column that no record may lack; part of the key, so always selected.
             selected: whether the catalog selects a column.
+            spell: from a column's name to the vendor's.
+            time: how date-time columns read the vendor's value.
         """
-        properties = schema["properties"]
-        self._columns = {name: inner for name, inner in properties.items() if name not in {*own, "extra"}}
+        self._own = own
         self._required = required
-        self._times = [name for name, inner in self._columns.items() if kind_of(inner) == "date-time"]
-        self._own = tuple(value for name, value in own.items() if selected(name))
+        self._selected = selected
+        self._spell = spell
+        self._shape = RecordShape(schema, own=frozenset(own), spell=spell, time=time)
+        self._columns = {name: inner for name, inner in schema["properties"].items() if name not in {*own, "extra"}}
+        kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
+        self._time_type, self._fit_times = _TIMES[time]
+        self._times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._objects = [name for name, kind in kinds.items() if kind == "object"]
+        self._arrays = {name: _array(inner) for name, inner in self._columns.items() if kinds[name] == "array"}
         self._sent = [name for name in self._columns if selected(name)]
         self._has_extra = selected("extra")
-        self._out = msgspec.defstruct(
-            "Out",
-            [
-                *((name, str) for name in own if selected(name)),
-                *((name, Any) for name in self._sent),
-                *([("extra", Any)] if self._has_extra else []),
-            ],
-            gc=False,
-        )
+        self._own_values = tuple(value for name, value in own.items() if selected(name))
+        names = [*filter(selected, own), *self._sent, *(["extra"] if self._has_extra else [])]
+        self._out = msgspec.defstruct("Out", [(name, Any) for name in names], gc=False)
         self._unknown: list[str] = []
         self._compile()
 
     def _compile(self) -> None:
         unknown = [(f"unknown_{number}", field) for number, field in enumerate(self._unknown)]
-        optional = [(name, _type(inner), None) for name, inner in self._columns.items() if name != self._required]
         extra = [(name, Raw | UnsetType, UNSET) for name, _ in unknown]
+        optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         known = msgspec.defstruct(
             "Known",
             [(self._required, str), *optional, *extra],
-            rename={**{name: camel_case(name) for name in self._columns}, **dict(unknown)},
+            rename={**{name: self._spell(name) for name in self._columns}, **dict(unknown)},
             forbid_unknown_fields=True,
             gc=False,
         )
-        self._decode = msgspec.json.Decoder(list[known]).decode  # type: ignore[valid-type]
-        self._extra = msgspec.defstruct("Extra", extra, rename=dict(unknown), gc=False)
+        self._one = msgspec.json.Decoder(known)
+        self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
+        self._extra = msgspec.defstruct("Extra", extra, rename=dict(unknown), gc=False) if extra else None
         self._of_sent = _tuple_getter(self._sent)
         self._of_unknown = _tuple_getter([name for name, _ in unknown])
 
-    def learn(self, objects: Iterable[Mapping[str, Any]]) -> None:
-        """Meet the fields of a run that went the tolerant way, so that the next one need not.
+    def _type(self, name: str) -> tuple[Any, Any]:
+        """Give the type that a column is decoded as, and its value where the vendor left it out."""
+        if name in self._objects or name in self._arrays:
+            return Raw, _NULL
+        if name in self._times:
+            return self._time_type | None, None
+        return _TYPES[kind_of(self._columns[name])], None
 
-        Args:
-            objects: the vendor's objects in it.
-        """
-        known = {*map(camel_case, self._columns), *self._unknown}
-        met = dict.fromkeys(field for fields in objects for field in fields if field not in known)
-        new = [field for field in met if not _UNSPEAKABLE.search(field)]
-        if new and len(self._unknown) + len(new) <= _MOST_UNKNOWN:
-            self._unknown += new
-            self._compile()
-
-    def lines(self, run: bytes) -> Lines:
-        """Encode a run.
+    def array(self, run: bytes) -> Lines:
+        """Encode a run of an array.
 
         Args:
             run: a JSON array of whole objects.
 
         Returns:
-            The records in JSON lines.
+            The records.
 
         Raises:
-            msgspec.DecodeError: If the run is no JSON, or the tolerant way must read it.
-            UnicodeDecodeError: If it is not UTF-8.
+            msgspec.DecodeError: If the run is no array of objects.
+            json_text.InvalidJSON: If an object lacks the required column.
         """
-        run.decode()
-        if _ODD_ESCAPE.search(run) or not _is_shallow(run):
-            raise msgspec.ValidationError
-        objects = self._decode(run)
-        if b"\n" in run:  # raw values would carry newlines into the lines
-            objects = self._decode(run.translate(None, b"\r\n"))
-        for name in self._times:
-            self._spell(objects, name)
-        own, out, of_sent = self._own, self._out, self._of_sent
-        if not self._has_extra:
-            records = [out(*own, *of_sent(known)) for known in objects]
-            return Lines(len(objects), msgspec.json.Encoder().encode_lines(records))
-        extra, of_unknown = self._extra, self._of_unknown
-        records = [out(*own, *of_sent(known), extra(*of_unknown(known))) for known in objects]
-        lines = msgspec.json.Encoder().encode_lines(records)
-        return Lines(len(objects), lines.replace(b'"extra":{}}\n', b'"extra":null}\n'))
+        objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
+        if b"\n" in run or b"\r" in run:  # free-form values would carry them into the lines
+            run = run.translate(None, b"\r\n")
+            objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
+        return self.lines(objects)
 
-    @staticmethod
-    def _spell(objects: list[Any], name: str) -> None:
-        """Turn a column of epoch milliseconds into text."""
-        value_of = attrgetter(name)
+    def json_lines(self, run: bytes) -> Lines:
+        """Encode a run of JSON lines.
+
+        Args:
+            run: whole lines.
+
+        Returns:
+            The records.
+
+        Raises:
+            msgspec.DecodeError: If a line is no JSON object.
+            json_text.InvalidJSON: If an object lacks the required column.
+        """
+        objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
+        if b"\r" in run:
+            objects = self._read(run.translate(None, b"\r"), lambda: self._one.decode_lines, _raw.decode_lines)
+        return self.lines(objects)
+
+    def _read(self, run: bytes, decode: Callable[[], Decode], cut: Decode) -> list[Any]:
+        """Decode a run into structs; an object with an odd field stays a dict."""
         try:
-            for known in objects:
-                milliseconds = value_of(known)
-                if milliseconds is not None:
-                    setattr(known, name, from_epoch_milliseconds(milliseconds))
-        except OverflowError:
-            raise msgspec.ValidationError from None
+            return decode()(run)
+        except msgspec.ValidationError:
+            objects = [self._struct_or_dict(raw) for raw in cut(run)]
+        if self._learn(fields for fields in objects if type(fields) is dict):
+            return self._read(run, decode, cut)
+        return objects
+
+    def _struct_or_dict(self, raw: Raw) -> Any:  # noqa: ANN401 -- the structs are compiled
+        try:
+            return self._one.decode(raw)
+        except msgspec.ValidationError:
+            fields = json_text.decode(bytes(raw))
+            if isinstance(fields, dict):
+                return fields
+            raise
+
+    def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
+        """Meet new fields, which are no longer odd from then on."""
+        known = {*map(self._spell, self._columns), *self._unknown}
+        met = dict.fromkeys(field for fields in objects for field in fields if field not in known)
+        new = [field for field in met if not _UNSPEAKABLE.search(field)]
+        if not new or len(self._unknown) + len(new) > _MOST_UNKNOWN:
+            return False
+        self._unknown += new
+        self._compile()
+        return True
+
+    def lines(self, objects: list[Any]) -> Lines:
+        """Encode objects.
+
+        Args:
+            objects: the vendor's, as dicts; or structs of this class.
+
+        Returns:
+            The records.
+
+        Raises:
+            json_text.InvalidJSON: If an object lacks the required column.
+        """
+        has_dicts = dict in set(map(type, objects))
+        known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
+        misfits = [*self._free_misfits(known), *self._spell_times(known)]
+        records = self._built(known)
+        for place, name, value in misfits:
+            self._move_to_extra(records[place], known[place], name, value)
+        if has_dicts:
+            others = iter(records)
+            records = [self._tolerant(fields) if type(fields) is dict else next(others) for fields in objects]
+        return Lines(len(records), _encoder.encode_lines(records))
+
+    def _free_misfits(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
+        """Find free-form values of another type than their column's."""
+        for name in self._objects:
+            for place, raw in enumerate(map(attrgetter(name), known)):
+                if raw is not _NULL and bytes(raw)[0] not in _OBJECT_OR_NULL:
+                    yield place, name, raw
+        for name, decoder in self._arrays.items():
+            raws = list(map(attrgetter(name), known))
+            try:
+                decoder.decode(b"[%b]" % b",".join(raws))
+            except msgspec.ValidationError:
+                yield from ((place, name, raw) for place, raw in enumerate(raws) if not _fits(decoder, raw))
+
+    def _spell_times(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
+        """Write times in their columns, and give those that are none."""
+        for name in self._times:
+            values = list(map(attrgetter(name), known))
+            if values.count(None) == len(values):
+                continue
+            texts = self._fit_times(values)
+            if MISFIT in texts:
+                yield from ((place, name, values[place]) for place, text in enumerate(texts) if text is MISFIT)
+            for struct, text in zip(known, texts, strict=True):
+                setattr(struct, name, text)
+
+    def _move_to_extra(self, record: Any, struct: Any, name: str, value: Any) -> None:  # noqa: ANN401 -- compiled structs
+        if self._selected(name):
+            setattr(record, name, None)
+        if self._has_extra:
+            if not isinstance(record.extra, dict):
+                unknown = zip(self._unknown, self._of_unknown(struct), strict=True)
+                record.extra = {field: raw for field, raw in unknown if raw is not UNSET}
+            record.extra[self._spell(name)] = value
+
+    def _built(self, known: list[Any]) -> list[Any]:
+        own, out, of_sent, extra, of_unknown = self._own_values, self._out, self._of_sent, self._extra, self._of_unknown
+        if not self._has_extra:
+            return [out(*own, *of_sent(struct)) for struct in known]
+        if extra is None:
+            return [out(*own, *of_sent(struct), None) for struct in known]
+        nothing = (UNSET,) * len(self._unknown)
+        return [
+            out(*own, *of_sent(struct), None if (values := of_unknown(struct)) == nothing else extra(*values))
+            for struct in known
+        ]
+
+    def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(fields.get(self._spell(self._required)), str):
+            raise json_text.InvalidJSON(f"holds a record without a text as its {self._spell(self._required)}")
+        record = self._shape.record(fields, self._own)
+        return {name: value for name, value in record.items() if self._selected(name)}
 
 
-def _type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- a type expression
-    kind = kind_of(schema)
-    if kind != "array":
-        return _TYPES[kind]
+def _array(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
+    """Make what looks at a whole column of arrays."""
     item: Any = _ITEMS[kind_of(schema["items"])]
-    return list[item] | None
+    return msgspec.json.Decoder(list[list[item] | None])
+
+
+def _fits(decoder: msgspec.json.Decoder[Any], value: Raw) -> bool:
+    try:
+        decoder.decode(b"[%b]" % value)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     if len(names) == 1:
         value_of = attrgetter(names[0])
-        return lambda known: (value_of(known),)
-    return attrgetter(*names) if names else lambda _known: ()
-
-
-def _is_shallow(run: bytes) -> bool:
-    """Tell that nothing is nested deeply, on a run whose texts hold few brackets."""
-    brackets = run.translate(None, _NOT_BRACKETS)
-    for _ in range(_DEEPEST):
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-    return not brackets
+        return lambda struct: (value_of(struct),)
+    return attrgetter(*names) if names else lambda _struct: ()

@@ -59,7 +59,7 @@ def test_ordinary_runs_give_the_records_of_the_tolerant_way(
     typed = fast()
     typed.learn([{"somethingNew": None}])
     try:
-        lines = typed.lines(encoded(objects, indent=indent, ascii_only=ascii_only))
+        lines = typed.array(encoded(objects, indent=indent, ascii_only=ascii_only))
     except (msgspec.ValidationError, UnicodeDecodeError):
         return
     assert lines.number == len(objects)
@@ -72,7 +72,7 @@ def test_whatever_comes_is_given_rightly_or_left_to_the_tolerant_way(objects: li
     typed = fast()
     typed.learn(objects)
     try:
-        lines = typed.lines(encoded(objects))
+        lines = typed.array(encoded(objects))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
     assert rows(lines.data) == tolerant(objects)
@@ -83,7 +83,7 @@ def test_the_selection_of_columns_applies(objects: list[dict[str, Any]], selecte
     typed = fast(selected)
     typed.learn([{"somethingNew": None}])
     try:
-        lines = typed.lines(encoded(objects))
+        lines = typed.array(encoded(objects))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return
     assert rows(lines.data) == tolerant(objects, selected)

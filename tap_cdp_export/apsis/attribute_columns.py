@@ -59,6 +59,11 @@ class AttributeColumns:
         self._tags: list[tuple[str, frozenset[str]]] = []
         self.follow({})
 
+    @property
+    def names(self) -> Collection[str]:
+        """The columns that a catalog keeps."""
+        return self._kept.keys()
+
     @classmethod
     def read(cls, definitions: Definitions, settings: Mapping[str, Any]) -> AttributeColumns:
         """Make the columns of the attributes and tags that the settings name.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export import json_text
 from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.json_members import object_under
@@ -18,25 +17,13 @@ if TYPE_CHECKING:
 
 PROFILES: Final = object_under("profiles", "sections")
 
-_profiles: Final = msgspec.json.Decoder(dict[str, dict[str, Any]])
 _event_shape: Final = RecordShape(EVENTS, own=OWN_OF_EVENTS, spell=camel_case)
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 _KEY_BYTES: Final = 16
 
 
-def decode_profiles(run: bytes) -> dict[str, dict[str, Any]]:
-    """Decode a run of the file.
-
-    Args:
-        run: a JSON object of whole profiles.
-
-    Returns:
-        Profiles by export key.
-
-    Raises:
-        InvalidJSON: If one is nested too deeply.
-    """
-    return json_text.shallow(_profiles.decode(run))
+decode_profiles: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+"""Decodes a run of the file, a JSON object of whole profiles, to profiles by export key."""
 
 
 def identifier(value: Any) -> Any:  # noqa: ANN401 -- any JSON
@@ -122,6 +109,20 @@ def profile_records(
         }
 
 
+def event_key(key: str, section_id: str, event: object) -> str:
+    """Tell events apart, which the vendor gives no ID.
+
+    Args:
+        key: the profile's export key.
+        section_id: of the event's section.
+        event: as in the file, IDs as texts; the order of its fields does not matter.
+
+    Returns:
+        A hash over all of it, in hexadecimal digits.
+    """
+    return hashlib.blake2b(_canonical.encode((key, section_id, event)), digest_size=_KEY_BYTES).hexdigest()
+
+
 def event_records(key: str, profile: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Flatten the events of a profile.
 
@@ -143,9 +144,9 @@ def event_records(key: str, profile: Mapping[str, Any], own: Mapping[str, str]) 
             for name in ("typeId", "correlationId"):
                 if name in event:
                     event[name] = identifier(event[name])
-            event_key = hashlib.blake2b(_canonical.encode([key, section_id, event]), digest_size=_KEY_BYTES).hexdigest()
+            own_key = event_key(key, section_id, event)
             if event.get("sourceEventTime") == 0:  # the source did not say
                 event["sourceEventTime"] = None
             yield _event_shape.record(
-                event, {"profile_key": key, "section_id": section_id, "event_key": event_key, **own}
+                event, {"profile_key": key, "section_id": section_id, "event_key": own_key, **own}
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.apsis.api import ApsisApi
@@ -21,6 +22,7 @@ from tap_cdp_export.apsis.export_file import (
     profile_records,
 )
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
+from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.json_members import NoMembers, runs
@@ -178,15 +180,28 @@ class ApsisFeed(Feed):
         yield from split(Window(start, end), length)
 
     def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
+        """Emit a file: run by run where nothing must see a record, else record by record."""
         own = {"window_start": time_text(window.start), "window_end": time_text(window.end)}
         columns = self.attribute_columns
         attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
-        for run in runs(contents(file), FILE, decode_profiles):
-            for key, profile in run.items():
-                if profiles:
-                    for record in profile_records(key, profile, own, attribute_ids):
-                        record.update(columns.values(record["attributes"], record["tags"]))
-                        profiles.emit(record)
-                if events:
-                    for record in event_records(key, profile, own):
-                        events.emit(record)
+        if all(stream.is_plain() for stream in (profiles, events) if stream):
+            typed = TypedExport(own, columns, attribute_ids, profiles=_selected(profiles), events=_selected(events))
+            for lines in runs(contents(file), FILE, typed.lines, typed.tolerant, is_proven=True):
+                for stream, part in zip((profiles, events), lines, strict=True):
+                    if stream:
+                        stream.emit_lines(part)
+            return
+        everything = runs(contents(file), FILE, decode_profiles, dict[str, Any], is_proven=True)
+        for key, profile in chain.from_iterable(run.items() for run in everything):
+            if profiles:
+                for record in profile_records(key, profile, own, attribute_ids):
+                    record.update(columns.values(record["attributes"], record["tags"]))
+                    profiles.emit(record)
+            if events:
+                for record in event_records(key, profile, own):
+                    events.emit(record)
+
+
+def _selected(stream: ExportStream | None) -> list[str]:
+    """Give the columns that a stream's records have."""
+    return [name for name in stream.schema["properties"] if stream.selects(name)] if stream else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -40,6 +41,33 @@ def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[
                 yield _next(under_way)
         while under_way:
             yield _next(under_way)
+    finally:
+        for future in under_way:
+            future.add_done_callback(_close)
+
+
+def pages_ahead(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
+    """Fetch pages in order, each while the one before it is used; none is asked for behind the last.
+
+    Args:
+        fetch: fetches the page of a number from 0; called in threads of its own.
+        is_last: whether no page follows one.
+
+    Yields:
+        The pages; whoever gets one closes it.
+
+    Raises:
+        Exception: Whatever `fetch` raises, in its page's turn.
+    """
+    under_way = deque([_begun(0, fetch)])
+    try:
+        for number in itertools.count(1):
+            page = _next(under_way)
+            if is_last(page):
+                yield page
+                return
+            under_way.append(_begun(number, fetch))
+            yield page
     finally:
         for future in under_way:
             future.add_done_callback(_close)

@@ -31,7 +31,7 @@ MEMBER_BYTES: Final = 40 * 2**20
 
 _RUN_BYTES: Final = 128 * 1024
 _SURROUNDINGS_BYTES: Final = 16 * 2**20
-_NEAR_BYTES: Final = 16 * 1024
+_NEAR_BYTES: Final = 2 * 1024
 _GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
@@ -77,7 +77,14 @@ def object_under(key: str, first_inner_key: str) -> Container:
     return Container(b"{", b"}", re.compile(boundary), key)
 
 
-def runs(chunks: Iterable[bytes], container: Container, decode: Callable[[bytes], T]) -> Iterator[T]:
+def runs(
+    chunks: Iterable[bytes],
+    container: Container,
+    decode: Callable[[bytes], T],
+    accept: Callable[[Any], T],
+    *,
+    is_proven: bool = False,
+) -> Iterator[T]:
     """Split a document.
 
     Args:
@@ -85,22 +92,34 @@ def runs(chunks: Iterable[bytes], container: Container, decode: Callable[[bytes]
         container: where its members are.
         decode: strictly decodes a run of members, wrapped as a small container of the same kind; raises
             `msgspec.DecodeError` or `UnicodeDecodeError` where it is none.
+        accept: takes a run that had to be decoded here, since `decode` cannot.
+        is_proven: whether `prove` has seen the document, so that what a decoder skips is known to be in order.
 
     Yields:
-        What `decode` made of each run, in order.
+        What `decode` or `accept` made of each run, in order.
 
     Raises:
         IncompleteAnswer: If the document ends inside.
         UnusableAnswer: If it is something else, or anything but space follows it.
     """
-    return _Splitter(chunks, container, decode).runs()
+    return _Splitter(chunks, container, decode, accept, is_proven=is_proven).runs()
 
 
 class _Splitter(Generic[T]):
-    def __init__(self, chunks: Iterable[bytes], container: Container, decode: Callable[[bytes], T]) -> None:
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        container: Container,
+        decode: Callable[[bytes], T],
+        accept: Callable[[Any], T],
+        *,
+        is_proven: bool,
+    ) -> None:
         self._chunks = iter(chunks)
         self._opening, self._closing, self._boundary, self._key = container
         self._decode = decode
+        self._accept = accept
+        self._is_proven = is_proven
         self._buffer = b""
         self._position = 0
         self._inside = False
@@ -149,12 +168,14 @@ class _Splitter(Generic[T]):
     def _guessed_run(self) -> Iterator[T]:
         for match in self._guesses():
             run = b"%b%b%b" % (self._opening, self._buffer[: match.start() + 1], self._closing)
-            if b"\\u0000" in run:
+            if json_text.holds_nul(run):
                 return
             try:
                 decoded = self._decode(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
+            if not self._is_proven and not json_text.is_tame(run):
+                return
             self._drop(match.end())
             self._inside = True
             yield decoded
@@ -162,7 +183,8 @@ class _Splitter(Generic[T]):
 
     def _guesses(self) -> list[re.Match[bytes]]:
         """Find the last boundaries, the very last one first."""
-        for start in (max(0, len(self._buffer) - _NEAR_BYTES), 0):
+        for distance in (_NEAR_BYTES, 16 * _NEAR_BYTES, len(self._buffer)):
+            start = max(0, len(self._buffer) - distance)
             found = list(self._boundary.finditer(self._buffer, start))[-_GUESSES:]
             if found:
                 return found[::-1]
@@ -193,23 +215,23 @@ class _Splitter(Generic[T]):
             self._drop(len(text[:done].encode()))
 
     def _decode_single(self, member: str) -> T:
-        value = json_text.decode(self._opening + member.encode() + self._closing)
-        try:
-            return self._decode(msgspec.json.encode(value))
-        except msgspec.DecodeError:
-            raise json_text.InvalidJSON("is not as documented") from None
+        return self._accept(json_text.shallow(json_text.decode(self._opening + member.encode() + self._closing)))
 
     def _enter(self) -> None:
         """Move past everything before the first member."""
         while len(self._buffer) < len(_BOM) and self._more():
             pass
         self._buffer = self._buffer.removeprefix(_BOM)
+        seen = _NEAR_BYTES
         while True:
-            text = _decoded(self._buffer)
+            text = _decoded(self._buffer[:seen])
             position = self._first_member(text)
             if position:
                 self._drop(len(text[:position].encode()))
                 return
+            if seen < len(self._buffer):
+                seen *= 2
+                continue
             if len(self._buffer) > _SURROUNDINGS_BYTES:
                 raise UnusableAnswer(
                     f"A JSON file has no {self._key} among its first {_SURROUNDINGS_BYTES // 2**20} MiB."
@@ -298,8 +320,10 @@ def prove(spool: Spool, container: Container) -> None:
         NoMembers: If it is an object without them.
         UnusableAnswer: If it is something else.
     """
-    # decoded in full: what a decoder skips (bad UTF-8, numbers out of range, depth), it does not check
-    member = dict[str, Any]
-    decoder = msgspec.json.Decoder(list[member] if container.opening == b"[" else dict[str, member])
-    for _ in runs(contents(spool), container, lambda run: json_text.shallow(decoder.decode(run))):
+    decoder = msgspec.json.Decoder(list[_AnyObject] if container.opening == b"[" else dict[str, _AnyObject])
+    for _ in runs(contents(spool), container, decoder.decode, lambda _run: None):
         SHUTDOWN.check()
+
+
+class _AnyObject(msgspec.Struct, gc=False):
+    """Any JSON object: a decoder checks the grammar of all that it skips."""

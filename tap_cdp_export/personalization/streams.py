@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.exports.ahead import pages_ahead
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.feeds import Feed
+from tap_cdp_export.messages import Lines
 from tap_cdp_export.personalization.client import PersonalizationClient
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case
 from tap_cdp_export.streams import ExportStream
-from tap_cdp_export.typed_runs import Lines, TypedRuns
+from tap_cdp_export.typed_runs import TypedRuns
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SMALL_PAGE_BYTES: Final = 4096
 _page = msgspec.json.Decoder(list[dict[str, Any]])
 
 
@@ -42,20 +44,11 @@ class _JsonPages:
     """Reads pages, run by run: encoded at once where nothing must see a record, else object by object."""
 
     def __init__(self, fast: TypedRuns | None) -> None:
-        self._fast = fast
+        self._decode: Callable[[bytes], Run] = fast.array if fast else _page.decode
+        self._accept: Callable[[Any], Run] = fast.lines if fast else list
 
     def runs(self, page: Spool) -> Iterator[Run]:
-        return runs(contents(page), ARRAY_OF_OBJECTS, self._decode)
-
-    def _decode(self, run: bytes) -> Run:
-        if self._fast:
-            try:
-                return self._fast.lines(run)
-            except msgspec.ValidationError:
-                objects = json_text.shallow(_page.decode(run))
-                self._fast.learn(objects)
-                return objects
-        return json_text.shallow(_page.decode(run))
+        return runs(contents(page), ARRAY_OF_OBJECTS, self._decode, self._accept)
 
 
 class Users(ExportStream):
@@ -149,9 +142,8 @@ class PersonalizationFeed(Feed):
         if self.settings["format"] == "csv":
             pages = CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))
             return lambda page: ([fields] for fields in pages.objects(page))
-        is_plain = stream.is_plain()
-        fast = TypedRuns(stream.columns, own=own, required="name", selected=stream.selects) if is_plain else None
-        return _JsonPages(fast).runs
+        fast = TypedRuns(stream.columns, own=own, required="name", selected=stream.selects, spell=camel_case)
+        return _JsonPages(fast if stream.is_plain() else None).runs
 
     def _runs(
         self, stream: ExportStream, dataset: str, window: Window, read: Callable[[Spool], Iterator[Run]]
@@ -159,29 +151,50 @@ class PersonalizationFeed(Feed):
         """Read pages from 0 until an empty one: nothing promises that only the last page is short."""
         client = self._client()
         page_size = self.settings["page_size"]
+        digests: dict[Spool, bytes] = {}
+
+        def fetch(number: int) -> Spool:
+            page = client.page(stream.name, dataset, window, page=number, page_size=page_size)
+            digests[page] = _digest(page)
+            return page
+
         seen: set[bytes] = set()
-        for number in itertools.count():
-            with client.page(stream.name, dataset, window, page=number, page_size=page_size) as page:
-                logger.info("%s of dataset %s: page %d, %d bytes.", stream.name, dataset, number, page.size)
-                digest = _digest(page)
-                found = proven(page, read)
-                first = next(found, None)
-                if first is None:
-                    return
-                if digest in seen:
-                    raise UnusableAnswer(
-                        f"Page {number} of the {stream.name} of dataset {dataset} repeats an earlier page to the byte."
-                    )
-                yield first
-                yield from found
-            if not page_size:
-                return
-            seen.add(digest)
+        with closing(pages_ahead(fetch, lambda page: not page_size or _is_empty(page))) as pages:
+            for number, page in enumerate(pages):
+                with page:
+                    logger.info("%s of dataset %s: page %d, %d bytes.", stream.name, dataset, number, page.size)
+                    found = proven(page, read)
+                    first = next(found, None)
+                    if first is None:
+                        return
+                    digest = digests.pop(page)
+                    if digest in seen:
+                        raise UnusableAnswer(
+                            f"Page {number} of the {stream.name} of dataset {dataset} "
+                            "repeats an earlier page to the byte."
+                        )
+                    seen.add(digest)
+                    yield first
+                    yield from found
+
+
+def _is_empty(page: Spool) -> bool:
+    """Tell an empty page by its bytes; a page that looks full and is not only costs one more request."""
+    if page.size > _SMALL_PAGE_BYTES:
+        return False
+    try:
+        text = b"".join(contents(page)).strip()
+    except CdpExportError:  # is raised when the page has its turn
+        return True
+    return text == b"[]" or (b"\n" not in text and not text.startswith(b"["))
 
 
 def _digest(page: Spool) -> bytes:
     """Tell pages apart by what they hold: gzip notes the time, so equal pages may differ on the wire."""
     digest = hashlib.sha256()
-    for chunk in contents(page):
-        digest.update(chunk)
+    try:
+        for chunk in contents(page):
+            digest.update(chunk)
+    except CdpExportError:  # is raised when the page has its turn
+        return b""
     return digest.digest()

@@ -63,20 +63,20 @@ def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> I
 
 
 def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
-    return [member for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list) for member in run]
+    return [member for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list, json_text.shallow) for member in run]
 
 
 def proven_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
-    return proven(spool, lambda file: runs(contents(file), ARRAY_OF_OBJECTS, decode_list))
+    return proven(spool, lambda file: runs(contents(file), ARRAY_OF_OBJECTS, decode_list, json_text.shallow))
 
 
 def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
-    return [pair for run in runs(chunks, PROFILES, decode_dict) for pair in run.items()]
+    return [pair for run in runs(chunks, PROFILES, decode_dict, json_text.shallow) for pair in run.items()]
 
 
 def before_the_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
     """Read an array that must not pass; give what was yielded before the error."""
-    return until_the_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list))
+    return until_the_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list, json_text.shallow))
 
 
 def until_the_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
@@ -263,7 +263,7 @@ def test_members_are_given_long_before_the_document_ends() -> None:
             read += 1
             yield b',{"a":"%s"}' % (b"x" * 1000)
 
-    first = next(runs(endless(), ARRAY_OF_OBJECTS, decode_list))
+    first = next(runs(endless(), ARRAY_OF_OBJECTS, decode_list, json_text.shallow))
     assert len(first) > 10
     assert read < 1000
 

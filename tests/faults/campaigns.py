@@ -9,7 +9,18 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from tests.faults import byte_kills, crash_points, hosts, oddities, pairs, reader_fuzz, replays, signals, singles
+from tests.faults import (
+    byte_kills,
+    crash_points,
+    hosts,
+    oddities,
+    pairs,
+    reader_fuzz,
+    replays,
+    signals,
+    singles,
+    truths,
+)
 from tests.faults.broken_taps import BROKEN_TAPS
 from tests.faults.cells import Cell, Outcome
 from tests.faults.nursery import Nursery
@@ -17,7 +28,7 @@ from tests.faults.nursery import Nursery
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CAMPAIGNS: Final = (singles, oddities, crash_points, byte_kills, pairs, replays, reader_fuzz, signals, hosts)
+CAMPAIGNS: Final = (truths, singles, oddities, crash_points, byte_kills, pairs, replays, reader_fuzz, signals, hosts)
 
 _cells: list[Cell] = []
 _nursery: list[Nursery] = []

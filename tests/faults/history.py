@@ -85,7 +85,7 @@ class History:
 class Truth:
     """What the warehouse must hold at the end: the rows of an undisturbed run, remembered by world and settings.
 
-    A campaign of its own compares them with the sandbox's world.
+    Campaign C0 compares them with the world of the sandbox.
     """
 
     _known: dict[bytes, Tables] = {}  # noqa: RUF012 -- one memory for the process

@@ -21,12 +21,12 @@ from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.exports.json_members import prove, runs
 from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.messages import encode
+from tap_cdp_export.messages import Lines, encode
 from tap_cdp_export.personalization import streams as personalization
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case, spelled_time
-from tap_cdp_export.typed_runs import Lines, TypedRuns
+from tap_cdp_export.typed_runs import TypedRuns
 from tests.faults import fuzzed_inputs as inputs
 from tests.faults.cells import Cell, Outcome
 from tests.faults.strict_lines import parsed
@@ -47,7 +47,7 @@ _braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
 
 def _read_array(data: bytes) -> Iterator[bytes]:
     own = {"dataset_id": "d", **_TIMES}
-    fast = TypedRuns(USERS, own=own, required="name", selected=lambda _column: True)
+    fast = TypedRuns(USERS, own=own, required="name", selected=lambda _column: True, spell=camel_case)
     with Spool([data]) as spool:
         for run in proven(spool, personalization._JsonPages(fast).runs):  # noqa: SLF001 -- the reader itself
             if isinstance(run, Lines):
@@ -66,7 +66,7 @@ def _read_csv(data: bytes) -> Iterator[bytes]:
 def _read_export_file(data: bytes) -> Iterator[bytes]:
     with Spool([data]) as spool:
         prove(spool, PROFILES)
-        for run in runs(contents(spool), PROFILES, decode_profiles):
+        for run in runs(contents(spool), PROFILES, decode_profiles, dict, is_proven=True):
             for key, profile in run.items():
                 for record in profile_records(key, profile, _TIMES, {"1"}):
                     yield encode(record)

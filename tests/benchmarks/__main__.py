@@ -1,0 +1,92 @@
+"""`python -m tests.benchmarks`: measure the tap beside what its users would pick instead."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.bars import bars
+from tests.benchmarks.compare import Table
+from tests.benchmarks.report import judged, shown
+from tests.benchmarks.suite import BENCHMARKS, DEFAULT, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_QUICK_ROUNDS = 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    all_names, usual = ", ".join(BENCHMARKS), ", ".join(DEFAULT)
+    parser.add_argument("names", nargs="*", metavar="benchmark", help=f"which of {all_names}; by default {usual}")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each command is timed (5)")
+    parser.add_argument("--quick", action="store_true", help="small data, two rounds, nothing to be installed")
+    parser.add_argument("--sizes", action="store_true", help="also 1, 10 and 100 times a base size")
+    parser.add_argument("--large", action="store_true", help="also both taps at ten times the usual size, once")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
+    parser.add_argument("--take", type=Path, metavar="FILE", nargs="+", help="measure nothing, take these JSON files")
+    parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--picture", action="store_true", help="draw results.svg; needs matplotlib")
+    return parser
+
+
+def _measured(names: list[str], arguments: argparse.Namespace) -> list[Table]:
+    """Measure, and print each table as soon as it is there."""
+    tables: list[Table] = []
+    with tempfile.TemporaryDirectory() as folder:
+        rounds = _QUICK_ROUNDS if arguments.quick else arguments.rounds
+        plan = Plan(rounds, arguments.quick, Path(folder))
+        for name in names:
+            found = BENCHMARKS[name](plan)
+            tables += found
+            _print(shown(found, markdown=arguments.markdown))
+            if arguments.json:
+                arguments.json.write_text(json.dumps([table.as_json() for table in tables], indent=1))
+    return tables
+
+
+def _taken(files: list[Path], *, markdown: bool) -> list[Table]:
+    tables = [Table.from_json(told) for file in files for told in json.loads(file.read_bytes())]
+    _print(shown(tables, markdown=markdown))
+    return tables
+
+
+def _print(lines: Iterable[str]) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Measure and print.
+
+    Returns:
+        Exit code: 1 if something is not reached.
+    """
+    parser = _parser()
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    series = [name for name in ("sizes", "large") if getattr(arguments, name)]
+    names = list(dict.fromkeys([*(arguments.names or DEFAULT), *series]))
+    if arguments.take:
+        tables = _taken(arguments.take, markdown=arguments.markdown)
+    else:
+        tables = _measured(names, arguments)
+    if arguments.picture:
+        from tests.benchmarks.picture import draw  # noqa: PLC0415 -- matplotlib is an extra
+
+        draw(tables)
+    if arguments.quick:
+        return 0
+    found = list(bars(tables))
+    _print(judged(found, markdown=arguments.markdown))
+    return 0 if all(bar.is_met for bar in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What the tap must reach, and whether it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tests.benchmarks.peers.environments import DLT, MSDK, SINGER_PYTHON
+from tests.benchmarks.suite import KINDS, SCALES, TITLES
+from tests.benchmarks.taps import PLAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.benchmarks.compare import Table
+
+_RATIOS: Final = (
+    ("users", PLAIN, 12.0),
+    ("csv", PLAIN, 6.5),
+    ("apsis", PLAIN, 10.0),
+    ("braze", PLAIN, 13.0),
+    ("users", SINGER_PYTHON, 4.0),
+    ("users", DLT, 10.0),
+    ("users", MSDK, 10.0),
+    ("batch", PLAIN, 15.0),
+    ("batch-maps", PLAIN, 15.0),
+    ("maps", PLAIN, 3.0),
+)
+_STARTUP_SECONDS: Final = 0.5
+_PEAK_MB: Final = 100.0
+_NOISE: Final = 1.15
+"""A step of a series may be so many times as long as its data tells, since the largest one is timed once."""
+
+
+class Bar(NamedTuple):
+    """One thing to reach.
+
+    Attributes:
+        what: in words.
+        reached: what was measured.
+        goal: what it must be.
+        is_met: whether it is.
+    """
+
+    what: str
+    reached: str
+    goal: str
+    is_met: bool
+
+
+def bars(tables: Sequence[Table]) -> Iterator[Bar]:
+    """Judge what was measured; what was not is left out.
+
+    Args:
+        tables: of one run.
+
+    Yields:
+        Bars.
+    """
+    by_name = {table.name: table for table in tables}
+    for name, other, goal in _RATIOS:
+        ratio = by_name[name].ratio(other) if name in by_name else None
+        if ratio is not None:
+            yield Bar(f"{by_name[name].title}: against {other}", f"{ratio:.1f} x", f"≥ {goal:g} x", ratio >= goal)
+    for name in ("--version", "--discover"):
+        if name in by_name:
+            seconds = by_name[name].rows[0].seconds
+            yield Bar(by_name[name].title, f"{seconds:.2f} s", f"< {_STARTUP_SECONDS} s", seconds < _STARTUP_SECONDS)
+    for kind in KINDS:
+        yield from _growth(kind, by_name)
+    for kind in KINDS:
+        usual, large = (by_name[name].ratio(PLAIN) if name in by_name else None for name in (kind, f"{kind}-large"))
+        if usual is not None and large is not None:
+            what = f"{by_name[f'{kind}-large'].title}: against {PLAIN}"
+            yield Bar(what, f"{large:.1f} x", f"≥ {usual:.1f} x, as usual", large * _NOISE >= usual)
+
+
+def _growth(kind: str, by_name: Mapping[str, Table]) -> Iterator[Bar]:
+    """Judge a series: what ten times the data costs more must be ten times what the step before cost."""
+    series = [by_name[f"{kind}-{scale}"] for scale in SCALES if f"{kind}-{scale}" in by_name]
+    if len(series) != len(SCALES):
+        return
+    peak = max(table.rows[0].peak_mb for table in series)
+    yield Bar(f"{TITLES[kind]}: peak from 1 x to 100 x", f"{peak:.0f} MB", f"< {_PEAK_MB:g} MB", peak < _PEAK_MB)
+    small, middle, large = (table.rows[0].seconds for table in series)
+    growth = (large - middle) / max(middle - small, 0.001)
+    what = f"{TITLES[kind]}: (time of 100 x - of 10 x) / (of 10 x - of 1 x)"
+    yield Bar(what, f"{growth:.1f}", f"≤ {10 * _NOISE:g}", growth <= 10 * _NOISE)

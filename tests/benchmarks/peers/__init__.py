@@ -1,0 +1,1 @@
+"""What else reads paged JSON: each in an environment of its own."""

@@ -1,0 +1,171 @@
+"""The benchmarks by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.benchmarks.compare import Table, compare, say
+from tests.benchmarks.data import Part
+from tests.benchmarks.limits import limits_of
+from tests.benchmarks.peers.environments import peers
+from tests.benchmarks.server import serving
+from tests.benchmarks.taps import OURS, PLAIN, command_lines, variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure.
+
+    Attributes:
+        rounds: how often each variant is timed.
+        quick: small data, and nothing that has to be installed.
+        folder: for files of the runs.
+    """
+
+    rounds: int
+    quick: bool
+    folder: Path
+
+
+KINDS: Final = ("users", "csv", "apsis", "braze")
+SCALES: Final = (1, 10, 100)
+TITLES: Final = {
+    "users": "users from JSON",
+    "csv": "users from CSV",
+    "apsis": "apsis_profiles and apsis_events from one export",
+    "braze": "braze_users from a zip",
+}
+_PARTS: Final = {
+    "users": (Part("users", 200_000, 1_000), Part("users", 4_000, 1_000)),
+    "csv": (Part("csv", 200_000, 10_000), Part("csv", 4_000, 1_000)),
+    "apsis": (Part("apsis", 200), Part("apsis", 4)),
+    "braze": (Part("braze", 100_000, 5_000), Part("braze", 2_000, 500)),
+}
+_BASES: Final = {
+    "users": (Part("users", 20_000, 1_000), Part("users", 2_000, 1_000)),
+    "csv": (Part("csv", 20_000, 10_000), Part("csv", 2_000, 1_000)),
+    "apsis": (Part("apsis", 20), Part("apsis", 2)),
+    "braze": (Part("braze", 10_000, 5_000), Part("braze", 1_000, 500)),
+}
+_WITHOUT: Final = ("display_name", "total_actions", "segments")
+_MAPS: Final = {
+    "users": {
+        "email_domain": "email_address.split('@')[-1] if email_address else None",
+        "email_address": "__NULL__",
+    }
+}
+
+
+def _stream(kind: str, plan: Plan) -> list[Table]:
+    part = _PARTS[kind][plan.quick]
+    with serving(part) as url:
+        variants = [variant(name, part, url, plan.folder / kind) for name in (OURS, PLAIN)]
+        problems: list[str] = []
+        if kind == "users" and not plan.quick:
+            variants += peers(part, url, plan.folder / "peers", problems)
+        table = compare(kind, TITLES[kind], variants, rounds=plan.rounds, plain_bytes=part.plain_bytes)
+    if kind != "csv":
+        table.limits = limits_of(part)
+    table.notes += problems
+    return [table]
+
+
+def _maps(plan: Plan) -> list[Table]:
+    """Measure RECORDs that a stream map has changed."""
+    return [_changed("maps", "users from JSON, through a stream map", plan, settings={"stream_maps": _MAPS})]
+
+
+def _batch(plan: Plan) -> list[Table]:
+    """Measure BATCH files, with some columns deselected, and with a stream map besides."""
+    return [
+        _changed("batch", "users from JSON to BATCH files, three columns deselected", plan, settings={}, batch=True),
+        _changed(
+            "batch-maps",
+            "users from JSON to BATCH files, three columns deselected, through a stream map",
+            plan,
+            settings={"stream_maps": _MAPS},
+            batch=True,
+        ),
+    ]
+
+
+def _changed(name: str, title: str, plan: Plan, *, settings: dict[str, Any], batch: bool = False) -> Table:
+    part = _PARTS["users"][plan.quick]
+    with serving(part) as url:
+        variants = []
+        for tap in (OURS, PLAIN):
+            output = plan.folder / name / f"output-of-{tap.replace(' ', '-')}"
+            stored = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": output.as_uri()}}
+            variants.append(
+                variant(
+                    tap,
+                    part,
+                    url,
+                    plan.folder / name,
+                    settings={**settings, "batch_config": stored} if batch else settings,
+                    without=_WITHOUT if batch else (),
+                    output=output if batch else None,
+                )
+            )
+        table = compare(name, title, variants, rounds=plan.rounds, plain_bytes=part.plain_bytes)
+    if batch:
+        table.notes.append("The SDK's batcher applies neither selection nor stream maps to its files; ours does.")
+    return table
+
+
+def _startup(plan: Plan) -> list[Table]:
+    found = []
+    for argument in ("--version", "--discover"):
+        variants = command_lines(argument, plan.folder / argument)
+        title = f"start-up: {argument}"
+        found.append(compare(argument, title, variants, rounds=max(5, plan.rounds), counted=False, trees=False))
+    return found
+
+
+def _sizes(plan: Plan) -> list[Table]:
+    """Measure ours alone at 1, 10 and 100 times a base size; the larger ones are timed less often."""
+    found = []
+    for kind in KINDS:
+        for scale in SCALES:
+            part = replace(_BASES[kind][plan.quick], repeats=scale)
+            folder = plan.folder / "sizes" / f"{kind}-{scale}"
+            rounds = max(1, min(plan.rounds, 3) if scale < SCALES[-1] else 1)
+            say(f"sizes: {kind}, {scale} times")
+            with serving(part) as url:
+                title = f"{TITLES[kind]}, {scale} x"
+                taps = [variant(OURS, part, url, folder)]
+                table = compare(f"{kind}-{scale}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes)
+            table.scale = scale
+            found.append(table)
+    return found
+
+
+def _large(plan: Plan) -> list[Table]:
+    """Compare both taps once at ten times the usual size, which takes the plain one minutes."""
+    found = []
+    for kind in KINDS:
+        part = replace(_BASES[kind][plan.quick], repeats=SCALES[-1])
+        with serving(part) as url:
+            taps = [variant(name, part, url, plan.folder / "large" / kind) for name in (OURS, PLAIN)]
+            title = f"{TITLES[kind]}, ten times the usual size"
+            found.append(compare(f"{kind}-large", title, taps, rounds=1, plain_bytes=part.plain_bytes))
+    return found
+
+
+BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
+    "users": lambda plan: _stream("users", plan),
+    "csv": lambda plan: _stream("csv", plan),
+    "apsis": lambda plan: _stream("apsis", plan),
+    "braze": lambda plan: _stream("braze", plan),
+    "maps": _maps,
+    "batch": _batch,
+    "startup": _startup,
+    "sizes": _sizes,
+    "large": _large,
+}
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "large"})

@@ -1,0 +1,145 @@
+"""This tap and the plain one, with the settings and catalogs under which they do the same work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export.sandbox import apsis_definitions as definitions
+from tests.benchmarks.data import DATASET, NOW, SEGMENT, START, Part
+from tests.benchmarks.processes import Variant, beside_python
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+OURS: Final = "tap-cdp-export"
+PLAIN: Final = "plain SDK tap"
+
+STREAMS: Final = {
+    "users": ("users",),
+    "csv": ("users",),
+    "apsis": ("apsis_profiles", "apsis_events"),
+    "braze": ("braze_users",),
+}
+_OURS: Final = (beside_python("tap-cdp-export"),)
+_PLAIN: Final = (sys.executable, "-m", "tests.benchmarks.plain_tap")
+
+
+def our_settings(part: Part, url: str) -> dict[str, Any]:
+    """Give this tap's settings for a part.
+
+    Args:
+        part: what is read.
+        url: of the server.
+
+    Returns:
+        The settings.
+    """
+    times = {"start_date": START, "end_date": NOW}
+    if part.kind == "apsis":
+        asked = {
+            "attributes": definitions.items(definitions.ATTRIBUTES),
+            "tags": definitions.items(definitions.TAGS),
+            "events": definitions.items(definitions.EVENTS),
+        }
+        keys = {"client_id": "id", "client_secret": "secret-of-the-client"}
+        return {**times, "apsis": {"base_url": url, **keys, **asked, "window_days": 85}}
+    if part.kind == "braze":
+        return {**times, "braze": {"base_url": url, "api_key": "secret-key", "segment_ids": [SEGMENT]}}
+    keys = {"api_key_id": "id", "api_key_secret": "secret-of-the-key"}
+    form = {"format": "csv", "csv_list_separator": "|"} if part.kind == "csv" else {"format": "json"}
+    own = {"base_url": url, "dataset_ids": [DATASET], "page_size": part.page, **keys, **form}
+    return {**times, "personalization": own}
+
+
+def plain_settings(part: Part, url: str) -> dict[str, Any]:
+    """Give the plain tap's settings for a part.
+
+    Args:
+        part: what is read.
+        url: of the server.
+
+    Returns:
+        The settings.
+    """
+    return {
+        "base_url": url,
+        "dataset_id": DATASET,
+        "segment_id": SEGMENT,
+        "page_size": part.page or 1_000,
+        "format": "csv" if part.kind == "csv" else "json",
+        "start_date": START,
+        "end_date": NOW,
+        "attribute_ids": [item["version_id"] for item in definitions.items(definitions.ATTRIBUTES)],
+    }
+
+
+def command_lines(argument: str, folder: Path) -> list[Variant]:
+    """Prepare both taps for a command that reads nothing from a vendor.
+
+    Args:
+        argument: such as `--discover`.
+        folder: for their files.
+
+    Returns:
+        Ours with the settings of all vendors, and the plain one.
+    """
+    url = "http://127.0.0.1:9"  # a port where nobody answers
+    folder.mkdir(parents=True)
+    parts = [Part(kind, 1, 1) for kind in ("users", "apsis", "braze")]
+    ours: dict[str, Any] = {}
+    for part in parts:
+        ours |= our_settings(part, url)
+    found = []
+    for name, command, settings in ((OURS, _OURS, ours), (PLAIN, _PLAIN, plain_settings(parts[0], url))):
+        config = folder / f"{name.replace(' ', '-')}.json"
+        config.write_text(json.dumps(settings))
+        found.append(Variant(name, (*command, "--config", str(config), argument)))
+    return found
+
+
+def variant(  # noqa: PLR0913 -- what may differ between two runs
+    name: str,
+    part: Part,
+    url: str,
+    folder: Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    streams: Collection[str] = (),
+    without: Collection[str] = (),
+    output: Path | None = None,
+) -> Variant:
+    """Prepare one of the two taps: write its settings and its catalog.
+
+    Args:
+        name: begins with `OURS` or `PLAIN`.
+        part: what it reads.
+        url: of the server.
+        folder: for its files.
+        settings: further ones.
+        streams: which are selected; by default all that the part fills.
+        without: columns that are not.
+        output: where it writes its records, if not to stdout.
+
+    Returns:
+        Its command.
+    """
+    command, own = (_OURS, our_settings(part, url)) if name.startswith(OURS) else (_PLAIN, plain_settings(part, url))
+    place = folder / name.replace(" ", "-").replace(",", "")
+    place.mkdir(parents=True)
+    config, catalog = place / "config.json", place / "catalog.json"
+    config.write_text(json.dumps(own))
+    found = json.loads(subprocess.run([*command, "--config", str(config), "--discover"], check=True,
+                                      capture_output=True).stdout)  # fmt: skip
+    config.write_text(json.dumps({**own, **(settings or {})}))
+    for stream in found["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] in (streams or STREAMS[part.kind])
+            elif entry["breadcrumb"][-1] in without:
+                entry["metadata"]["selected"] = False
+    catalog.write_text(json.dumps(found))
+    return Variant(name, (*command, "--config", str(config), "--catalog", str(catalog)), folder=output)
