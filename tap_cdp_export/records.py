@@ -186,7 +186,13 @@ def camel_case(column: str) -> str:
 
 
 class RecordShape:
-    """Makes the records of one stream."""
+    """Makes the records of one stream.
+
+    Attributes:
+        columns: JSON schemas of the columns that the vendor fills, by name.
+        spell: from a column's name to the vendor's.
+        time: how date-time columns read the vendor's value.
+    """
 
     def __init__(
         self,
@@ -204,9 +210,11 @@ class RecordShape:
             spell: from a column's name to the vendor's.
             time: how date-time columns read the vendor's value.
         """
-        columns = {name: inner for name, inner in schema["properties"].items() if name not in {*own, "extra"}}
-        self._empty = dict.fromkeys(columns)
-        self._columns = {spell(name): (name, _fit(inner, time)) for name, inner in columns.items()}
+        self.columns = {name: inner for name, inner in schema["properties"].items() if name not in {*own, "extra"}}
+        self.spell = spell
+        self.time = time
+        self._empty = dict.fromkeys(self.columns)
+        self._fits = {spell(name): (name, _fit(inner, time)) for name, inner in self.columns.items()}
 
     def record(self, fields: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         """Make one record.
@@ -221,7 +229,7 @@ class RecordShape:
         record: dict[str, Any] = {**own, **self._empty, "extra": None}
         extra = {}
         for field, value in fields.items():
-            column, fit = self._columns.get(field, (field, None))
+            column, fit = self._fits.get(field, (field, None))
             fitted = MISFIT if fit is None else None if value is None else fit(value)
             if fitted is MISFIT:
                 extra[field] = value

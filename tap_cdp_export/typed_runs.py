@@ -31,6 +31,7 @@ _UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
 """No field of a struct may be renamed to a name that has one of these in it."""
 
 _INTEGER: Final = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
+_NOT_EMPTY: Final = Annotated[str, Meta(min_length=1)]
 _TYPES: Final[dict[str, Any]] = {
     "string": str | None,
     "integer": _INTEGER | None,
@@ -60,32 +61,31 @@ class TypedRuns:
 
     def __init__(
         self,
-        schema: Mapping[str, Any],
-        *,
+        shape: RecordShape,
         own: Mapping[str, str],
+        *,
         required: str,
         selected: Callable[[str], bool],
-        spell: Callable[[str], str] = str,
-        time: Fit = epoch_time,
+        may_be_empty: bool = True,
     ) -> None:
         """Compile the structs.
 
         Args:
-            schema: the stream's JSON schema.
+            shape: makes the same records one by one.
             own: values of the tap's own columns.
-            required: the column that no record may lack; part of the key, so always selected.
+            required: the text column that no record may lack; part of the key, so always selected.
             selected: whether the catalog selects a column.
-            spell: from a column's name to the vendor's.
-            time: how date-time columns read the vendor's value.
+            may_be_empty: whether the required column's text may be empty.
         """
+        self._shape = shape
         self._own = own
         self._required = required
         self._selected = selected
-        self._spell = spell
-        self._shape = RecordShape(schema, own=frozenset(own), spell=spell, time=time)
-        self._columns = {name: inner for name, inner in schema["properties"].items() if name not in {*own, "extra"}}
+        self._may_be_empty = may_be_empty
+        self._spell = shape.spell
+        self._columns = shape.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
-        self._time_type, self._fit_times = _TIMES[time]
+        self._time_type, self._fit_times = _TIMES[shape.time]
         self._times = [name for name, kind in kinds.items() if kind == "date-time"]
         self._objects = [name for name, kind in kinds.items() if kind == "object"]
         self._arrays = {name: _array(inner) for name, inner in self._columns.items() if kinds[name] == "array"}
@@ -103,7 +103,7 @@ class TypedRuns:
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         known = msgspec.defstruct(
             "Known",
-            [(self._required, str), *optional, *extra],
+            [(self._required, _NOT_EMPTY), *optional, *extra],
             rename={**{name: self._spell(name) for name in self._columns}, **dict(unknown)},
             forbid_unknown_fields=True,
             gc=False,
@@ -151,10 +151,12 @@ class TypedRuns:
             The records.
 
         Raises:
-            msgspec.DecodeError: If a line is no JSON object.
+            msgspec.DecodeError: If a line is blank, or no JSON object.
             json_text.InvalidJSON: If an object lacks the required column.
         """
         objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
+        if len(objects) != run.count(b"\n") + (not run.endswith(b"\n")):  # a value that goes over two lines
+            raise msgspec.DecodeError
         if b"\r" in run:
             objects = self._read(run.translate(None, b"\r"), lambda: self._one.decode_lines, _raw.decode_lines)
         return self.lines(objects)
@@ -259,8 +261,9 @@ class TypedRuns:
         ]
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(fields.get(self._spell(self._required)), str):
-            raise json_text.InvalidJSON(f"holds a record without a text as its {self._spell(self._required)}")
+        required = fields.get(self._spell(self._required))
+        if not isinstance(required, str) or not (required or self._may_be_empty):
+            raise json_text.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
         record = self._shape.record(fields, self._own)
         return {name: value for name, value in record.items() if self._selected(name)}
 

@@ -2,59 +2,30 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from tap_cdp_export import json_text
-from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.exports import zip_members
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
-from tap_cdp_export.exports.readers import contents, lines, within_ratio
+from tap_cdp_export.exports.readers import blocks, contents, lines
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.messages import Lines
+    from tap_cdp_export.typed_runs import TypedRuns
 
-_ZIP_MARKS: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _GZIP_MARK: Final = b"\x1f\x8b"
-_PACKINGS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ZIP_ERRORS: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, IndexError)
-"""What the library raises for damage: a bad CRC is a BadZipFile, a bad offset a ValueError or an OSError."""
-
-_READ_BYTES: Final = 64 * 1024
 
 
 def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
     """Give the plain bytes of every file inside, whatever its name."""
-    if not spool.head(4).startswith(_ZIP_MARKS):
-        yield contents(spool)
-        return
-    with _zip_trouble(), zipfile.ZipFile(spool.file) as archive:
-        for member in archive.infolist():
-            if member.compress_type not in _PACKINGS:
-                raise NotImplementedError
-            if member.file_size or not member.filename.endswith("/"):  # not a folder
-                yield within_ratio(_unzipped(archive, member), member.compress_size)
-
-
-def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    with _zip_trouble(), archive.open(member) as file:
-        while chunk := file.read(_READ_BYTES):
-            yield chunk
-
-
-@contextmanager
-def _zip_trouble() -> Iterator[None]:
-    try:
-        yield
-    except _ZIP_ERRORS:
-        raise IncompleteAnswer("The archive is cut short or damaged.") from None
-    except (RuntimeError, NotImplementedError):
-        raise UnusableAnswer("The archive is encrypted or packed in a way that is not documented.") from None
+    return zip_members.members(spool.file) if spool.head(4).startswith(zip_members.MARKS) else iter([contents(spool)])
 
 
 def prove(spool: Spool) -> None:
@@ -67,7 +38,7 @@ def prove(spool: Spool) -> None:
         IncompleteAnswer: If it is not whole.
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
-    if not spool.head(4).startswith((*_ZIP_MARKS, _GZIP_MARK)):  # plain text could be cut at any line unseen
+    if not spool.head(4).startswith((*zip_members.MARKS, _GZIP_MARK)):  # plain text could be cut at any line unseen
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
     for member in _members(spool):
         for _ in member:
@@ -88,13 +59,49 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
     """
     for file_number, member in enumerate(_members(spool), start=1):
         for line_number, line in lines(member, limit=MEMBER_BYTES):
-            place = f"File {file_number} of the archive, line {line_number}"
-            try:
-                user = json_text.shallow(json_text.decode(line))
-            except json_text.InvalidJSON as error:
-                raise UnusableAnswer(f"{place}: {error}.") from None
-            if not isinstance(user, dict):
-                raise UnusableAnswer(f"{place}: is no JSON object.")
-            if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:
-                raise UnusableAnswer(f"{place}: has no braze_id.")
-            yield user
+            yield _user(line, file_number, line_number)
+
+
+def encoded_users(spool: Spool, typed: TypedRuns) -> Iterator[Lines]:
+    """Encode all lines of all members, in order.
+
+    Args:
+        spool: a proven archive.
+        typed: encodes users.
+
+    Yields:
+        The records.
+
+    Raises:
+        UnusableAnswer: As `users` does.
+    """
+    for file_number, member in enumerate(_members(spool), start=1):
+        before = 0
+        for block in blocks(member, limit=MEMBER_BYTES):
+            yield _encoded(block, typed, file_number, before)
+            before += block.count(b"\n")
+
+
+def _encoded(block: bytes, typed: TypedRuns, file_number: int, lines_before: int) -> Lines:
+    """Encode a block at once, or line by line where it is not all in order."""
+    try:
+        encoded = typed.json_lines(block)
+        if json_text.is_tame(block) and not json_text.holds_nul(block):
+            return encoded
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
+        pass
+    found = lines([block], limit=MEMBER_BYTES)
+    return typed.lines([_user(line, file_number, lines_before + number) for number, line in found])
+
+
+def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:
+    place = f"File {file_number} of the archive, line {line_number}"
+    try:
+        user = json_text.shallow(json_text.decode(line))
+    except json_text.InvalidJSON as error:
+        raise UnusableAnswer(f"{place}: {error}.") from None
+    if not isinstance(user, dict):
+        raise UnusableAnswer(f"{place}: is no JSON object.")
+    if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:
+        raise UnusableAnswer(f"{place}: has no braze_id.")
+    return user

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_cdp_export.braze.api import BrazeApi
-from tap_cdp_export.braze.archive import users
+from tap_cdp_export.braze.archive import encoded_users, users
 from tap_cdp_export.braze.client import BrazeExporter
 from tap_cdp_export.braze.schemas import (
     CAMPAIGNS,
@@ -27,11 +27,13 @@ from tap_cdp_export.exports.runner import ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
 from tap_cdp_export.records import RecordShape, spelled_time
 from tap_cdp_export.streams import ExportStream
+from tap_cdp_export.typed_runs import TypedRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.exports.job import ExportJob
+    from tap_cdp_export.exports.spool import Spool
 
 
 class BrazeUsers(ExportStream):
@@ -122,7 +124,6 @@ class BrazeFeed(Feed):
         streams = self.selected
         leader = next(iter(streams.values()))
         self._warn(leader)
-        emitters = [_emitter(stream) for stream in streams.values()]
         api, exporter = self._clients()
         exporter.check_bucket()
         runner = ExportRunner(exporter, self._patience(), partial(self._record, leader))
@@ -135,11 +136,25 @@ class BrazeFeed(Feed):
                 for stream in streams.values():  # some of the rows were written by an earlier run
                     stream.keep_older_rows()
             with runner.export(request, taken_up) as files:
-                for file in files:
-                    for user in users(file):
-                        for emit in emitters:
-                            emit(segment, user)
+                self._emit(segment, files)
         self._record(leader, None)
+
+    def _emit(self, segment: str, files: Iterator[Spool]) -> None:
+        """Emit files: block by block where nothing must see a record, else record by record."""
+        only, *others = self.selected.values()
+        if isinstance(only, BrazeUsers) and not others and only.is_plain():
+            shape = RecordShape(only.columns, own=OWN, time=spelled_time)
+            own = {"segment_id": segment}
+            typed = TypedRuns(shape, own, required="braze_id", selected=only.selects, may_be_empty=False)
+            for file in files:
+                for lines in encoded_users(file, typed):
+                    only.emit_lines(lines)
+            return
+        emitters = [_emitter(stream) for stream in self.selected.values()]
+        for file in files:
+            for user in users(file):
+                for emit in emitters:
+                    emit(segment, user)
 
     def check_access(self) -> None:
         """List segments, and look into the bucket."""

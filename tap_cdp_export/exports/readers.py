@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DAMAGE: Final = cast("type[Exception]", zlib.error)  # the library's stubs call it an instance
+DAMAGE: Final = cast("type[Exception]", zlib.error)  # the library's stubs call it an instance
+"""What inflating damaged bytes raises."""
+
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
 _SMALL_BYTES: Final = 2 * 2**20
 _SMALL_PACKED_BYTES: Final = 128 * 1024
+_BLOCK_BYTES: Final = 64 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _HARMLESS_BYTES: Final = 256 * 2**20
 _HIGHEST_RATIO: Final = 200
@@ -118,7 +121,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     while True:
         try:
             out = inflater.decompress(data, _INFLATED_BYTES)
-        except _DAMAGE:
+        except DAMAGE:
             raise UnusableAnswer("A gzip file is damaged.") from None
         if out:
             yield out
@@ -132,6 +135,39 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
             data = next(rest, b"")
             if not data:
                 raise IncompleteAnswer("A gzip file ends too early.")
+
+
+def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
+    """Cut at some of the newlines.
+
+    Args:
+        chunks: plain bytes.
+        limit: bytes that a line may have.
+
+    Yields:
+        Whole lines, many at a time; only the last block may end without a newline.
+
+    Raises:
+        UnusableAnswer: If a line is longer.
+    """
+    number = 1
+    pending: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        pending.append(chunk)
+        size += len(chunk)
+        if size < _BLOCK_BYTES:
+            continue
+        data = b"".join(pending)
+        end = data.rfind(b"\n") + 1
+        if end:
+            number += data.count(b"\n", 0, end)
+            yield data[:end]
+        pending = [data[end:]]
+        size = len(pending[0])
+        _check_length(number, pending[0], limit)
+    if size:
+        yield b"".join(pending)
 
 
 def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:

@@ -92,7 +92,7 @@ class PersonalizationFeed(Feed):
             self._missing_accounts_allowed(self.streams[0]),
             self._client().page(kind, dataset, None, page=0, page_size=1) as body,
         ):
-            list(self._reader(self.streams[0], {})(body))
+            list(self._reader(self.streams[0], _shape(self.streams[0]), {})(body))
 
     @contextmanager
     def _missing_accounts_allowed(self, stream: ExportStream) -> Iterator[None]:
@@ -114,13 +114,13 @@ class PersonalizationFeed(Feed):
         return PersonalizationClient(self.settings, deadline_seconds=self.request_deadline())
 
     def _read_dataset(self, stream: ExportStream, dataset: str, window: Window) -> None:
-        shape = RecordShape(stream.columns, own=OWN, spell=camel_case)
+        shape = _shape(stream)
         own = {
             "dataset_id": dataset,
             "window_start": time_text(window.start),
             "window_end": time_text(window.end),
         }
-        found = self._runs(stream, dataset, window, self._reader(stream, own))
+        found = self._runs(stream, dataset, window, self._reader(stream, shape, own))
         first: list[Run] = []
         with self._missing_accounts_allowed(stream):  # a refusal behind the first record is no retirement
             first = list(itertools.islice(found, 1))
@@ -138,12 +138,15 @@ class PersonalizationFeed(Feed):
                     )
                 stream.emit(shape.record(fields, own))
 
-    def _reader(self, stream: ExportStream, own: Mapping[str, str]) -> Callable[[Spool], Iterator[Run]]:
+    def _reader(
+        self, stream: ExportStream, shape: RecordShape, own: Mapping[str, str]
+    ) -> Callable[[Spool], Iterator[Run]]:
         if self.settings["format"] == "csv":
             pages = CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))
             return lambda page: ([fields] for fields in pages.objects(page))
-        fast = TypedRuns(stream.columns, own=own, required="name", selected=stream.selects, spell=camel_case)
-        return _JsonPages(fast if stream.is_plain() else None).runs
+        if not stream.is_plain():
+            return _JsonPages(None).runs
+        return _JsonPages(TypedRuns(shape, own, required="name", selected=stream.selects)).runs
 
     def _runs(
         self, stream: ExportStream, dataset: str, window: Window, read: Callable[[Spool], Iterator[Run]]
@@ -176,6 +179,10 @@ class PersonalizationFeed(Feed):
                     seen.add(digest)
                     yield first
                     yield from found
+
+
+def _shape(stream: ExportStream) -> RecordShape:
+    return RecordShape(stream.columns, own=OWN, spell=camel_case)
 
 
 def _is_empty(page: Spool) -> bool:

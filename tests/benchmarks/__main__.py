@@ -73,10 +73,8 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     series = [name for name in ("sizes", "large") if getattr(arguments, name)]
     names = list(dict.fromkeys([*(arguments.names or DEFAULT), *series]))
-    if arguments.take:
-        tables = _taken(arguments.take, markdown=arguments.markdown)
-    else:
-        tables = _measured(names, arguments)
+    taken = arguments.take
+    tables = _taken(taken, markdown=arguments.markdown) if taken else _measured(names, arguments)
     if arguments.picture:
         from tests.benchmarks.picture import draw  # noqa: PLC0415 -- matplotlib is an extra
 

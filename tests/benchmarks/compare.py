@@ -132,7 +132,7 @@ def compare(  # noqa: PLR0913 -- what may differ between two comparisons
     counted: bool = True,
     trees: bool = True,
 ) -> Table:
-    """Count what each variant emits, then time them in turns.
+    """Count what each variant emits, which warms everything up too, then time them in turns.
 
     Args:
         name: of the benchmark.
@@ -140,7 +140,7 @@ def compare(  # noqa: PLR0913 -- what may differ between two comparisons
         variants: ours first.
         rounds: how often each is timed.
         plain_bytes: of the vendor's JSON or CSV.
-        counted: whether they emit records at all.
+        counted: whether to count their records, in a run before.
         trees: whether to look at the memory of all processes of ours.
 
     Returns:
@@ -148,11 +148,9 @@ def compare(  # noqa: PLR0913 -- what may differ between two comparisons
     """
     table = Table(name, title, plain_bytes, [Row(variant.name) for variant in variants])
     for variant, row in zip(variants, table.rows, strict=True):
-        say(f"{name}: counting {variant.name}")
         if counted:
+            say(f"{name}: counting {variant.name}")
             row.records = records(variant)
-        else:
-            measure(variant)
     if len({row.records for row in table.rows}) > 1 or 0 in {row.records for row in table.rows}:
         table.notes.append("THE VARIANTS DID NOT EMIT THE SAME NUMBER OF RECORDS.")
     for number in range(rounds):

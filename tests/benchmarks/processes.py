@@ -119,10 +119,9 @@ def records(variant: Variant) -> int:
         Failed: If it did not end well.
     """
     with tempfile.TemporaryFile() as log:
-        process = _start(variant, log.fileno())
-        lines = process.stdout or iter(())
-        number = sum(line.startswith(_RECORDS) for line in lines)
-        if process.wait():
+        with _start(variant, log.fileno()) as process:
+            number = sum(line.startswith(_RECORDS) for line in process.stdout or ())
+        if process.returncode:
             log.seek(0)
             raise Failed(f"{variant.name} ended with {process.returncode}: {log.read()[-2000:].decode()}")
     return _written(variant.folder) if variant.folder else number

@@ -1,0 +1,73 @@
+"""The baseline is worth a comparison only while its records equal the tap's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.benchmarks.data import Part
+from tests.benchmarks.processes import measure, records
+from tests.benchmarks.server import serving
+from tests.benchmarks.taps import OURS, PLAIN, STREAMS, variant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.benchmarks.processes import Variant
+
+pytestmark = pytest.mark.benchmarks
+pytest.importorskip("ijson")
+
+
+def _records(command: Variant) -> dict[str, list[Any]]:
+    """Run a tap; give its records by stream, sorted."""
+    output = subprocess.run(command.command, capture_output=True, check=True).stdout
+    found: dict[str, list[str]] = {}
+    for message in map(json.loads, output.splitlines()):
+        if message["type"] == "RECORD":
+            found.setdefault(message["stream"], []).append(json.dumps(message["record"], sort_keys=True))
+    return {stream: sorted(texts) for stream, texts in found.items()}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Part("users", 2_000, 1_000),
+        Part("csv", 2_000, 1_000),
+        Part("apsis", 1),
+        Part("braze", 1_000, 500),
+        Part("users", 1_000, 500, repeats=2),
+        Part("apsis", 1, repeats=2),
+    ],
+    ids=lambda part: f"{part.kind}-{part.repeats}",
+)
+def test_the_plain_tap_emits_what_the_tap_emits(part: Part, tmp_path: Path) -> None:
+    with serving(part) as url:
+        ours, plain = (_records(variant(name, part, url, tmp_path)) for name in (OURS, PLAIN))
+
+    assert set(ours) == set(STREAMS[part.kind])
+    assert ours == plain
+
+
+def test_a_multiplied_part_has_no_record_twice(tmp_path: Path) -> None:
+    part = Part("braze", 1_000, 500, repeats=2)
+
+    with serving(part) as url:
+        found = _records(variant(OURS, part, url, tmp_path))["braze_users"]
+
+    keys = {json.loads(record)["braze_id"] for record in found}
+    assert {key[:8] for key in keys} == {"~000000~", "~000001~"}
+    assert len(keys) == 2 * len({key[8:] for key in keys})
+
+
+def test_a_run_is_timed_and_its_records_are_counted(tmp_path: Path) -> None:
+    part = Part("users", 2_000, 1_000)
+
+    with serving(part) as url:
+        command = variant(OURS, part, url, tmp_path)
+
+        assert records(command) == 2_000
+        assert measure(command).seconds > 0
