@@ -93,9 +93,11 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
         Args:
             lines: RECORD messages, each with its newline.
         """
-        self._lines += lines
-        if len(self._lines) >= _BUFFER_BYTES:
+        if len(self._lines) + len(lines) >= _BUFFER_BYTES:
             self.flush()
+            _write(lines)
+        else:
+            self._lines += lines
 
     def flush(self) -> None:
         """Write out all collected lines.
@@ -105,20 +107,23 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
             LocalFailure: If the output is a file that cannot grow.
         """
         lines, self._lines = self._lines, bytearray()
-        if not lines:
-            return
-        try:
-            _write_all(lines)
-        except BrokenPipeError:
-            raise TargetGone(
-                "The target closed the pipe before the end. See the target's own log; no record is lost, "
-                "the next run takes up at the last bookmark the target kept."
-            ) from None
-        except OSError as error:
-            raise LocalFailure(f"The output cannot be written: {error.strerror}.") from None
+        if lines:
+            _write(lines)
 
 
-def _write_all(data: bytearray) -> None:
+def _write(lines: bytes | bytearray) -> None:
+    try:
+        _write_all(lines)
+    except BrokenPipeError:
+        raise TargetGone(
+            "The target closed the pipe before the end. See the target's own log; no record is lost, "
+            "the next run takes up at the last bookmark the target kept."
+        ) from None
+    except OSError as error:
+        raise LocalFailure(f"The output cannot be written: {error.strerror}.") from None
+
+
+def _write_all(data: bytes | bytearray) -> None:
     """Write to the unbuffered end of stdout until everything is out."""
     stdout: Any = sys.stdout
     out = getattr(stdout.buffer, "raw", stdout.buffer)

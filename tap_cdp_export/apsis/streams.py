@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
@@ -22,13 +23,14 @@ from tap_cdp_export.apsis.export_file import (
     profile_records,
 )
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
-from tap_cdp_export.apsis.typed_export import TypedExport
+from tap_cdp_export.apsis.typed_export import RunLines, TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.exports.job import ExportRequest
-from tap_cdp_export.exports.json_members import NoMembers, runs
+from tap_cdp_export.exports.json_members import NoMembers, proven_runs, runs
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.exports.runner import REPLACEMENTS, ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
+from tap_cdp_export.second_core import in_order
 from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
@@ -186,10 +188,11 @@ class ApsisFeed(Feed):
         attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
         if all(stream.is_plain() for stream in (profiles, events) if stream):
             typed = TypedExport(own, columns, attribute_ids, profiles=_selected(profiles), events=_selected(events))
-            for lines in runs(contents(file), FILE, typed.lines, typed.tolerant, is_proven=True):
-                for stream, part in zip((profiles, events), lines, strict=True):
-                    if stream:
-                        stream.emit_lines(part)
+            with closing(in_order(typed.lines, proven_runs(file, FILE), RunLines)) as found:
+                for lines in found:
+                    for stream, part in zip((profiles, events), lines, strict=True):
+                        if stream:
+                            stream.emit_lines(part)
             return
         everything = runs(contents(file), FILE, decode_profiles, dict[str, Any], is_proven=True)
         for key, profile in chain.from_iterable(run.items() for run in everything):

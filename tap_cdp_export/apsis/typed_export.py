@@ -91,37 +91,32 @@ class TypedExport:
         self._profiles = _Table("Profile", profiles)
         self._events = _Table("Event", events)
 
-    def lines(self, run: bytes) -> RunLines:
+    def lines(self, run: bytes) -> list[RunLines]:
         """Encode a run.
 
         Args:
             run: a JSON object of whole profiles.
 
         Returns:
-            The records of both streams.
+            The records of both streams, in parts.
 
         Raises:
-            msgspec.DecodeError: If the run is no such object.
             UnusableAnswer: If a profile is not as documented.
         """
+        if not json_text.holds_nul(run):
+            try:
+                return self._parts(run)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass
+        return [self._tolerant(json_text.decode(run))]
+
+    def _parts(self, run: bytes) -> list[RunLines]:
         try:
-            return self._encoded(_profiles.decode(run))
+            return [self._encoded(_profiles.decode(run))]
         except msgspec.ValidationError:
-            raws = _raw_profiles.decode(run)
-        return _joined(self._one(key, raw) for key, raw in raws.items())
+            return [self._one(key, raw) for key, raw in _raw_profiles.decode(run).items()]
 
-    def tolerant(self, profiles: Mapping[str, dict[str, Any]]) -> RunLines:
-        """Encode profiles whatever is in them.
-
-        Args:
-            profiles: by export key.
-
-        Returns:
-            The records of both streams.
-
-        Raises:
-            UnusableAnswer: If a profile is not as documented.
-        """
+    def _tolerant(self, profiles: Mapping[str, dict[str, Any]]) -> RunLines:
         sections: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
         for key, profile in profiles.items():
@@ -136,7 +131,7 @@ class TypedExport:
         try:
             return self._encoded({key: _profile.decode(raw)})
         except msgspec.ValidationError:
-            return self.tolerant({key: json_text.decode(bytes(raw))})
+            return self._tolerant({key: json_text.decode(bytes(raw))})
 
     def _encoded(self, profiles: Mapping[str, _Profile]) -> RunLines:
         sections = _NO_LINES if not self._profiles.columns else self._profiles.lines(self._profile_columns(profiles))
@@ -224,13 +219,3 @@ def _times(values: Iterable[int | None]) -> list[object]:
     if MISFIT in texts:
         raise msgspec.ValidationError
     return texts
-
-
-def _joined(parts: Iterable[RunLines]) -> RunLines:
-    profiles, events = zip(*parts, strict=True)
-    return RunLines(_together(profiles), _together(events))
-
-
-def _together(parts: Iterable[Lines]) -> Lines:
-    numbers, data = zip(*parts, strict=True)
-    return Lines(sum(numbers), b"".join(data))

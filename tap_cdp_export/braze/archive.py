@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,13 +12,14 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports import zip_members
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
 from tap_cdp_export.exports.readers import blocks, contents, lines
+from tap_cdp_export.messages import Lines
+from tap_cdp_export.second_core import in_order
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from tap_cdp_export.exports.spool import Spool
-    from tap_cdp_export.messages import Lines
     from tap_cdp_export.typed_runs import TypedRuns
 
 _GZIP_MARK: Final = b"\x1f\x8b"
@@ -62,36 +64,43 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
             yield _user(line, file_number, line_number)
 
 
-def encoded_users(spool: Spool, typed: TypedRuns) -> Iterator[Lines]:
+def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[Lines]:
     """Encode all lines of all members, in order.
 
     Args:
         spool: a proven archive.
         typed: encodes users.
 
-    Yields:
-        The records.
+    Returns:
+        The records, in parts.
 
     Raises:
         UnusableAnswer: As `users` does.
     """
+    return in_order(partial(_encoded, typed), _blocks(spool), Lines)
+
+
+def _blocks(spool: Spool) -> Iterator[bytes]:
+    """Give whole lines, many at a time, behind one that says where they are from."""
     for file_number, member in enumerate(_members(spool), start=1):
-        before = 0
+        lines_before = 0
         for block in blocks(member, limit=MEMBER_BYTES):
-            yield _encoded(block, typed, file_number, before)
-            before += block.count(b"\n")
+            yield b"%d %d\n%b" % (file_number, lines_before, block)
+            lines_before += block.count(b"\n")
 
 
-def _encoded(block: bytes, typed: TypedRuns, file_number: int, lines_before: int) -> Lines:
+def _encoded(typed: TypedRuns, numbered: bytes) -> list[Lines]:
     """Encode a block at once, or line by line where it is not all in order."""
+    place, _, block = numbered.partition(b"\n")
     try:
         encoded = typed.json_lines(block)
         if json_text.is_tame(block) and not json_text.holds_nul(block):
-            return encoded
+            return [encoded]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         pass
+    file_number, lines_before = map(int, place.split())
     found = lines([block], limit=MEMBER_BYTES)
-    return typed.lines([_user(line, file_number, lines_before + number) for number, line in found])
+    return [typed.lines([_user(line, file_number, lines_before + number) for number, line in found])]
 
 
 def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:

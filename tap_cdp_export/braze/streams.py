@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -147,8 +148,9 @@ class BrazeFeed(Feed):
             own = {"segment_id": segment}
             typed = TypedRuns(shape, own, required="braze_id", selected=only.selects, may_be_empty=False)
             for file in files:
-                for lines in encoded_users(file, typed):
-                    only.emit_lines(lines)
+                with closing(encoded_users(file, typed)) as found:
+                    for lines in found:
+                        only.emit_lines(lines)
             return
         emitters = [_emitter(stream) for stream in self.selected.values()]
         for file in files:

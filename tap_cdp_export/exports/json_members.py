@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from array import array
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tap_cdp_export.exports.spool import Spool
 
@@ -122,6 +123,7 @@ class _Splitter(Generic[T]):
         self._is_proven = is_proven
         self._buffer = b""
         self._position = 0
+        self.run = (0, 0)
         self._inside = False
         self._closed = False
 
@@ -149,8 +151,7 @@ class _Splitter(Generic[T]):
             while more and len(self._buffer) < threshold:
                 more = self._more()
             size = len(self._buffer)
-            if more:
-                yield from self._guessed_run()
+            yield from self._guessed_run()
             if len(self._buffer) == size:
                 yield from self._single_members()
             if len(self._buffer) < size:
@@ -176,6 +177,7 @@ class _Splitter(Generic[T]):
                 continue
             if not self._is_proven and not json_text.is_tame(run):
                 return
+            self.run = self._position, self._position + match.start() + 1
             self._drop(match.end())
             self._inside = True
             yield decoded
@@ -206,6 +208,7 @@ class _Splitter(Generic[T]):
             after = _skip_space(text, end) if end else 0
             if not end or text[after : after + 1] not in {",", closing}:
                 break
+            self.run = self._position + len(text[:start].encode()), self._position + len(text[:end].encode())
             yield self._decode_single(text[start:end])
             done = after + 1
             self._closed = text[after] == closing
@@ -221,7 +224,8 @@ class _Splitter(Generic[T]):
         """Move past everything before the first member."""
         while len(self._buffer) < len(_BOM) and self._more():
             pass
-        self._buffer = self._buffer.removeprefix(_BOM)
+        if self._buffer.startswith(_BOM):
+            self._drop(len(_BOM))
         seen = _NEAR_BYTES
         while True:
             text = _decoded(self._buffer[:seen])
@@ -309,10 +313,10 @@ def _after(text: str, position: int, mark: str) -> int:
 
 
 def prove(spool: Spool, container: Container) -> None:
-    """Read a spooled document once to its end, for nothing but its errors.
+    """Read a spooled document once to its end, for its errors and for the places where it can be cut.
 
     Args:
-        spool: the document, plain or gzip.
+        spool: the document, plain or gzip; gets its `cuts`.
         container: where its members are.
 
     Raises:
@@ -321,8 +325,38 @@ def prove(spool: Spool, container: Container) -> None:
         UnusableAnswer: If it is something else.
     """
     decoder = msgspec.json.Decoder(list[_AnyObject] if container.opening == b"[" else dict[str, _AnyObject])
-    for _ in runs(contents(spool), container, decoder.decode, lambda _run: None):
+    splitter = _Splitter(contents(spool), container, decoder.decode, lambda _run: None, is_proven=False)
+    cuts = array("Q")
+    for _ in splitter.runs():
+        cuts.extend(splitter.run)
         SHUTDOWN.check()
+    spool.cuts = cuts
+
+
+def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
+    """Cut a document that `prove` has seen, without decoding it.
+
+    Args:
+        spool: the document.
+        container: where its members are.
+
+    Yields:
+        Runs of members, each wrapped as a small container of the same kind.
+    """
+    chunks = contents(spool)
+    buffer = b""
+    position = 0
+    for start, end in _pairs(spool.cuts):
+        while position + len(buffer) < end:
+            buffer += next(chunks)
+        yield b"%b%b%b" % (container.opening, buffer[start - position : end - position], container.closing)
+        buffer = buffer[end - position :]
+        position = end
+
+
+def _pairs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    places = iter(cuts)
+    return zip(places, places, strict=True)
 
 
 class _AnyObject(msgspec.Struct, gc=False):

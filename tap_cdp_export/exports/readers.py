@@ -21,9 +21,9 @@ DAMAGE: Final = cast("type[Exception]", zlib.error)  # the library's stubs call 
 
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
-_SMALL_BYTES: Final = 2 * 2**20
+_SMALL_BYTES: Final = 3 * 2**20
 _SMALL_PACKED_BYTES: Final = 128 * 1024
-_BLOCK_BYTES: Final = 64 * 1024
+_BLOCK_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _HARMLESS_BYTES: Final = 256 * 2**20
 _HIGHEST_RATIO: Final = 200
@@ -64,11 +64,23 @@ def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     Raises:
         UnusableAnswer: As `read` does, but before the first result.
     """
-    if spool.size <= (_SMALL_PACKED_BYTES if spool.head(2).startswith(_GZIP) else _SMALL_BYTES):
+    if is_small(spool):
         return iter(list(read(spool)))
     for _ in read(spool):
         SHUTDOWN.check()
     return read(spool)
+
+
+def is_small(spool: Spool) -> bool:
+    """Tell whether a file takes little memory as a whole, however it is packed.
+
+    Args:
+        spool: the file.
+
+    Returns:
+        Whether it surely does.
+    """
+    return spool.size <= (_SMALL_PACKED_BYTES if spool.head(2).startswith(_GZIP) else _SMALL_BYTES)
 
 
 def contents(spool: Spool) -> Iterator[bytes]:

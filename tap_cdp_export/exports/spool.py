@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from tap_cdp_export.errors import LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
 _READ_BYTES: Final = 256 * 1024
@@ -24,7 +24,10 @@ class Spool:
     Attributes:
         file: the bytes, readable from any place.
         size: their number.
+        cuts: where who has proven the body found that it can be cut; its own matter.
     """
+
+    cuts: Sequence[int] = ()
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         """Take in a whole body.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import math
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export import json_text
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.exports.spool import Spool
 
+_ROWS: Final = 500
 _WHOLE: Final = re.compile(r" *[-+]?[0-9]+ *")  # Python itself also reads 1_000 and the digits of other scripts
 _NUMBER: Final = re.compile(r" *[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)? *")
 _KEY_ALIASES: Final = {
@@ -43,18 +46,19 @@ class CsvPages:
             list_separator: splits a cell that holds a list; without it the cell is one element.
         """
         self._aliases = _KEY_ALIASES[stream]
+        self._list_separator = list_separator
         readers: dict[str, Callable[[str], Any]] = {
             "integer": _integer,
             "date-time": _integer,
             "number": _number,
             "object": _object,
-            "array": lambda cell: cell.split(list_separator) if list_separator else [cell],
+            "array": self.split,
         }
         properties = schema["properties"]
         self._readers = {camel_case(name): readers.get(kind_of(inner), str) for name, inner in properties.items()}
 
     def objects(self, spool: Spool) -> Iterator[dict[str, Any]]:
-        """Read one page.
+        """Read one page, record by record.
 
         Args:
             spool: the page; empty or only a header where there are no more records.
@@ -65,18 +69,63 @@ class CsvPages:
         Raises:
             UnusableAnswer: If a row is not as long as the header, or the text is no UTF-8 or no CSV.
         """
+        for header, rows in self.tables(spool):
+            for row in rows:
+                yield self.object(header, row)
+
+    def tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]]]]:
+        """Read one page, some rows at a time.
+
+        Args:
+            spool: the page; empty or only a header where there are no more records.
+
+        Yields:
+            The names of the columns, and rows of as many cells.
+
+        Raises:
+            UnusableAnswer: If a row is not as long as the header, or the text is no UTF-8 or no CSV.
+        """
         csv.field_size_limit(MEMBER_BYTES)
         rows = csv.reader(_lines(contents(spool)), strict=True)
+        number = 1
         try:
             header = self._names(next(rows, []))
-            for number, row in enumerate(filter(None, rows), start=1):
-                if len(row) != len(header):
-                    raise UnusableAnswer(f"Row {number} of a CSV page has {len(row)} cells, its header {len(header)}.")
-                yield {name: self._value(name, cell) for name, cell in zip(header, row, strict=True)}
+            filled = filter(None, rows)
+            while table := list(islice(filled, _ROWS)):
+                for place, row in enumerate(table, start=number):
+                    if len(row) != len(header):
+                        raise UnusableAnswer(
+                            f"Row {place} of a CSV page has {len(row)} cells, its header {len(header)}."
+                        )
+                yield header, table
+                number += len(table)
         except UnicodeDecodeError:
             raise UnusableAnswer("A CSV page is not valid UTF-8.") from None
         except csv.Error:
             raise IncompleteAnswer("A CSV page ends inside a quoted cell, or is no CSV.") from None
+
+    def object(self, header: list[str], row: list[str]) -> dict[str, Any]:
+        """Make the object of one row.
+
+        Args:
+            header: names of the columns.
+            row: as many cells.
+
+        Returns:
+            What JSON would have; an empty cell is null.
+        """
+        return {name: self._value(name, cell) for name, cell in zip(header, row, strict=True)}
+
+    def split(self, cell: str) -> list[str]:
+        """Split a cell that holds a list.
+
+        Args:
+            cell: not empty.
+
+        Returns:
+            Its elements; one where no separator is set.
+        """
+        return cell.split(self._list_separator) if self._list_separator else [cell]
 
     def _names(self, header: list[str]) -> list[str]:
         """Give every column a name of its own, and the key the one that JSON has."""
@@ -100,8 +149,8 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Cut decoded text behind each newline; a quoted newline is put together again by the CSV reader."""
     pending = ""
     for text in codecs.iterdecode(chunks, "utf-8-sig"):
-        *whole, pending = (pending + text).split("\n")
-        yield from (f"{line}\n" for line in whole)
+        whole, newline, pending = (pending + text).rpartition("\n")
+        yield from io.StringIO(whole + newline, newline="\n")
         if len(pending) > MEMBER_BYTES:
             raise UnusableAnswer(f"A line of a CSV page is longer than {MEMBER_BYTES // 2**20} MiB.")
     if pending:

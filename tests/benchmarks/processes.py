@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PIPE_BYTES: Final = 2**20
 _SAMPLE_SECONDS: Final = 0.05
+_BEAT_SECONDS: Final = 0.02
 _RECORDS: Final = (b'{"type":"RECORD"', b'{"type": "RECORD"')
 _SLOWING: Final = frozenset({"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
 _ROOT: Final = Path(__file__).parents[2]
@@ -55,11 +56,13 @@ class Run:
         seconds: from exec to exit.
         processor_seconds: of the process and of those it waited for.
         peak_mb: largest resident set.
+        pause: the longest time in which this machine stood still meanwhile, as virtual ones sometimes do.
     """
 
     seconds: float
     processor_seconds: float
     peak_mb: float
+    pause: float = 0.0
 
 
 def _start(variant: Variant, log: int) -> BytesPopen:
@@ -81,6 +84,30 @@ def _drain(process: BytesPopen) -> None:
         process.stdout.close()
 
 
+class _Heartbeat:
+    """Notices when the whole machine stands still: a thread that hardly works then misses its beats."""
+
+    def __init__(self) -> None:
+        self.pause = 0.0
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        last = time.monotonic()
+        while not self._ends.wait(_BEAT_SECONDS):
+            now = time.monotonic()
+            self.pause = max(self.pause, now - last - _BEAT_SECONDS)
+            last = now
+
+
 def measure(variant: Variant) -> Run:
     """Run a command once.
 
@@ -93,7 +120,7 @@ def measure(variant: Variant) -> Run:
     Raises:
         Failed: If it did not end well.
     """
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, _Heartbeat() as heartbeat:
         began = time.monotonic()
         process = _start(variant, log.fileno())
         _drain(process)
@@ -103,7 +130,7 @@ def measure(variant: Variant) -> Run:
         if process.returncode:
             log.seek(0)
             raise Failed(f"{variant.name} ended with {process.returncode}: {log.read()[-2000:].decode()}")
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 10**6)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 10**6, heartbeat.pause)
 
 
 def records(variant: Variant) -> int:

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 SINGER_PYTHON: Final = "singer-python 6.8.0"
 MSDK: Final = "tap-rest-api-msdk 1.4.2"
-DLT: Final = "dlt 1.31.0 rest_api, Parquet"
+DLT: Final = "dlt 1.31.0 rest_api, JSON lines"
+DLT_FASTEST: Final = "dlt 1.31.0 rest_api, Parquet"
 
 _PACKAGES: Final = {
     SINGER_PYTHON: ("singer-python==6.8.0", "requests==2.34.2"),
     MSDK: ("tap-rest-api-msdk==1.4.2",),
     DLT: ("dlt[parquet]==1.31.0",),
+    DLT_FASTEST: ("dlt[parquet]==1.31.0",),
 }
 
 
@@ -78,8 +80,9 @@ def peers(part: Part, url: str, folder: Path, problems: list[str]) -> Iterator[V
         elif name == MSDK:
             yield Variant(name, (str(programs / "tap-rest-api-msdk"), "--config", str(_msdk_config(part, url, folder))))
         else:
-            output = folder / "dlt"
-            command = (python, "-m", "tests.benchmarks.peers.dlt_pipeline", str(config), str(output), "parquet")
+            form = "jsonl" if name == DLT else "parquet"
+            output = folder / form
+            command = (python, "-m", "tests.benchmarks.peers.dlt_pipeline", str(config), str(output), form)
             yield Variant(name, command, output, {"RUNTIME__DLTHUB_TELEMETRY": "false"})
 
 

@@ -1,0 +1,182 @@
+"""The pages of one dataset: asked for in order, each while the one before it is read, until an empty one."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.exports.ahead import pages_ahead
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.exports.readers import contents, is_small, proven
+from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.messages import Lines
+from tap_cdp_export.second_core import in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_cdp_export.typed_runs import TypedRuns
+
+logger = logging.getLogger(__name__)
+
+_SMALL_PAGE_BYTES: Final = 64 * 1024
+_array: Final = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+class EncodesPages(Protocol):
+    """Makes the records of a page."""
+
+    def lines(self, page: Spool) -> Iterator[Lines]:
+        """Encode a page."""
+
+
+class JsonPages:
+    """Reads pages in JSON."""
+
+    def objects(self, page: Spool) -> Iterator[dict[str, Any]]:
+        """Read a page.
+
+        Args:
+            page: as the vendor sent it.
+
+        Yields:
+            The objects.
+
+        Raises:
+            UnusableAnswer: If it is no array of objects.
+        """
+        for run in runs(contents(page), ARRAY_OF_OBJECTS, _array.decode, list[dict[str, Any]]):
+            yield from run
+
+
+class TypedJson:
+    """Encodes pages in JSON."""
+
+    def __init__(self, typed: TypedRuns) -> None:
+        """Take what encodes a run.
+
+        Args:
+            typed: of the stream.
+        """
+        self._typed = typed
+
+    def lines(self, page: Spool) -> Iterator[Lines]:
+        """Encode a page.
+
+        Args:
+            page: as the vendor sent it.
+
+        Returns:
+            The records, run by run.
+
+        Raises:
+            UnusableAnswer: If it is no array of objects, or an object has no identifier.
+        """
+        return runs(contents(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines)
+
+
+class Pages:
+    """All pages of a dataset."""
+
+    def __init__(self, what: str, fetch: Callable[[int], Spool], *, are_numbered: bool) -> None:
+        """Fetch nothing yet.
+
+        Args:
+            what: what is read, in a few words for a message.
+            fetch: fetches the page of a number from 0; called in a thread of its own.
+            are_numbered: whether there may be more than one page.
+        """
+        self._what = what
+        self._fetch = fetch
+        self._are_numbered = are_numbered
+
+    def objects(self, read: Callable[[Spool], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """Read all pages, object by object.
+
+        Args:
+            read: reads one.
+
+        Yields:
+            The vendor's objects.
+        """
+        for page in self._pages():
+            found = proven(page, read)
+            first = next(found, None)
+            if first is None:
+                return
+            yield first
+            yield from found
+
+    def lines(self, encoder: EncodesPages) -> Iterator[Lines]:
+        """Encode all pages.
+
+        Args:
+            encoder: encodes one.
+
+        Yields:
+            The records.
+        """
+
+        def encode(data: bytes) -> Iterator[Lines]:
+            with Spool([data]) as page:
+                yield from encoder.lines(page)
+
+        with closing(in_order(encode, self._whole_or_encoded(encoder), Lines)) as found:
+            yield from found
+
+    def _whole_or_encoded(self, encoder: EncodesPages) -> Iterator[bytes | Lines]:
+        """Give small pages as they are, since they can be encoded elsewhere; large ones run by run."""
+        for page in self._pages():
+            if is_small(page):
+                yield b"".join(page.chunks())
+            else:
+                yield from proven(page, encoder.lines)
+
+    def _pages(self) -> Iterator[Spool]:
+        """Fetch until an empty page: nothing promises that only the last page is short."""
+        digests: dict[Spool, bytes] = {}
+
+        def fetch(number: int) -> Spool:
+            page = self._fetch(number)
+            digests[page] = _digest(page)
+            return page
+
+        seen: set[bytes] = set()
+        with closing(pages_ahead(fetch, lambda page: not self._are_numbered or _is_empty(page))) as pages:
+            for number, page in enumerate(pages):
+                with page:
+                    logger.info("%s: page %d, %d bytes.", self._what, number, page.size)
+                    digest = digests.pop(page)
+                    if digest in seen:
+                        raise UnusableAnswer(f"Page {number} of the {self._what} repeats an earlier page to the byte.")
+                    seen.add(digest)
+                    yield page
+
+
+def _is_empty(page: Spool) -> bool:
+    """Tell an empty page by its bytes; one that is not told only costs another request."""
+    if page.size > _SMALL_PAGE_BYTES:
+        return False
+    try:
+        text = b"".join(contents(page)).strip()
+    except CdpExportError:  # is raised when the page has its turn
+        return True
+    if text.startswith(b"["):
+        return not text[1:-1].strip()
+    return b"\n" not in text  # the header of a CSV
+
+
+def _digest(page: Spool) -> bytes:
+    """Tell pages apart by what they hold: gzip notes the time, so equal pages may differ on the wire."""
+    digest = hashlib.sha256()
+    try:
+        for chunk in contents(page):
+            digest.update(chunk)
+    except CdpExportError:  # is raised when the page has its turn
+        return b""
+    return digest.digest()

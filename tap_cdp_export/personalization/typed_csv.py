@@ -1,0 +1,157 @@
+"""The fast way out of a CSV page: columns are read as a whole, and encoded without a dict in between.
+
+It gives what `csv_pages` and `RecordShape` give; rows among which anything odd is found are left to them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.messages import Lines
+from tap_cdp_export.records import MISFIT, epoch_column, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.personalization.csv_pages import CsvPages
+    from tap_cdp_export.records import RecordShape
+
+    Cells = tuple[str, ...]
+
+_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+"""No field of a struct may be renamed to a name that has one of these in it."""
+
+_WHOLE: Final = b"0123456789-+,"
+_DECIMAL: Final = _WHOLE + b".eE"
+_LARGEST_INTEGER: Final = 2**63 - 1
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class _Odd(Exception):
+    """Something only the tolerant way can judge."""
+
+
+class TypedCsv:
+    """Encodes the pages of one stream, for one set of the tap's own values."""
+
+    def __init__(
+        self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], *, selected: Callable[[str], bool]
+    ) -> None:
+        """Choose what is made of a page.
+
+        Args:
+            pages: reads pages.
+            shape: makes the same records one by one.
+            own: values of the tap's own columns.
+            selected: whether the catalog selects a column.
+        """
+        self._pages = pages
+        self._shape = shape
+        self._own = own
+        self._columns = {shape.spell(name): name for name in shape.columns}
+        self._selected = [name for name in (*own, *shape.columns, "extra") if selected(name)]
+        self._out = msgspec.defstruct("Out", [(name, Any) for name in self._selected], gc=False)
+        self._readers: dict[str, Callable[[Cells], Iterable[Any]]] = {
+            "string": _texts,
+            "integer": _integers,
+            "number": _numbers,
+            "date-time": lambda cells: _fitting(epoch_column(_integers(cells))),
+            "array": lambda cells: [pages.split(cell) if cell else None for cell in cells],
+        }
+
+    def lines(self, page: Spool) -> Iterator[Lines]:
+        """Encode a page.
+
+        Args:
+            page: as the vendor sent it.
+
+        Yields:
+            The records, some hundreds at a time.
+
+        Raises:
+            UnusableAnswer: If the page is no CSV, or a row has no identifier.
+        """
+        for header, rows in self._pages.tables(page):
+            try:
+                records = self._typed(header, rows)
+            except _Odd:
+                records = self._tolerant(header, rows)
+            yield Lines(len(records), _encoder.encode_lines(records))
+
+    def _typed(self, header: list[str], rows: list[list[str]]) -> list[Any]:
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+        if any(_UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
+            raise _Odd
+        read: dict[str, Iterable[Any]] = {name: repeat(value) for name, value in self._own.items()}
+        for spelled, name in self._columns.items():
+            kind = kind_of(self._shape.columns[name])
+            if spelled not in columns:
+                read[name] = repeat(None)
+            elif kind in self._readers:
+                read[name] = self._readers[kind](columns[spelled])
+            else:
+                raise _Odd
+        if "" in columns["name"]:
+            raise _Odd
+        read["extra"] = _extra([name for name in header if name not in self._columns], columns)
+        return [*map(self._out, *(read[name] for name in self._selected))]
+
+    def _tolerant(self, header: list[str], rows: list[list[str]]) -> list[dict[str, Any]]:
+        records = []
+        for row in rows:
+            fields = self._pages.object(header, row)
+            if not isinstance(fields["name"], str):
+                raise UnusableAnswer("A row of a CSV page has no identifier.")
+            record = self._shape.record(fields, self._own)
+            records.append({name: record[name] for name in self._selected})
+        return records
+
+
+def _texts(cells: Cells) -> Iterable[str | None]:
+    return [cell or None for cell in cells]
+
+
+def _integers(cells: Cells) -> list[int | None]:
+    if ",".join(cells).encode().translate(None, _WHOLE):
+        raise _Odd
+    try:
+        numbers = [int(cell) if cell else None for cell in cells]
+    except ValueError:
+        raise _Odd from None
+    if any(number and abs(number) > _LARGEST_INTEGER for number in numbers):
+        raise _Odd
+    return numbers
+
+
+def _numbers(cells: Cells) -> list[float | None]:
+    if ",".join(cells).encode().translate(None, _DECIMAL):
+        raise _Odd
+    try:
+        numbers = [float(cell) if cell else None for cell in cells]
+    except ValueError:
+        raise _Odd from None
+    if math.inf in numbers or -math.inf in numbers:
+        raise _Odd
+    return numbers
+
+
+def _fitting(values: list[object]) -> list[object]:
+    if MISFIT in values:
+        raise _Odd
+    return values
+
+
+def _extra(names: list[str], columns: Mapping[str, Cells]) -> Iterable[Any]:
+    """Give the cells of columns that the stream does not have."""
+    if not names:
+        return repeat(None)
+    fields = [f"cell_{number}" for number in range(len(names))]
+    extra = msgspec.defstruct("Extra", [(field, Any) for field in fields], rename=dict(zip(fields, names, strict=True)))
+    return map(extra, *(_texts(columns[name]) for name in names))

@@ -1,0 +1,170 @@
+"""A function of bytes, applied in forked processes, in order: what two cores are for.
+
+A process of its own is the only way to decode and encode on a second core. The children know nothing but the
+function: whatever they cannot do, and everything there is too little of to be worth a process, is done here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections import deque
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+
+import msgspec
+
+from tap_cdp_export.errors import LocalFailure
+from tap_cdp_export.shutdown import SHUTDOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from multiprocessing.connection import Connection
+
+T = TypeVar("T")
+
+_CHILDREN: Final = 2
+_TOO_FEW: Final = 8
+"""So many items are done before the first child is worth its start."""
+
+_PIPE_BYTES: Final = 2**20
+_FAILED: Final = b"failed"
+
+
+def in_order(function: Callable[[bytes], Iterable[T]], items: Iterable[bytes | T], kind: type[T]) -> Generator[T]:
+    """Apply a function to items, in other processes once there are many.
+
+    Args:
+        function: gives the results of an item; depends on nothing else, and neither logs nor writes.
+        items: what it is applied to; a result among them is passed on in its turn.
+        kind: of the results; `msgspec` must be able to encode it.
+
+    Yields:
+        The results, in the order of the items; none of an item before all of them are there.
+
+    Raises:
+        LocalFailure: If the system ends one of the processes.
+        Exception: Whatever `function` raises, in its item's turn.
+    """
+    waiting = iter(items)
+    for item in islice(waiting, _TOO_FEW if _has_cores() else None):
+        yield from list(function(item)) if isinstance(item, bytes) else [item]
+    unpack = msgspec.msgpack.Decoder(kind).decode
+    with ExitStack() as children:
+        idle: deque[_Child] = deque()
+        busy: deque[tuple[bytes | T, _Child | None]] = deque()
+
+        def begin() -> None:
+            for item in islice(waiting, 1):
+                child = None
+                if isinstance(item, bytes):
+                    child = idle.popleft() if idle else children.enter_context(_Child(function))
+                    child.ask(item)
+                busy.append((item, child))
+
+        for _ in range(_CHILDREN):
+            begin()
+        while busy:
+            item, child = busy.popleft()
+            if child is None:
+                begin()
+                yield cast("T", item)
+                continue
+            answer = child.answer()
+            if answer is None:
+                yield from list(function(cast("bytes", item)))
+            else:
+                yield from map(unpack, answer)
+            idle.append(child)
+            begin()
+
+
+def _has_cores() -> bool:
+    """Tell whether a second process helps; where threads or libraries make forking unsafe, it does not."""
+    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
+
+
+class _Child:
+    """One process, which answers one item after the other."""
+
+    def __init__(self, function: Callable[[bytes], Iterable[object]]) -> None:
+        self._function = function
+
+    def __enter__(self) -> Self:
+        questions, self._questions = _wide_pipe()
+        self._answers, answers = _wide_pipe()
+        gc.freeze()  # or the collector touches, and so copies, every page that both have
+        with warnings.catch_warnings():  # newer Pythons warn of locks that other threads hold: the child needs none
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._process = os.fork()
+        if not self._process:
+            self._questions.close()
+            self._answers.close()
+            self._serve(questions, answers)
+        gc.unfreeze()
+        questions.close()
+        answers.close()
+        return self
+
+    def _serve(self, questions: Connection[Any, bytes], answers: Connection[bytes, Any]) -> None:
+        """Work until the parent closes its end or is gone; signals are the parent's to judge."""
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while True:
+                item = questions.recv_bytes()
+                try:
+                    results = list(self._function(item))
+                except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
+                    answers.send_bytes(_FAILED)
+                    continue
+                answers.send_bytes(b"%d" % len(results))
+                for result in results:
+                    answers.send_bytes(msgspec.msgpack.encode(result))
+        except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
+            pass
+        finally:
+            os._exit(0)
+
+    def ask(self, item: bytes) -> None:
+        with _alive():
+            self._questions.send_bytes(item)
+
+    def answer(self) -> Iterator[bytes] | None:
+        """Wait for the results; None if there was trouble."""
+        number = self._received()
+        return None if number == _FAILED else (self._received() for _ in range(int(number)))
+
+    def _received(self) -> bytes:
+        with SHUTDOWN.waiting(), _alive():
+            return self._answers.recv_bytes()
+
+    def __exit__(self, *_exception: object) -> None:
+        self._questions.close()
+        self._answers.close()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+
+
+def _wide_pipe() -> tuple[Connection[Any, bytes], Connection[bytes, Any]]:
+    """Open a pipe that a whole item fits into, so that the two ends seldom wait for each other."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    with suppress(OSError):
+        fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return reader, writer
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError):
+        raise LocalFailure(
+            "The system ended a process of this run, most likely for want of memory. Give it more, or run it again."
+        ) from None
