@@ -1,4 +1,4 @@
-"""A function of bytes, applied in forked processes, in order: what two cores are for.
+"""Bytes encoded in forked processes, in order: what a second core is for.
 
 A process of its own is the only way to decode and encode on a second core. The children know nothing but the
 function: whatever they cannot do, and everything there is too little of to be worth a process, is done here.
@@ -16,37 +16,35 @@ import warnings
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 from tap_cdp_export.errors import LocalFailure
+from tap_cdp_export.messages import Lines
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from multiprocessing.connection import Connection
 
-T = TypeVar("T")
+Part: TypeAlias = "tuple[Lines, ...]"
+"""Encoded records, for one stream or for several."""
 
 _CHILDREN: Final = 2
 _TOO_FEW: Final = 8
 """So many items are done before the first child is worth its start."""
 
 _PIPE_BYTES: Final = 2**20
-_FAILED: Final = b"failed"
 
 
-def in_order(function: Callable[[bytes], Iterable[T]], items: Iterable[bytes | T], kind: type[T]) -> Generator[T]:
-    """Apply a function to items, in other processes once there are many.
+def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes | Part]) -> Generator[Part]:
+    """Encode items, in other processes once there are many.
 
     Args:
-        function: gives the results of an item; depends on nothing else, and neither logs nor writes.
-        items: what it is applied to; a result among them is passed on in its turn.
-        kind: of the results; `msgspec` must be able to encode it.
+        function: encodes an item; depends on nothing else, and neither logs nor writes.
+        items: what it is applied to; a part among them is passed on in its turn.
 
     Yields:
-        The results, in the order of the items; none of an item before all of them are there.
+        The parts, in the order of the items; none of an item before all of them are there.
 
     Raises:
         LocalFailure: If the system ends one of the processes.
@@ -55,10 +53,9 @@ def in_order(function: Callable[[bytes], Iterable[T]], items: Iterable[bytes | T
     waiting = iter(items)
     for item in islice(waiting, _TOO_FEW if _has_cores() else None):
         yield from list(function(item)) if isinstance(item, bytes) else [item]
-    unpack = msgspec.msgpack.Decoder(kind).decode
     with ExitStack() as children:
         idle: deque[_Child] = deque()
-        busy: deque[tuple[bytes | T, _Child | None]] = deque()
+        busy: deque[tuple[bytes | Part, _Child | None]] = deque()
 
         def begin() -> None:
             for item in islice(waiting, 1):
@@ -72,16 +69,12 @@ def in_order(function: Callable[[bytes], Iterable[T]], items: Iterable[bytes | T
             begin()
         while busy:
             item, child = busy.popleft()
-            if child is None:
-                begin()
-                yield cast("T", item)
-                continue
-            answer = child.answer()
-            if answer is None:
-                yield from list(function(cast("bytes", item)))
+            if child:
+                answer = child.answer()
+                yield from list(function(cast("bytes", item))) if answer is None else answer
+                idle.append(child)
             else:
-                yield from map(unpack, answer)
-            idle.append(child)
+                yield cast("Part", item)
             begin()
 
 
@@ -93,7 +86,7 @@ def _has_cores() -> bool:
 class _Child:
     """One process, which answers one item after the other."""
 
-    def __init__(self, function: Callable[[bytes], Iterable[object]]) -> None:
+    def __init__(self, function: Callable[[bytes], Iterable[Part]]) -> None:
         self._function = function
 
     def __enter__(self) -> Self:
@@ -112,7 +105,7 @@ class _Child:
         answers.close()
         return self
 
-    def _serve(self, questions: Connection[Any, bytes], answers: Connection[bytes, Any]) -> None:
+    def _serve(self, questions: Connection[Any, Any], answers: Connection[Any, Any]) -> None:
         """Work until the parent closes its end or is gone; signals are the parent's to judge."""
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -120,13 +113,14 @@ class _Child:
             while True:
                 item = questions.recv_bytes()
                 try:
-                    results = list(self._function(item))
+                    parts = list(self._function(item))
                 except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
-                    answers.send_bytes(_FAILED)
+                    answers.send(None)
                     continue
-                answers.send_bytes(b"%d" % len(results))
-                for result in results:
-                    answers.send_bytes(msgspec.msgpack.encode(result))
+                answers.send([[lines.number for lines in part] for part in parts])
+                for part in parts:
+                    for lines in part:
+                        answers.send_bytes(lines.data)
         except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
             pass
         finally:
@@ -136,14 +130,15 @@ class _Child:
         with _alive():
             self._questions.send_bytes(item)
 
-    def answer(self) -> Iterator[bytes] | None:
-        """Wait for the results; None if there was trouble."""
-        number = self._received()
-        return None if number == _FAILED else (self._received() for _ in range(int(number)))
-
-    def _received(self) -> bytes:
+    def answer(self) -> Iterator[Part] | None:
+        """Wait for the parts; None if there was trouble."""
         with SHUTDOWN.waiting(), _alive():
-            return self._answers.recv_bytes()
+            numbers = self._answers.recv()
+        return None if numbers is None else (tuple(map(self._lines, part)) for part in numbers)
+
+    def _lines(self, number: int) -> Lines:
+        with SHUTDOWN.waiting(), _alive():
+            return Lines(number, self._answers.recv_bytes())
 
     def __exit__(self, *_exception: object) -> None:
         self._questions.close()
@@ -152,7 +147,7 @@ class _Child:
         os.waitpid(self._process, 0)
 
 
-def _wide_pipe() -> tuple[Connection[Any, bytes], Connection[bytes, Any]]:
+def _wide_pipe() -> tuple[Connection[Any, Any], Connection[Any, Any]]:
     """Open a pipe that a whole item fits into, so that the two ends seldom wait for each other."""
     reader, writer = multiprocessing.Pipe(duplex=False)
     with suppress(OSError):

@@ -87,7 +87,7 @@ class TypedRuns:
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
         self._time_type, self._fit_times = _TIMES[shape.time]
         self._times = [name for name, kind in kinds.items() if kind == "date-time"]
-        self._objects = [name for name, kind in kinds.items() if kind == "object"]
+        self._objects = {name for name, kind in kinds.items() if kind == "object"}
         self._arrays = {name: _array(inner) for name, inner in self._columns.items() if kinds[name] == "array"}
         self._sent = [name for name in self._columns if selected(name)]
         self._has_extra = selected("extra")
@@ -111,6 +111,9 @@ class TypedRuns:
         self._one = msgspec.json.Decoder(known)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=dict(unknown), gc=False) if extra else None
+        self._free = {
+            name: attrgetter(name) for name in (*self._objects, *self._arrays, *(name for name, _ in unknown))
+        }
         self._of_sent = _tuple_getter(self._sent)
         self._of_unknown = _tuple_getter([name for name, _ in unknown])
 
@@ -215,28 +218,38 @@ class TypedRuns:
         return Lines(len(records), _encoder.encode_lines(records))
 
     def _free_misfits(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
-        """Find free-form values of another type than their column's."""
-        for name in self._objects:
-            for place, raw in enumerate(map(attrgetter(name), known)):
-                if raw is not _NULL and bytes(raw)[0] not in _OBJECT_OR_NULL:
-                    yield place, name, raw
-        for name, decoder in self._arrays.items():
-            raws = list(map(attrgetter(name), known))
-            try:
-                decoder.decode(b"[%b]" % b",".join(raws))
-            except msgspec.ValidationError:
-                yield from ((place, name, raw) for place, raw in enumerate(raws) if not _fits(decoder, raw))
+        """Find free-form values of another type than their column's, and make sure that all can be passed on."""
+        for name, value_of in self._free.items():
+            values = enumerate(map(value_of, known))
+            found = [(place, raw) for place, raw in values if raw is not _NULL and raw is not UNSET]
+            raws = [raw for _, raw in found]
+            if not raws:
+                continue
+            joined = b",".join(raws)
+            if not json_text.is_tame(joined):
+                raise msgspec.DecodeError
+            if name in self._objects:
+                yield from ((place, name, raw) for place, raw in found if bytes(raw)[0] not in _OBJECT_OR_NULL)
+            elif name in self._arrays and not _fits(self._arrays[name], joined):
+                yield from ((place, name, raw) for place, raw in found if not _fits(self._arrays[name], raw))
 
     def _spell_times(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
         """Write times in their columns, and give those that are none."""
         for name in self._times:
-            values = list(map(attrgetter(name), known))
-            if values.count(None) == len(values):
+            value_of = attrgetter(name)
+            timed = [struct for struct in known if value_of(struct) is not None]
+            if not timed:
                 continue
+            values = list(map(value_of, timed))
             texts = self._fit_times(values)
             if MISFIT in texts:
-                yield from ((place, name, values[place]) for place, text in enumerate(texts) if text is MISFIT)
-            for struct, text in zip(known, texts, strict=True):
+                given = {
+                    id(struct): value
+                    for struct, value, text in zip(timed, values, texts, strict=True)
+                    if text is MISFIT
+                }
+                yield from ((place, name, given[id(one)]) for place, one in enumerate(known) if id(one) in given)
+            for struct, text in zip(timed, texts, strict=True):
                 setattr(struct, name, text)
 
     def _move_to_extra(self, record: Any, struct: Any, name: str, value: Any) -> None:  # noqa: ANN401 -- compiled structs
@@ -274,9 +287,9 @@ def _array(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(list[list[item] | None])
 
 
-def _fits(decoder: msgspec.json.Decoder[Any], value: Raw) -> bool:
+def _fits(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
     try:
-        decoder.decode(b"[%b]" % value)
+        decoder.decode(b"[%b]" % values)
     except msgspec.ValidationError:
         return False
     return True

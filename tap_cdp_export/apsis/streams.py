@@ -23,7 +23,7 @@ from tap_cdp_export.apsis.export_file import (
     profile_records,
 )
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
-from tap_cdp_export.apsis.typed_export import RunLines, TypedExport
+from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.json_members import NoMembers, proven_runs, runs
@@ -188,7 +188,7 @@ class ApsisFeed(Feed):
         attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
         if all(stream.is_plain() for stream in (profiles, events) if stream):
             typed = TypedExport(own, columns, attribute_ids, profiles=_selected(profiles), events=_selected(events))
-            with closing(in_order(typed.lines, proven_runs(file, FILE), RunLines)) as found:
+            with closing(in_order(typed.lines, proven_runs(file, FILE))) as found:
                 for lines in found:
                     for stream, part in zip((profiles, events), lines, strict=True):
                         if stream:

@@ -12,7 +12,6 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports import zip_members
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
 from tap_cdp_export.exports.readers import blocks, contents, lines
-from tap_cdp_export.messages import Lines
 from tap_cdp_export.second_core import in_order
 from tap_cdp_export.shutdown import SHUTDOWN
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.messages import Lines
     from tap_cdp_export.typed_runs import TypedRuns
 
 _GZIP_MARK: Final = b"\x1f\x8b"
@@ -64,7 +64,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
             yield _user(line, file_number, line_number)
 
 
-def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[Lines]:
+def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]]:
     """Encode all lines of all members, in order.
 
     Args:
@@ -77,7 +77,7 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[Lines]:
     Raises:
         UnusableAnswer: As `users` does.
     """
-    return in_order(partial(_encoded, typed), _blocks(spool), Lines)
+    return in_order(partial(_encoded, typed), _blocks(spool))
 
 
 def _blocks(spool: Spool) -> Iterator[bytes]:
@@ -89,18 +89,18 @@ def _blocks(spool: Spool) -> Iterator[bytes]:
             lines_before += block.count(b"\n")
 
 
-def _encoded(typed: TypedRuns, numbered: bytes) -> list[Lines]:
+def _encoded(typed: TypedRuns, numbered: bytes) -> list[tuple[Lines]]:
     """Encode a block at once, or line by line where it is not all in order."""
     place, _, block = numbered.partition(b"\n")
     try:
         encoded = typed.json_lines(block)
-        if json_text.is_tame(block) and not json_text.holds_nul(block):
-            return [encoded]
+        if not json_text.holds_nul(block):
+            return [(encoded,)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         pass
     file_number, lines_before = map(int, place.split())
     found = lines([block], limit=MEMBER_BYTES)
-    return [typed.lines([_user(line, file_number, lines_before + number) for number, line in found])]
+    return [(typed.lines([_user(line, file_number, lines_before + number) for number, line in found]),)]
 
 
 def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:

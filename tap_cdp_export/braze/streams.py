@@ -149,7 +149,7 @@ class BrazeFeed(Feed):
             typed = TypedRuns(shape, own, required="braze_id", selected=only.selects, may_be_empty=False)
             for file in files:
                 with closing(encoded_users(file, typed)) as found:
-                    for lines in found:
+                    for (lines,) in found:
                         only.emit_lines(lines)
             return
         emitters = [_emitter(stream) for stream in self.selected.values()]

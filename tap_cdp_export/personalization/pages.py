@@ -14,12 +14,12 @@ from tap_cdp_export.exports.ahead import pages_ahead
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.exports.readers import contents, is_small, proven
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.messages import Lines
 from tap_cdp_export.second_core import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_cdp_export.messages import Lines
     from tap_cdp_export.typed_runs import TypedRuns
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class TypedJson:
         Raises:
             UnusableAnswer: If it is no array of objects, or an object has no identifier.
         """
-        return runs(contents(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines)
+        return runs(contents(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_proven=True)
 
 
 class Pages:
@@ -122,20 +122,21 @@ class Pages:
             The records.
         """
 
-        def encode(data: bytes) -> Iterator[Lines]:
+        def encode(data: bytes) -> Iterator[tuple[Lines]]:
             with Spool([data]) as page:
-                yield from encoder.lines(page)
+                yield from zip(encoder.lines(page))
 
-        with closing(in_order(encode, self._whole_or_encoded(encoder), Lines)) as found:
-            yield from found
+        with closing(in_order(encode, self._whole_or_encoded(encoder))) as found:
+            for (lines,) in found:
+                yield lines
 
-    def _whole_or_encoded(self, encoder: EncodesPages) -> Iterator[bytes | Lines]:
+    def _whole_or_encoded(self, encoder: EncodesPages) -> Iterator[bytes | tuple[Lines]]:
         """Give small pages as they are, since they can be encoded elsewhere; large ones run by run."""
         for page in self._pages():
             if is_small(page):
                 yield b"".join(page.chunks())
             else:
-                yield from proven(page, encoder.lines)
+                yield from zip(proven(page, encoder.lines))
 
     def _pages(self) -> Iterator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""
