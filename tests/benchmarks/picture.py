@@ -60,6 +60,7 @@ def draw(tables: Sequence[Table]) -> None:
         _bars(figure.add_subplot(grid[0, :]), by_name)
         _times(figure.add_subplot(grid[1, 0]), by_name)
         _memory(figure.add_subplot(grid[1, 1]), by_name)
+        figure.supxlabel(_BASES, fontsize=9)
         figure.savefig(FILE, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
 
 
@@ -99,7 +100,6 @@ def _scales(axes: Any, title: str) -> None:
     axes.set_xticks(SCALES, [f"{scale} x" for scale in SCALES])
     axes.minorticks_off()
     axes.set_title(title, loc="left")
-    axes.set_xlabel(_BASES, fontsize=7)
 
 
 def _times(axes: Any, by_name: Mapping[str, Table]) -> None:
