@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 from tap_cdp_export.errors import LocalFailure
@@ -30,14 +30,14 @@ Part: TypeAlias = "tuple[Lines, ...]"
 """Encoded records, for one stream or for several."""
 
 _CHILDREN: Final = 2
-_TOO_FEW: Final = 8
-"""So many items are done before the first child is worth its start."""
+_TOO_LITTLE: Final = 256 * 1024
+"""So many bytes are encoded sooner than a child has started."""
 
 _PIPE_BYTES: Final = 2**20
 
 
 def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes | Part]) -> Generator[Part]:
-    """Encode items, in other processes once there are many.
+    """Encode items, in other processes once there is much of them.
 
     Args:
         function: encodes an item; depends on nothing else, and neither logs nor writes.
@@ -51,7 +51,13 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes 
         Exception: Whatever `function` raises, in its item's turn.
     """
     waiting = iter(items)
-    for item in islice(waiting, _TOO_FEW if _has_cores() else None):
+    has_cores = _has_cores()
+    done = 0
+    for item in waiting:
+        done += len(item) if isinstance(item, bytes) else 0
+        if has_cores and done > _TOO_LITTLE:
+            waiting = chain([item], waiting)
+            break
         yield from list(function(item)) if isinstance(item, bytes) else [item]
     with ExitStack() as children:
         idle: deque[_Child] = deque()

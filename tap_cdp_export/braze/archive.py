@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
     from tap_cdp_export.typed_runs import TypedRuns
 
 _GZIP_MARK: Final = b"\x1f\x8b"
+_SMALL_BYTES: Final = 12 * 2**20
+_NOT_PACKED: Final = zipfile.ZIP_STORED
 
 
-def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
-    """Give the plain bytes of every file inside, whatever its name."""
-    return zip_members.members(spool.file) if spool.head(4).startswith(zip_members.MARKS) else iter([contents(spool)])
+def _members(spool: Spool) -> Iterator[zip_members.Member | Spool]:
+    """Give every file inside, whatever its name; what is no zip holds one."""
+    return zip_members.members(spool.file) if spool.head(4).startswith(zip_members.MARKS) else iter([spool])
+
+
+def _plain(member: zip_members.Member | Spool) -> Iterator[bytes]:
+    return member.plain() if isinstance(member, zip_members.Member) else contents(member)
 
 
 def prove(spool: Spool) -> None:
@@ -43,7 +50,7 @@ def prove(spool: Spool) -> None:
     if not spool.head(4).startswith((*zip_members.MARKS, _GZIP_MARK)):  # plain text could be cut at any line unseen
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
     for member in _members(spool):
-        for _ in member:
+        for _ in _plain(member):
             SHUTDOWN.check()
 
 
@@ -60,7 +67,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
         UnusableAnswer: If a line is no JSON object with a `braze_id`; it names the file and the line.
     """
     for file_number, member in enumerate(_members(spool), start=1):
-        for line_number, line in lines(member, limit=MEMBER_BYTES):
+        for line_number, line in lines(_plain(member), limit=MEMBER_BYTES):
             yield _user(line, file_number, line_number)
 
 
@@ -77,30 +84,37 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
     Raises:
         UnusableAnswer: As `users` does.
     """
-    return in_order(partial(_encoded, typed), _blocks(spool))
+    return in_order(partial(_encoded, typed), _items(spool))
 
 
-def _blocks(spool: Spool) -> Iterator[bytes]:
-    """Give whole lines, many at a time, behind one that says where they are from."""
+def _items(spool: Spool) -> Iterator[bytes]:
+    """Give members as they are packed, or whole lines of large ones, behind a line that says where they are from."""
     for file_number, member in enumerate(_members(spool), start=1):
-        lines_before = 0
-        for block in blocks(member, limit=MEMBER_BYTES):
-            yield b"%d %d\n%b" % (file_number, lines_before, block)
-            lines_before += block.count(b"\n")
+        if isinstance(member, zip_members.Member) and member.info.file_size <= _SMALL_BYTES:
+            yield b"%d 1 %d\n%b" % (file_number, member.info.compress_type, member.packed())
+            continue
+        for line_number, block in blocks(_plain(member), limit=MEMBER_BYTES):
+            yield b"%d %d %d\n%b" % (file_number, line_number, _NOT_PACKED, block)
 
 
-def _encoded(typed: TypedRuns, numbered: bytes) -> list[tuple[Lines]]:
-    """Encode a block at once, or line by line where it is not all in order."""
-    place, _, block = numbered.partition(b"\n")
+def _encoded(typed: TypedRuns, item: bytes) -> Iterator[tuple[Lines]]:
+    """Encode an item block by block."""
+    place, _, packed = item.partition(b"\n")
+    file_number, first_line, packing = map(int, place.split())
+    for line_number, block in blocks(zip_members.unpacked(iter([packed]), packing), limit=MEMBER_BYTES):
+        yield (_encoded_block(typed, block, file_number, first_line - 1 + line_number),)
+
+
+def _encoded_block(typed: TypedRuns, block: bytes, file_number: int, first_line: int) -> Lines:
+    """Encode lines at once, or one by one where it is not all in order."""
     try:
         encoded = typed.json_lines(block)
         if not json_text.holds_nul(block):
-            return [(encoded,)]
+            return encoded
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         pass
-    file_number, lines_before = map(int, place.split())
     found = lines([block], limit=MEMBER_BYTES)
-    return [(typed.lines([_user(line, file_number, lines_before + number) for number, line in found]),)]
+    return typed.lines([_user(line, file_number, first_line - 1 + number) for number, line in found])
 
 
 def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:

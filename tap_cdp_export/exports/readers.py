@@ -149,7 +149,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 raise IncompleteAnswer("A gzip file ends too early.")
 
 
-def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
+def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
     """Cut at some of the newlines.
 
     Args:
@@ -157,7 +157,8 @@ def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
         limit: bytes that a line may have.
 
     Yields:
-        Whole lines, many at a time; only the last block may end without a newline.
+        Number of the first line (from 1), and whole lines, many at a time; only the last block may end without a
+        newline.
 
     Raises:
         UnusableAnswer: If a line is longer.
@@ -166,20 +167,20 @@ def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
     pending: list[bytes] = []
     size = 0
     for chunk in chunks:
-        pending.append(chunk)
-        size += len(chunk)
-        if size < _BLOCK_BYTES:
+        end = chunk.rfind(b"\n") + 1
+        if not end or size + end < _BLOCK_BYTES:
+            pending.append(chunk)
+            size += len(chunk)
+            if not end:
+                _check_length(number, size, limit)
             continue
-        data = b"".join(pending)
-        end = data.rfind(b"\n") + 1
-        if end:
-            number += data.count(b"\n", 0, end)
-            yield data[:end]
-        pending = [data[end:]]
+        block = b"".join([*pending, chunk[:end]])
+        yield number, block
+        number += block.count(b"\n")
+        pending = [chunk[end:]]
         size = len(pending[0])
-        _check_length(number, pending[0], limit)
     if size:
-        yield b"".join(pending)
+        yield number, b"".join(pending)
 
 
 def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
@@ -201,14 +202,14 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             number += 1
-            _check_length(number, line, limit)
+            _check_length(number, len(line), limit)
             if line.strip():
                 yield number, line
-        _check_length(number + 1, pending, limit)
+        _check_length(number + 1, len(pending), limit)
     if pending.strip():
         yield number + 1, pending
 
 
-def _check_length(number: int, line: bytes, limit: int) -> None:
-    if len(line) > limit:
+def _check_length(number: int, size: int, limit: int) -> None:
+    if size > limit:
         raise UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")
