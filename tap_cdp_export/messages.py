@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import select
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 from singer_sdk.singerlib import RecordMessage
@@ -24,7 +24,8 @@ def _foreign(value: object) -> str:
     return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
-encode: Final = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number").encode
+_encoder: Final = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number")
+encode: Final = _encoder.encode
 """Encodes one value as strict JSON."""
 
 
@@ -39,17 +40,34 @@ class Lines(NamedTuple):
     number: int
     data: bytes
 
-    def within(self, before: bytes, after: bytes) -> bytes:
-        """Put something around every record.
 
-        Args:
-            before: what stands before a record in its line.
-            after: what stands behind it.
+class Output(Protocol):
+    """Where records go, as what makes them sees it."""
 
-        Returns:
-            The lines.
-        """
-        return before + self.data[:-1].replace(b"\n", after + b"\n" + before) + after + b"\n"
+    @property
+    def selected_columns(self) -> list[str]:
+        """The columns that a record has."""
+
+    def encode_lines(self, records: list[Any]) -> Lines:
+        """Encode records with these columns."""
+
+
+def encode_lines(records: list[Any], before: bytes = b"", after: bytes = b"") -> Lines:
+    """Encode many records at once.
+
+    Args:
+        records: structs or dicts.
+        before: what stands before a record in its line.
+        after: what stands behind it.
+
+    Returns:
+        Their lines.
+    """
+    lines = _encoder.encode_lines(records)
+    if lines and (before or after):
+        inner = memoryview(lines.replace(b"\n", after + b"\n" + before, len(records) - 1))[:-1]
+        lines = b"".join((before, inner, after, b"\n"))
+    return Lines(len(records), lines)
 
 
 class LineWriter(GenericSingerWriter[bytes, "Message"]):

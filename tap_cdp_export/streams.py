@@ -23,7 +23,7 @@ from singer_sdk.streams import Stream
 from tap_cdp_export.batches import BatchFiles
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
-from tap_cdp_export.messages import encode
+from tap_cdp_export.messages import encode, encode_lines
 from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
@@ -127,22 +127,31 @@ class ExportStream(Stream):
             and all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
         )
 
-    def selects(self, column: str) -> bool:
-        """Tell whether the catalog selects a column.
+    @property
+    def selected_columns(self) -> list[str]:
+        """The columns that the catalog selects."""
+        return [name for name in self.schema["properties"] if self.mask["properties", name]]
+
+    def encode_lines(self, records: list[Any]) -> Lines:
+        """Encode records as `emit_lines` takes them; whatever changes them must have been done.
 
         Args:
-            column: its name.
+            records: structs or dicts with the selected columns.
 
         Returns:
-            Whether records have it.
+            Whole messages, or records alone if they are to go to BATCH files.
         """
-        return self.mask["properties", column]
+        if self._batch_config:
+            return encode_lines(records)
+        message = RecordMessage(self.name, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
+        before, _, after = encode(message.to_dict()).partition(b'"record":{}')
+        return encode_lines(records, before + b'"record":', after)
 
     def emit_lines(self, lines: Lines) -> None:
         """Write records that are encoded already; only where `is_plain`.
 
         Args:
-            lines: with the selected columns.
+            lines: from `encode_lines`.
         """
         SHUTDOWN.check()
         if not lines.number:
@@ -150,17 +159,10 @@ class ExportStream(Stream):
         if self._batch_config:
             self._add_lines_to_batches(lines)
         else:
-            before, after = self._envelope()
-            cast("LineWriter", self._tap.message_writer).write_lines(lines.within(before, after))
+            cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
         self._emitted += lines.number
         if self._counter:
             self._counter.increment(lines.number)
-
-    def _envelope(self) -> tuple[bytes, bytes]:
-        """Give what stands around a record in its message."""
-        message = RecordMessage(self.name, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
-        before, _, after = encode(message.to_dict()).partition(b'"record":{}')
-        return before + b'"record":', after
 
     @contextmanager
     def emitting(self) -> Iterator[None]:

@@ -9,6 +9,8 @@ through `RecordShape` instead, so that both ways give the same.
 from __future__ import annotations
 
 import re
+from functools import partial
+from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,12 +18,12 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from tap_cdp_export import json_text
-from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, RecordShape, epoch_column, epoch_time, kind_of, spelled_column, spelled_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from tap_cdp_export.messages import Lines, Output
     from tap_cdp_export.records import Fit
 
     Decode = Callable[[bytes], list[Any]]
@@ -42,11 +44,8 @@ _TIMES: Final[dict[Fit, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
     epoch_time: (_INTEGER, epoch_column),
     spelled_time: (str, spelled_column),
 }
-_NULL: Final = Raw(b"null")
-_OBJECT_OR_NULL: Final = b"{n"
 _raw: Final = msgspec.json.Decoder(Raw)
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class _AnyObject(msgspec.Struct, gc=False):
@@ -63,9 +62,9 @@ class TypedRuns:
         self,
         shape: RecordShape,
         own: Mapping[str, str],
+        output: Output,
         *,
         required: str,
-        selected: Callable[[str], bool],
         may_be_empty: bool = True,
     ) -> None:
         """Compile the structs.
@@ -73,54 +72,62 @@ class TypedRuns:
         Args:
             shape: makes the same records one by one.
             own: values of the tap's own columns.
+            output: takes the records.
             required: the text column that no record may lack; part of the key, so always selected.
-            selected: whether the catalog selects a column.
             may_be_empty: whether the required column's text may be empty.
         """
         self._shape = shape
         self._own = own
         self._required = required
-        self._selected = selected
+        self._selected = selected = frozenset(output.selected_columns)
+        self._encode = output.encode_lines
         self._may_be_empty = may_be_empty
         self._spell = shape.spell
         self._columns = shape.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
         self._time_type, self._fit_times = _TIMES[shape.time]
         self._times = [name for name, kind in kinds.items() if kind == "date-time"]
-        self._objects = {name for name, kind in kinds.items() if kind == "object"}
-        self._arrays = {name: _array(inner) for name, inner in self._columns.items() if kinds[name] == "array"}
-        self._sent = [name for name in self._columns if selected(name)]
-        self._has_extra = selected("extra")
-        self._own_values = tuple(value for name, value in own.items() if selected(name))
-        names = [*filter(selected, own), *self._sent, *(["extra"] if self._has_extra else [])]
+        self._free_types = {
+            name: msgspec.json.Decoder(list[_free_type(inner) | None])  # type: ignore[misc]
+            for name, inner in self._columns.items()
+            if kinds[name] in {"array", "object"}
+        }
+        self._has_extra = "extra" in selected
+        self._sent_times = [name for name in self._times if name in selected]
+        self._sent = [name for name in self._columns if name in selected and name not in self._times]
+        self._own_values = tuple(value for name, value in own.items() if name in selected)
+        names = [
+            *(name for name in own if name in selected),
+            *self._sent,
+            *self._sent_times,
+            *(["extra"] if self._has_extra else []),
+        ]
         self._out = msgspec.defstruct("Out", [(name, Any) for name in names], gc=False)
+        self._of_sent = _tuple_getter(self._sent)
         self._unknown: list[str] = []
         self._compile()
 
     def _compile(self) -> None:
-        unknown = [(f"unknown_{number}", field) for number, field in enumerate(self._unknown)]
-        extra = [(name, Raw | UnsetType, UNSET) for name, _ in unknown]
+        unknown = {f"unknown_{number}": field for number, field in enumerate(self._unknown)}
+        extra = [(name, Raw | UnsetType, UNSET) for name in unknown]
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         known = msgspec.defstruct(
             "Known",
             [(self._required, _NOT_EMPTY), *optional, *extra],
-            rename={**{name: self._spell(name) for name in self._columns}, **dict(unknown)},
+            rename={**{name: self._spell(name) for name in self._columns}, **unknown},
             forbid_unknown_fields=True,
             gc=False,
         )
         self._one = msgspec.json.Decoder(known)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
-        self._extra = msgspec.defstruct("Extra", extra, rename=dict(unknown), gc=False) if extra else None
-        self._free = {
-            name: attrgetter(name) for name in (*self._objects, *self._arrays, *(name for name, _ in unknown))
-        }
-        self._of_sent = _tuple_getter(self._sent)
-        self._of_unknown = _tuple_getter([name for name, _ in unknown])
+        self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None
+        self._free = {name: attrgetter(name) for name in (*self._free_types, *unknown)}
+        self._of_unknown = [attrgetter(name) for name in unknown]
 
     def _type(self, name: str) -> tuple[Any, Any]:
         """Give the type that a column is decoded as, and its value where the vendor left it out."""
-        if name in self._objects or name in self._arrays:
-            return Raw, _NULL
+        if name in self._free_types:
+            return Raw, Raw(b"null")
         if name in self._times:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
@@ -208,86 +215,74 @@ class TypedRuns:
         """
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
-        misfits = [*self._free_misfits(known), *self._spell_times(known)]
-        records = self._built(known)
+        times = {name: self._fit_times(map(attrgetter(name), known)) for name in self._times}
+        misfits = [*self._free_misfits(known), *self._time_misfits(known, times)]
+        records = self._built(known, [times[name] for name in self._sent_times])
         for place, name, value in misfits:
             self._move_to_extra(records[place], known[place], name, value)
         if has_dicts:
             others = iter(records)
             records = [self._tolerant(fields) if type(fields) is dict else next(others) for fields in objects]
-        return Lines(len(records), _encoder.encode_lines(records))
+        return self._encode(records)
 
     def _free_misfits(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
         """Find free-form values of another type than their column's, and make sure that all can be passed on."""
         for name, value_of in self._free.items():
-            values = enumerate(map(value_of, known))
-            found = [(place, raw) for place, raw in values if raw is not _NULL and raw is not UNSET]
-            raws = [raw for _, raw in found]
+            raws = list(filter(None, map(value_of, known)))
             if not raws:
                 continue
             joined = b",".join(raws)
             if not json_text.is_tame(joined):
                 raise msgspec.DecodeError
-            if name in self._objects:
-                yield from ((place, name, raw) for place, raw in found if bytes(raw)[0] not in _OBJECT_OR_NULL)
-            elif name in self._arrays and not _fits(self._arrays[name], joined):
-                yield from ((place, name, raw) for place, raw in found if not _fits(self._arrays[name], raw))
+            if name in self._free_types and not _are(self._free_types[name], joined):
+                values = enumerate(map(value_of, known))
+                yield from ((place, name, raw) for place, raw in values if not _are(self._free_types[name], raw))
 
-    def _spell_times(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
-        """Write times in their columns, and give those that are none."""
-        for name in self._times:
-            value_of = attrgetter(name)
-            timed = [struct for struct in known if value_of(struct) is not None]
-            if not timed:
-                continue
-            values = list(map(value_of, timed))
-            texts = self._fit_times(values)
+    def _time_misfits(self, known: list[Any], times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
+        """Find what is no time."""
+        for name, texts in times.items():
             if MISFIT in texts:
-                given = {
-                    id(struct): value
-                    for struct, value, text in zip(timed, values, texts, strict=True)
-                    if text is MISFIT
-                }
-                yield from ((place, name, given[id(one)]) for place, one in enumerate(known) if id(one) in given)
-            for struct, text in zip(timed, texts, strict=True):
-                setattr(struct, name, text)
+                places = [place for place, text in enumerate(texts) if text is MISFIT]
+                yield from ((place, name, getattr(known[place], name)) for place in places)
 
     def _move_to_extra(self, record: Any, struct: Any, name: str, value: Any) -> None:  # noqa: ANN401 -- compiled structs
-        if self._selected(name):
+        if name in self._selected:
             setattr(record, name, None)
         if self._has_extra:
             if not isinstance(record.extra, dict):
-                unknown = zip(self._unknown, self._of_unknown(struct), strict=True)
-                record.extra = {field: raw for field, raw in unknown if raw is not UNSET}
+                unknown = zip(self._unknown, self._of_unknown, strict=True)
+                record.extra = {field: raw for field, value_of in unknown if (raw := value_of(struct)) is not UNSET}
             record.extra[self._spell(name)] = value
 
-    def _built(self, known: list[Any]) -> list[Any]:
-        own, out, of_sent, extra, of_unknown = self._own_values, self._out, self._of_sent, self._extra, self._of_unknown
+    def _built(self, known: list[Any], times: list[list[Any]]) -> list[Any]:
+        own, out, rows = self._own_values, self._out, map(self._of_sent, known)
+        spelled: Iterable[Any] = zip(*times, strict=True) if times else repeat(())
         if not self._has_extra:
-            return [out(*own, *of_sent(struct)) for struct in known]
+            return [out(*own, *row, *texts) for row, texts in zip(rows, spelled, strict=False)]
+        extras = self._extras(known)
+        return [out(*own, *row, *texts, extra) for row, texts, extra in zip(rows, spelled, extras, strict=False)]
+
+    def _extras(self, known: list[Any]) -> Iterable[Any]:
+        extra = self._extra
         if extra is None:
-            return [out(*own, *of_sent(struct), None) for struct in known]
+            return repeat(None)
         nothing = (UNSET,) * len(self._unknown)
-        return [
-            out(*own, *of_sent(struct), None if (values := of_unknown(struct)) == nothing else extra(*values))
-            for struct in known
-        ]
+        found = zip(*(map(value_of, known) for value_of in self._of_unknown), strict=True)
+        return (None if values == nothing else extra(*values) for values in found)
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._spell(self._required))
         if not isinstance(required, str) or not (required or self._may_be_empty):
             raise json_text.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
         record = self._shape.record(fields, self._own)
-        return {name: value for name, value in record.items() if self._selected(name)}
+        return {name: value for name, value in record.items() if name in self._selected}
 
 
-def _array(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
-    """Make what looks at a whole column of arrays."""
-    item: Any = _ITEMS[kind_of(schema["items"])]
-    return msgspec.json.Decoder(list[list[item] | None])
+def _free_type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- a type for msgspec
+    return list[_ITEMS[kind_of(schema["items"])]] if kind_of(schema) == "array" else _AnyObject  # type: ignore[misc]
 
 
-def _fits(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
+def _are(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
     try:
         decoder.decode(b"[%b]" % values)
     except msgspec.ValidationError:

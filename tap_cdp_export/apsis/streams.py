@@ -187,7 +187,7 @@ class ApsisFeed(Feed):
         columns = self.attribute_columns
         attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
         if all(stream.is_plain() for stream in (profiles, events) if stream):
-            typed = TypedExport(own, columns, attribute_ids, profiles=_selected(profiles), events=_selected(events))
+            typed = TypedExport(own, columns, attribute_ids, profiles=profiles, events=events)
             with closing(in_order(typed.lines, proven_runs(file, FILE))) as found:
                 for lines in found:
                     for stream, part in zip((profiles, events), lines, strict=True):
@@ -203,8 +203,3 @@ class ApsisFeed(Feed):
             if events:
                 for record in event_records(key, profile, own):
                     events.emit(record)
-
-
-def _selected(stream: ExportStream | None) -> list[str]:
-    """Give the columns that a stream's records have."""
-    return [name for name in stream.schema["properties"] if stream.selects(name)] if stream else []

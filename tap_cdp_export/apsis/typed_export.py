@@ -17,11 +17,10 @@ from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from tap_cdp_export.apsis.attribute_columns import AttributeColumns
-
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+    from tap_cdp_export.messages import Output
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -73,8 +72,8 @@ class TypedExport:
         columns: AttributeColumns,
         attribute_ids: set[str],
         *,
-        profiles: Sequence[str],
-        events: Sequence[str],
+        profiles: Output | None,
+        events: Output | None,
     ) -> None:
         """Choose what is made of a run.
 
@@ -82,14 +81,14 @@ class TypedExport:
             own: the tap's own columns.
             columns: what fills the optional columns of profiles.
             attribute_ids: IDs known to be attributes', so that a null there is no tag.
-            profiles: the selected columns of `apsis_profiles`; none to leave the stream out.
+            profiles: takes the records of `apsis_profiles`; None to leave the stream out.
             events: the same of `apsis_events`.
         """
         self._own = own
         self._columns = columns
         self._attribute_ids = attribute_ids
-        self._profiles = _Table("Profile", profiles)
-        self._events = _Table("Event", events)
+        self._profiles = _Table(profiles)
+        self._events = _Table(events)
 
     def lines(self, run: bytes) -> list[RunLines]:
         """Encode a run.
@@ -134,8 +133,8 @@ class TypedExport:
             return self._tolerant({key: json_text.decode(bytes(raw))})
 
     def _encoded(self, profiles: Mapping[str, _Profile]) -> RunLines:
-        sections = _NO_LINES if not self._profiles.columns else self._profiles.lines(self._profile_columns(profiles))
-        events = _NO_LINES if not self._events.columns else self._events.lines(self._event_columns(profiles))
+        sections = self._profiles.lines(self._profile_columns(profiles)) if self._profiles.columns else _NO_LINES
+        events = self._events.lines(self._event_columns(profiles)) if self._events.columns else _NO_LINES
         return RunLines(sections, events)
 
     def _profile_columns(self, profiles: Mapping[str, _Profile]) -> dict[str, Iterable[Any]]:
@@ -201,17 +200,19 @@ class TypedExport:
 class _Table:
     """Encodes the selected columns of a stream."""
 
-    def __init__(self, name: str, columns: Sequence[str]) -> None:
-        self.columns = columns
-        self._record = msgspec.defstruct(name, [(column, Any) for column in columns], gc=False)
+    def __init__(self, output: Output | None) -> None:
+        self._output = output
+        self.columns = output.selected_columns if output else []
+        self._record = msgspec.defstruct("Record", [(column, Any) for column in self.columns], gc=False)
 
     def lines(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
-        records = list(map(self._record, *(columns[name] for name in self.columns)))
-        return Lines(len(records), _encoder.encode_lines(records))
+        return self._encoded(list(map(self._record, *(columns[name] for name in self.columns))))
 
     def of_records(self, records: Iterable[Mapping[str, Any]]) -> Lines:
-        selected = [{name: record[name] for name in self.columns} for record in records]
-        return Lines(len(selected), _encoder.encode_lines(selected))
+        return self._encoded([{name: record[name] for name in self.columns} for record in records])
+
+    def _encoded(self, records: list[Any]) -> Lines:
+        return self._output.encode_lines(records) if self._output else _NO_LINES
 
 
 def _times(values: Iterable[int | None]) -> list[object]:

@@ -145,8 +145,7 @@ class BrazeFeed(Feed):
         only, *others = self.selected.values()
         if isinstance(only, BrazeUsers) and not others and only.is_plain():
             shape = RecordShape(only.columns, own=OWN, time=spelled_time)
-            own = {"segment_id": segment}
-            typed = TypedRuns(shape, own, required="braze_id", selected=only.selects, may_be_empty=False)
+            typed = TypedRuns(shape, {"segment_id": segment}, only, required="braze_id", may_be_empty=False)
             for file in files:
                 with closing(encoded_users(file, typed)) as found:
                     for (lines,) in found:

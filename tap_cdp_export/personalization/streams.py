@@ -127,8 +127,8 @@ class PersonalizationFeed(Feed):
 
     def _encoder(self, stream: ExportStream, shape: RecordShape, own: Mapping[str, str]) -> EncodesPages:
         if self.settings["format"] == "csv":
-            return TypedCsv(self._csv(stream), shape, own, selected=stream.selects)
-        return TypedJson(TypedRuns(shape, own, required="name", selected=stream.selects))
+            return TypedCsv(self._csv(stream), shape, own, stream)
+        return TypedJson(TypedRuns(shape, own, stream, required="name"))
 
     def _csv(self, stream: ExportStream) -> CsvPages:
         return CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))

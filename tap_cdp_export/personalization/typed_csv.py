@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.messages import Lines, Output
     from tap_cdp_export.personalization.csv_pages import CsvPages
     from tap_cdp_export.records import RecordShape
 
@@ -31,7 +31,6 @@ _UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
 _WHOLE: Final = b"0123456789-+,"
 _DECIMAL: Final = _WHOLE + b".eE"
 _LARGEST_INTEGER: Final = 2**63 - 1
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class _Odd(Exception):
@@ -41,22 +40,21 @@ class _Odd(Exception):
 class TypedCsv:
     """Encodes the pages of one stream, for one set of the tap's own values."""
 
-    def __init__(
-        self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], *, selected: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], output: Output) -> None:
         """Choose what is made of a page.
 
         Args:
             pages: reads pages.
             shape: makes the same records one by one.
             own: values of the tap's own columns.
-            selected: whether the catalog selects a column.
+            output: takes the records.
         """
         self._pages = pages
         self._shape = shape
         self._own = own
+        self._encode = output.encode_lines
         self._columns = {shape.spell(name): name for name in shape.columns}
-        self._selected = [name for name in (*own, *shape.columns, "extra") if selected(name)]
+        self._selected = [name for name in (*own, *shape.columns, "extra") if name in output.selected_columns]
         self._out = msgspec.defstruct("Out", [(name, Any) for name in self._selected], gc=False)
         self._readers: dict[str, Callable[[Cells], Iterable[Any]]] = {
             "string": _texts,
@@ -83,7 +81,7 @@ class TypedCsv:
                 records = self._typed(header, rows)
             except _Odd:
                 records = self._tolerant(header, rows)
-            yield Lines(len(records), _encoder.encode_lines(records))
+            yield self._encode(records)
 
     def _typed(self, header: list[str], rows: list[list[str]]) -> list[Any]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
