@@ -9,7 +9,6 @@ through `RecordShape` instead, so that both ways give the same.
 from __future__ import annotations
 
 import re
-from functools import partial
 from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final
