@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,28 +94,33 @@ def _items(spool: Spool) -> Iterator[bytes]:
         if isinstance(member, zip_members.Member) and member.info.file_size <= _SMALL_BYTES:
             yield b"%d 1 %d\n%b" % (file_number, member.info.compress_type, member.packed())
             continue
-        for line_number, block in blocks(_plain(member), limit=MEMBER_BYTES):
-            yield b"%d %d %d\n%b" % (file_number, line_number, _NOT_PACKED, block)
+        first_line = 1
+        for block in blocks(_plain(member), limit=MEMBER_BYTES):
+            yield b"%d %d %d\n%b" % (file_number, first_line, _NOT_PACKED, block)
+            first_line += block.count(b"\n")
 
 
 def _encoded(typed: TypedRuns, item: bytes) -> Iterator[tuple[Lines]]:
     """Encode an item block by block."""
     place, _, packed = item.partition(b"\n")
     file_number, first_line, packing = map(int, place.split())
-    for line_number, block in blocks(zip_members.unpacked(iter([packed]), packing), limit=MEMBER_BYTES):
-        yield (_encoded_block(typed, block, file_number, first_line - 1 + line_number),)
+    for block in blocks(zip_members.unpacked(iter([packed]), packing), limit=MEMBER_BYTES):
+        encoded = _at_once(typed, block)
+        if encoded:
+            yield (encoded,)
+            first_line += encoded.number
+        else:
+            found = lines([block], limit=MEMBER_BYTES)
+            yield (typed.lines([_user(line, file_number, first_line - 1 + number) for number, line in found]),)
+            first_line += block.count(b"\n")
 
 
-def _encoded_block(typed: TypedRuns, block: bytes, file_number: int, first_line: int) -> Lines:
-    """Encode lines at once, or one by one where it is not all in order."""
-    try:
-        encoded = typed.json_lines(block)
+def _at_once(typed: TypedRuns, block: bytes) -> Lines | None:
+    """Encode a block, one user a line, unless it is not all in order."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         if not json_text.holds_nul(block):
-            return encoded
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
-        pass
-    found = lines([block], limit=MEMBER_BYTES)
-    return typed.lines([_user(line, file_number, first_line - 1 + number) for number, line in found])
+            return typed.json_lines(block)
+    return None
 
 
 def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:

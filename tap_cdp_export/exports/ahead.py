@@ -6,18 +6,19 @@ import itertools
 import threading
 from collections import deque
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from tap_cdp_export.exports.spool import Spool
-
 T = TypeVar("T")
 
 _AHEAD: Final = 2
+_THREAD: Final = "fetch ahead"
 
 
 def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[Spool]:
@@ -47,11 +48,11 @@ def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[
 
 
 def pages_ahead(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
-    """Fetch pages in order, each while the one before it is used; none is asked for behind the last.
+    """Fetch pages in order, at most two more than the one in hand; none is asked for behind the last.
 
     Args:
-        fetch: fetches the page of a number from 0; called in threads of its own.
-        is_last: whether no page follows one.
+        fetch: fetches the page of a number from 0; called in a thread of its own.
+        is_last: whether no page follows one; called there too.
 
     Yields:
         The pages; whoever gets one closes it.
@@ -59,18 +60,63 @@ def pages_ahead(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool])
     Raises:
         Exception: Whatever `fetch` raises, in its page's turn.
     """
-    under_way = deque([_begun(0, fetch)])
+    pages = _Pages(fetch, is_last)
+    threading.Thread(target=pages.fetch_all, name=_THREAD, daemon=True).start()
     try:
-        for number in itertools.count(1):
-            page = _next(under_way)
-            if is_last(page):
-                yield page
-                return
-            under_way.append(_begun(number, fetch))
-            yield page
+        yield from pages.arriving()
     finally:
-        for future in under_way:
-            future.add_done_callback(_close)
+        pages.stop()
+
+
+class _Pages:
+    """What one thread fetches and another takes."""
+
+    def __init__(self, fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> None:
+        self._fetch = fetch
+        self._is_last = is_last
+        self._room = threading.Semaphore(_AHEAD)
+        self._arrived: SimpleQueue[tuple[Spool | BaseException, bool]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def fetch_all(self) -> None:
+        """Fetch until the last page, trouble, or the end of all interest."""
+        for number in itertools.count():
+            self._room.acquire()
+            if self._over.is_set():
+                return
+            try:
+                page: Spool | BaseException = (fetched := self._fetch(number))
+                is_last = self._is_last(fetched)
+            except BaseException as error:  # noqa: BLE001 -- it is raised again where the page is taken
+                page, is_last = error, True
+            with self._lock:
+                if not self._over.is_set():
+                    self._arrived.put((page, is_last))
+                elif isinstance(page, Spool):
+                    page.close()
+            if is_last:
+                return
+
+    def arriving(self) -> Generator[Spool]:
+        is_last = False
+        while not is_last:
+            with SHUTDOWN.waiting():
+                page, is_last = self._arrived.get()
+            self._room.release()
+            if isinstance(page, BaseException):
+                raise page
+            yield page
+
+    def stop(self) -> None:
+        """Let the thread end, and close what nobody took."""
+        with self._lock:
+            self._over.set()
+        self._room.release()
+        while not self._arrived.empty():
+            page, _ = self._arrived.get()
+            if not isinstance(page, BaseException):
+                page.close()
 
 
 def _begun(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
@@ -83,7 +129,7 @@ def _begun(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
         except BaseException as error:  # noqa: BLE001 -- it is raised again where the result is taken
             future.set_exception(error)
 
-    threading.Thread(target=run, name="fetch ahead", daemon=True).start()
+    threading.Thread(target=run, name=_THREAD, daemon=True).start()
     return future
 
 

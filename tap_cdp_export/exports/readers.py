@@ -149,7 +149,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 raise IncompleteAnswer("A gzip file ends too early.")
 
 
-def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
+def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
     """Cut at some of the newlines.
 
     Args:
@@ -157,30 +157,25 @@ def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]
         limit: bytes that a line may have.
 
     Yields:
-        Number of the first line (from 1), and whole lines, many at a time; only the last block may end without a
-        newline.
+        Whole lines, many at a time; only the last block may end without a newline.
 
     Raises:
         UnusableAnswer: If a line is longer.
     """
-    number = 1
     pending: list[bytes] = []
     size = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
-        if not end or size + end < _BLOCK_BYTES:
+        if end and size + end >= _BLOCK_BYTES:
+            yield b"".join([*pending, chunk[:end]])
+            pending, size = [chunk[end:]], len(chunk) - end
+        else:
             pending.append(chunk)
             size += len(chunk)
-            if not end:
-                _check_length(number, size, limit)
-            continue
-        block = b"".join([*pending, chunk[:end]])
-        yield number, block
-        number += block.count(b"\n")
-        pending = [chunk[end:]]
-        size = len(pending[0])
+            if not end and size > limit:
+                raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
     if size:
-        yield number, b"".join(pending)
+        yield b"".join(pending)
 
 
 def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
@@ -202,14 +197,14 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
         *whole, pending = (pending + chunk).split(b"\n")
         for line in whole:
             number += 1
-            _check_length(number, len(line), limit)
+            _check_length(number, line, limit)
             if line.strip():
                 yield number, line
-        _check_length(number + 1, len(pending), limit)
+        _check_length(number + 1, pending, limit)
     if pending.strip():
         yield number + 1, pending
 
 
-def _check_length(number: int, size: int, limit: int) -> None:
-    if size > limit:
+def _check_length(number: int, line: bytes, limit: int) -> None:
+    if len(line) > limit:
         raise UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")
