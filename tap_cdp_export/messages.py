@@ -34,11 +34,11 @@ class Lines(NamedTuple):
 
     Attributes:
         number: how many.
-        data: JSON lines, each with its newline.
+        data: JSON lines, each with its newline; to be used before more are asked for, since memory may be shared.
     """
 
     number: int
-    data: bytes
+    data: bytes | memoryview
 
 
 class Output(Protocol):
@@ -105,7 +105,7 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
         if not is_record or len(self._lines) >= _BUFFER_BYTES:
             self.flush()
 
-    def write_lines(self, lines: bytes) -> None:
+    def write_lines(self, lines: bytes | memoryview) -> None:
         """Write whole lines that are encoded already.
 
         Args:
@@ -129,7 +129,7 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
             _write(lines)
 
 
-def _write(lines: bytes | bytearray) -> None:
+def _write(lines: bytes | bytearray | memoryview) -> None:
     try:
         _write_all(lines)
     except BrokenPipeError:
@@ -141,7 +141,7 @@ def _write(lines: bytes | bytearray) -> None:
         raise LocalFailure(f"The output cannot be written: {error.strerror}.") from None
 
 
-def _write_all(data: bytes | bytearray) -> None:
+def _write_all(data: bytes | bytearray | memoryview) -> None:
     """Write to the unbuffered end of stdout until everything is out."""
     stdout: Any = sys.stdout
     out = getattr(stdout.buffer, "raw", stdout.buffer)

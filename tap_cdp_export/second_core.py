@@ -6,15 +6,15 @@ function: whatever they cannot do, and everything there is too little of to be w
 
 from __future__ import annotations
 
-import fcntl
 import gc
+import mmap
 import multiprocessing
 import os
 import signal
 import sys
 import warnings
 from collections import deque
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
@@ -33,7 +33,8 @@ _CHILDREN: Final = 2
 _TOO_LITTLE: Final = 256 * 1024
 """So many bytes are encoded sooner than a child has started."""
 
-_PIPE_BYTES: Final = 2**20
+_SHARED_BYTES: Final = 32 * 2**20
+"""So much an item, and what it becomes, may have; only what is used of it takes memory."""
 
 
 def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes | Part]) -> Generator[Part]:
@@ -66,7 +67,7 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes 
         def begin() -> None:
             for item in islice(waiting, 1):
                 child = None
-                if isinstance(item, bytes):
+                if isinstance(item, bytes) and len(item) <= _SHARED_BYTES:
                     child = idle.popleft() if idle else children.enter_context(_Child(function))
                     child.ask(item)
                 busy.append((item, child))
@@ -80,7 +81,7 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes 
                 yield from list(function(cast("bytes", item))) if answer is None else answer
                 idle.append(child)
             else:
-                yield cast("Part", item)
+                yield from list(function(item)) if isinstance(item, bytes) else [item]
             begin()
 
 
@@ -90,14 +91,16 @@ def _has_cores() -> bool:
 
 
 class _Child:
-    """One process, which answers one item after the other."""
+    """One process, which answers one item after the other; both sides see the memory that the bytes are in."""
 
     def __init__(self, function: Callable[[bytes], Iterable[Part]]) -> None:
         self._function = function
+        self._item = mmap.mmap(-1, _SHARED_BYTES)
+        self._encoded = mmap.mmap(-1, _SHARED_BYTES)
 
     def __enter__(self) -> Self:
-        questions, self._questions = _wide_pipe()
-        self._answers, answers = _wide_pipe()
+        questions, self._questions = multiprocessing.Pipe(duplex=False)
+        self._answers, answers = multiprocessing.Pipe(duplex=False)
         gc.freeze()  # or the collector touches, and so copies, every page that both have
         with warnings.catch_warnings():  # newer Pythons warn of locks that other threads hold: the child needs none
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -117,48 +120,47 @@ class _Child:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
-                item = questions.recv_bytes()
+                size = questions.recv()
                 try:
-                    parts = list(self._function(item))
+                    answers.send(self._encode(self._item[:size]))
                 except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
                     answers.send(None)
-                    continue
-                answers.send([[lines.number for lines in part] for part in parts])
-                for part in parts:
-                    for lines in part:
-                        answers.send_bytes(lines.data)
         except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
             pass
         finally:
             os._exit(0)
 
+    def _encode(self, item: bytes) -> list[list[tuple[int, int, int]]]:
+        """Put what an item becomes into the shared memory; tell how many records are from where to where."""
+        told: list[list[tuple[int, int, int]]] = []
+        end = 0
+        for part in self._function(item):
+            told.append([])
+            for lines in part:
+                start, end = end, end + len(lines.data)
+                self._encoded[start:end] = lines.data  # which fails where it is too much
+                told[-1].append((lines.number, start, end))
+        return told
+
     def ask(self, item: bytes) -> None:
+        self._item[: len(item)] = item
         with _alive():
-            self._questions.send_bytes(item)
+            self._questions.send(len(item))
 
     def answer(self) -> Iterator[Part] | None:
-        """Wait for the parts; None if there was trouble."""
+        """Wait for the parts, which are there until the next question; None if there was trouble."""
         with SHUTDOWN.waiting(), _alive():
-            numbers = self._answers.recv()
-        return None if numbers is None else (tuple(map(self._lines, part)) for part in numbers)
-
-    def _lines(self, number: int) -> Lines:
-        with SHUTDOWN.waiting(), _alive():
-            return Lines(number, self._answers.recv_bytes())
+            told = self._answers.recv()
+        if told is None:
+            return None
+        encoded = memoryview(self._encoded)
+        return (tuple(Lines(number, encoded[start:end]) for number, start, end in part) for part in told)
 
     def __exit__(self, *_exception: object) -> None:
         self._questions.close()
         self._answers.close()
         os.kill(self._process, signal.SIGKILL)
         os.waitpid(self._process, 0)
-
-
-def _wide_pipe() -> tuple[Connection[Any, Any], Connection[Any, Any]]:
-    """Open a pipe that a whole item fits into, so that the two ends seldom wait for each other."""
-    reader, writer = multiprocessing.Pipe(duplex=False)
-    with suppress(OSError):
-        fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return reader, writer
 
 
 @contextmanager

@@ -220,7 +220,7 @@ class ExportStream(Stream):
     def _add_lines_to_batches(self, lines: Lines) -> None:
         """Add records as they are: where nothing has to see them, they go to the stream's own files."""
         files = self._files(self.name)
-        rest = lines.data
+        rest = bytes(lines.data)
         while rest:
             rest = files.add_lines(rest)
             if files.is_full:
