@@ -16,7 +16,7 @@ import warnings
 from collections import deque
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias, cast
 
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.messages import Lines
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 Part: TypeAlias = "tuple[Lines, ...]"
 """Encoded records, for one stream or for several."""
 
+
+class Item(NamedTuple):
+    """What is encoded at once.
+
+    Attributes:
+        data: bytes that a process gets to see.
+        place: where they are from, in a form of the function's own.
+    """
+
+    data: bytes
+    place: tuple[int, ...] = ()
+
+
 _CHILDREN: Final = 2
 _TOO_LITTLE: Final = 256 * 1024
 """So many bytes are encoded sooner than a child has started."""
@@ -37,7 +50,7 @@ _SHARED_BYTES: Final = 32 * 2**20
 """So much an item, and what it becomes, may have; only what is used of it takes memory."""
 
 
-def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes | Part]) -> Generator[Part]:
+def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | Part]) -> Generator[Part]:
     """Encode items, in other processes once there is much of them.
 
     Args:
@@ -55,19 +68,19 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes 
     has_cores = _has_cores()
     done = 0
     for item in waiting:
-        done += len(item) if isinstance(item, bytes) else 0
+        done += len(item.data) if isinstance(item, Item) else 0
         if has_cores and done > _TOO_LITTLE:
             waiting = chain([item], waiting)
             break
-        yield from list(function(item)) if isinstance(item, bytes) else [item]
+        yield from list(function(item)) if isinstance(item, Item) else [item]
     with ExitStack() as children:
         idle: deque[_Child] = deque()
-        busy: deque[tuple[bytes | Part, _Child | None]] = deque()
+        busy: deque[tuple[Item | Part, _Child | None]] = deque()
 
         def begin() -> None:
             for item in islice(waiting, 1):
                 child = None
-                if isinstance(item, bytes) and len(item) <= _SHARED_BYTES:
+                if isinstance(item, Item) and len(item.data) <= _SHARED_BYTES:
                     child = idle.popleft() if idle else children.enter_context(_Child(function))
                     child.ask(item)
                 busy.append((item, child))
@@ -78,10 +91,10 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes 
             item, child = busy.popleft()
             if child:
                 answer = child.answer()
-                yield from list(function(cast("bytes", item))) if answer is None else answer
+                yield from list(function(cast("Item", item))) if answer is None else answer
                 idle.append(child)
             else:
-                yield from list(function(item)) if isinstance(item, bytes) else [item]
+                yield from list(function(item)) if isinstance(item, Item) else [item]
             begin()
 
 
@@ -93,7 +106,7 @@ def _has_cores() -> bool:
 class _Child:
     """One process, which answers one item after the other; both sides see the memory that the bytes are in."""
 
-    def __init__(self, function: Callable[[bytes], Iterable[Part]]) -> None:
+    def __init__(self, function: Callable[[Item], Iterable[Part]]) -> None:
         self._function = function
         self._item = mmap.mmap(-1, _SHARED_BYTES)
         self._encoded = mmap.mmap(-1, _SHARED_BYTES)
@@ -120,9 +133,9 @@ class _Child:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
-                size = questions.recv()
+                size, place = questions.recv()
                 try:
-                    answers.send(self._encode(self._item[:size]))
+                    answers.send(self._encode(Item(self._item[:size], place)))
                 except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
                     answers.send(None)
         except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
@@ -130,7 +143,7 @@ class _Child:
         finally:
             os._exit(0)
 
-    def _encode(self, item: bytes) -> list[list[tuple[int, int, int]]]:
+    def _encode(self, item: Item) -> list[list[tuple[int, int, int]]]:
         """Put what an item becomes into the shared memory; tell how many records are from where to where."""
         told: list[list[tuple[int, int, int]]] = []
         end = 0
@@ -142,10 +155,10 @@ class _Child:
                 told[-1].append((lines.number, start, end))
         return told
 
-    def ask(self, item: bytes) -> None:
-        self._item[: len(item)] = item
+    def ask(self, item: Item) -> None:
+        self._item[: len(item.data)] = item.data
         with _alive():
-            self._questions.send(len(item))
+            self._questions.send((len(item.data), item.place))
 
     def answer(self) -> Iterator[Part] | None:
         """Wait for the parts, which are there until the next question; None if there was trouble."""

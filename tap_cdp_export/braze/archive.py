@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports import zip_members
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
 from tap_cdp_export.exports.readers import blocks, contents, lines
-from tap_cdp_export.second_core import in_order
+from tap_cdp_export.second_core import Item, in_order
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -25,17 +24,11 @@ if TYPE_CHECKING:
     from tap_cdp_export.typed_runs import TypedRuns
 
 _GZIP_MARK: Final = b"\x1f\x8b"
-_SMALL_BYTES: Final = 12 * 2**20
-_NOT_PACKED: Final = zipfile.ZIP_STORED
 
 
-def _members(spool: Spool) -> Iterator[zip_members.Member | Spool]:
-    """Give every file inside, whatever its name; what is no zip holds one."""
-    return zip_members.members(spool.file) if spool.head(4).startswith(zip_members.MARKS) else iter([spool])
-
-
-def _plain(member: zip_members.Member | Spool) -> Iterator[bytes]:
-    return member.plain() if isinstance(member, zip_members.Member) else contents(member)
+def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
+    """Give the plain bytes of every file inside, whatever its name; what is no zip holds one."""
+    return zip_members.members(spool.file) if spool.head(4).startswith(zip_members.MARKS) else iter([contents(spool)])
 
 
 def prove(spool: Spool) -> None:
@@ -51,7 +44,7 @@ def prove(spool: Spool) -> None:
     if not spool.head(4).startswith((*zip_members.MARKS, _GZIP_MARK)):  # plain text could be cut at any line unseen
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
     for member in _members(spool):
-        for _ in _plain(member):
+        for _ in member:
             SHUTDOWN.check()
 
 
@@ -68,7 +61,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
         UnusableAnswer: If a line is no JSON object with a `braze_id`; it names the file and the line.
     """
     for file_number, member in enumerate(_members(spool), start=1):
-        for line_number, line in lines(_plain(member), limit=MEMBER_BYTES):
+        for line_number, line in lines(member, limit=MEMBER_BYTES):
             yield _user(line, file_number, line_number)
 
 
@@ -85,42 +78,27 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
     Raises:
         UnusableAnswer: As `users` does.
     """
-    return in_order(partial(_encoded, typed), _items(spool))
+    return in_order(partial(_encoded, typed), _blocks(spool))
 
 
-def _items(spool: Spool) -> Iterator[bytes]:
-    """Give members as they are packed, or whole lines of large ones, behind a line that says where they are from."""
+def _blocks(spool: Spool) -> Iterator[Item]:
+    """Give whole lines, many at a time, with the number of their file and of the lines before them."""
     for file_number, member in enumerate(_members(spool), start=1):
-        if isinstance(member, zip_members.Member) and member.info.file_size <= _SMALL_BYTES:
-            yield b"%d 1 %d\n%b" % (file_number, member.info.compress_type, member.packed())
-            continue
-        first_line = 1
-        for block in blocks(_plain(member), limit=MEMBER_BYTES):
-            yield b"%d %d %d\n%b" % (file_number, first_line, _NOT_PACKED, block)
-            first_line += block.count(b"\n")
+        lines_before = 0
+        for block in blocks(member, limit=MEMBER_BYTES):
+            yield Item(block, (file_number, lines_before))
+            lines_before += block.count(b"\n")
 
 
-def _encoded(typed: TypedRuns, item: bytes) -> Iterator[tuple[Lines]]:
-    """Encode an item block by block."""
-    place, _, packed = item.partition(b"\n")
-    file_number, first_line, packing = map(int, place.split())
-    for block in blocks(zip_members.unpacked(iter([packed]), packing), limit=MEMBER_BYTES):
-        encoded = _at_once(typed, block)
-        if encoded:
-            yield (encoded,)
-            first_line += encoded.number
-        else:
-            found = lines([block], limit=MEMBER_BYTES)
-            yield (typed.lines([_user(line, file_number, first_line - 1 + number) for number, line in found]),)
-            first_line += block.count(b"\n")
-
-
-def _at_once(typed: TypedRuns, block: bytes) -> Lines | None:
-    """Encode a block, one user a line, unless it is not all in order."""
+def _encoded(typed: TypedRuns, item: Item) -> list[tuple[Lines]]:
+    """Encode a block at once, or line by line where it is not all in order."""
+    block = item.data
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         if not json_text.holds_nul(block):
-            return typed.json_lines(block)
-    return None
+            return [(typed.json_lines(block),)]
+    file_number, lines_before = item.place
+    found = lines([block], limit=MEMBER_BYTES)
+    return [(typed.lines([_user(line, file_number, lines_before + number) for number, line in found]),)]
 
 
 def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
         if end and size + end >= _BLOCK_BYTES:
-            yield b"".join([*pending, chunk[:end]])
+            yield b"".join([*pending, memoryview(chunk)[:end]])
             pending, size = [chunk[end:]], len(chunk) - end
         else:
             pending.append(chunk)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final
 
 from isal import isal_zlib
 
@@ -32,63 +32,24 @@ _ERRORS: Final = (zipfile.BadZipFile, DAMAGE, struct.error, EOFError, OSError, V
 """What stands for damage: `zipfile` raises a ValueError or an OSError for a bad offset."""
 
 
-class Member(NamedTuple):
-    """One file in a zip.
-
-    Attributes:
-        file: the zip.
-        info: what its directory says of the member.
-    """
-
-    file: IO[bytes]
-    info: zipfile.ZipInfo
-
-    def plain(self) -> Iterator[bytes]:
-        """Unpack it.
-
-        Yields:
-            Its plain bytes, in chunks.
-
-        Raises:
-            IncompleteAnswer: If it is not as long as it should be, or has another checksum.
-            UnusableAnswer: If it is packed in a way of its own, or a bomb.
-        """
-        with _trouble():
-            size = checksum = 0
-            for chunk in within_ratio(unpacked(_packed(*self), self.info.compress_type), self.info.compress_size):
-                size += len(chunk)
-                checksum = isal_zlib.crc32(chunk, checksum)
-                yield chunk
-            if (size, checksum) != (self.info.file_size, self.info.CRC):
-                raise zipfile.BadZipFile
-
-    def packed(self) -> bytes:
-        """Read it as it is in the zip.
-
-        Returns:
-            What `unpacked` takes.
-        """
-        return b"".join(_packed(*self))
-
-
-def members(file: IO[bytes]) -> Iterator[Member]:
-    """List all files in a zip; folders are left out.
+def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
+    """Read all files in a zip; folders are left out.
 
     Args:
         file: the zip, seekable.
 
     Yields:
-        The files, in the order of the directory.
+        The plain bytes of a file, in chunks; read to their end before the next file is asked for.
 
     Raises:
         IncompleteAnswer: If the zip is cut short or damaged.
-        UnusableAnswer: If it is encrypted.
+        UnusableAnswer: If it is encrypted, packed in a way of its own, or a bomb.
     """
     with _trouble(), zipfile.ZipFile(file) as archive:
         _check_gaps(file, archive)
-        for info in archive.infolist():
-            if info.file_size or not info.filename.endswith("/"):
-                yield Member(file, info)
+        for member in archive.infolist():
+            if member.file_size or not member.filename.endswith("/"):
+                yield within_ratio(_plain(file, member), member.compress_size)
 
 
 def _check_gaps(file: IO[bytes], archive: zipfile.ZipFile) -> None:
@@ -111,6 +72,18 @@ def _data_start(file: IO[bytes], member: zipfile.ZipInfo) -> int:
     return member.header_offset + _LOCAL_HEADER.size + int(name_size) + int(extra_size)
 
 
+def _plain(file: IO[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Unpack one file, and demand its length and checksum."""
+    with _trouble():
+        size = checksum = 0
+        for chunk in _unpacked(_packed(file, member), member.compress_type):
+            size += len(chunk)
+            checksum = isal_zlib.crc32(chunk, checksum)
+            yield chunk
+        if (size, checksum) != (member.file_size, member.CRC):
+            raise zipfile.BadZipFile
+
+
 def _packed(file: IO[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
     place, left = _data_start(file, member), member.compress_size
     while left:
@@ -123,16 +96,7 @@ def _packed(file: IO[bytes], member: zipfile.ZipInfo) -> Iterator[bytes]:
         yield chunk
 
 
-def unpacked(chunks: Iterator[bytes], packing: int) -> Iterator[bytes]:
-    """Undo the packing of one file.
-
-    Args:
-        chunks: the file as it is in the zip.
-        packing: the number of the method.
-
-    Yields:
-        Its plain bytes, neither counted nor summed.
-    """
+def _unpacked(chunks: Iterator[bytes], packing: int) -> Iterator[bytes]:
     if packing == zipfile.ZIP_STORED:
         yield from chunks
     elif packing == zipfile.ZIP_DEFLATED:

@@ -14,7 +14,7 @@ from tap_cdp_export.exports.ahead import pages_ahead
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.exports.readers import contents, is_small, proven
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.second_core import in_order
+from tap_cdp_export.second_core import Item, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,19 +122,19 @@ class Pages:
             The records.
         """
 
-        def encode(data: bytes) -> Iterator[tuple[Lines]]:
-            with Spool([data]) as page:
+        def encode(item: Item) -> Iterator[tuple[Lines]]:
+            with Spool([item.data]) as page:
                 yield from zip(encoder.lines(page))
 
         with closing(in_order(encode, self._whole_or_encoded(encoder))) as found:
             for (lines,) in found:
                 yield lines
 
-    def _whole_or_encoded(self, encoder: EncodesPages) -> Iterator[bytes | tuple[Lines]]:
+    def _whole_or_encoded(self, encoder: EncodesPages) -> Iterator[Item | tuple[Lines]]:
         """Give small pages as they are, since they can be encoded elsewhere; large ones run by run."""
         for page in self._pages():
             if is_small(page):
-                yield b"".join(page.chunks())
+                yield Item(b"".join(page.chunks()))
             else:
                 yield from zip(proven(page, encoder.lines))
 
