@@ -42,13 +42,13 @@ TITLES: Final = {
 }
 _PARTS: Final = {
     "users": (Part("users", 200_000, 1_000), Part("users", 4_000, 1_000)),
-    "csv": (Part("csv", 200_000, 10_000), Part("csv", 4_000, 1_000)),
+    "csv": (Part("csv", 200_000, 1_000), Part("csv", 4_000, 1_000)),
     "apsis": (Part("apsis", 200), Part("apsis", 4)),
     "braze": (Part("braze", 100_000, 5_000), Part("braze", 2_000, 500)),
 }
 _BASES: Final = {
     "users": (Part("users", 20_000, 1_000), Part("users", 1_000, 500)),
-    "csv": (Part("csv", 20_000, 10_000), Part("csv", 1_000, 500)),
+    "csv": (Part("csv", 20_000, 1_000), Part("csv", 1_000, 500)),
     "apsis": (Part("apsis", 20), Part("apsis", 1)),
     "braze": (Part("braze", 10_000, 5_000), Part("braze", 500, 250)),
 }
