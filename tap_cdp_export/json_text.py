@@ -11,7 +11,7 @@ import json
 import math
 import re
 import sys
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -82,16 +82,22 @@ def _refuse(_constant: str) -> None:
     raise InvalidJSON("holds NaN or Infinity")
 
 
-def _float(digits: str) -> float | Decimal:
+def _float(digits: str) -> float | Decimal | msgspec.Raw:
     number = float(digits)
-    return Decimal(digits) if math.isinf(number) else number
+    if not math.isinf(number):
+        return number
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # even its exponent has no end; whatever it means, it is passed on
+        return msgspec.Raw(digits.encode())
 
 
-def is_tame(text: bytes) -> bool:
+def is_tame(text: bytes, *, around: int = 0) -> bool:
     """Tell that JSON which a decoder has accepted, but may have skipped in part, needs none of this module's care.
 
     Args:
-        text: JSON.
+        text: JSON, or values with commas between them.
+        around: how many objects and arrays it stands in.
 
     Returns:
         Whether it surely is UTF-8, not nested deeply, and without endless numbers.
@@ -101,7 +107,9 @@ def is_tame(text: bytes) -> bool:
             text.decode()
         except UnicodeDecodeError:
             return False
-    return not _may_hold_endless_number(text) and (_is_shallow(text) or _is_shallow(_STRING.sub(b"", text)))
+    most = DEEPEST - around
+    is_shallow = _is_shallow(text, most) or _is_shallow(_STRING.sub(b"", text), most)
+    return is_shallow and not _may_hold_endless_number(text)
 
 
 def holds_nul(text: bytes) -> bool:
@@ -126,10 +134,10 @@ def _may_hold_endless_number(text: bytes) -> bool:
     )
 
 
-def _is_shallow(text: bytes) -> bool:
+def _is_shallow(text: bytes, most: int) -> bool:
     """Take away the innermost brackets until none is left; brackets in texts look like a nesting that never closes."""
     brackets = text.translate(None, _NOT_BRACKETS)
-    for _ in range(DEEPEST):
+    for _ in range(most):
         fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
         if not fewer:
             return True

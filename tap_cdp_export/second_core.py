@@ -81,7 +81,8 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
             for item in islice(waiting, 1):
                 child = None
                 if isinstance(item, Item) and len(item.data) <= _SHARED_BYTES:
-                    child = idle.popleft() if idle else children.enter_context(_Child(function))
+                    child = idle.popleft() if idle else _begun(function, children)
+                if isinstance(item, Item) and child:
                     child.ask(item)
                 busy.append((item, child))
 
@@ -96,6 +97,14 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
             else:
                 yield from list(function(item)) if isinstance(item, Item) else [item]
             begin()
+
+
+def _begun(function: Callable[[Item], Iterable[Part]], children: ExitStack) -> _Child | None:
+    """Start a process, if the system has one to give."""
+    try:
+        return children.enter_context(_Child(function))
+    except OSError:
+        return None
 
 
 def _has_cores() -> bool:

@@ -32,6 +32,9 @@ _UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
 """No field of a struct may be renamed to a name that has one of these in it."""
 
 _INTEGER: Final = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
+_AROUND: Final = 2
+"""A column's value stands in an object, and that in an array or a line."""
+
 _NOT_EMPTY: Final = Annotated[str, Meta(min_length=1)]
 _TYPES: Final[dict[str, Any]] = {
     "string": str | None,
@@ -184,7 +187,7 @@ class TypedRuns:
         try:
             return self._one.decode(raw)
         except msgspec.ValidationError:
-            fields = json_text.decode(bytes(raw))
+            (fields,) = json_text.shallow([json_text.decode(bytes(raw))])
             if isinstance(fields, dict):
                 return fields
             raise
@@ -231,7 +234,7 @@ class TypedRuns:
             if not raws:
                 continue
             joined = b",".join(raws)
-            if not json_text.is_tame(joined):
+            if not json_text.is_tame(joined, around=_AROUND):
                 raise msgspec.DecodeError
             if name in self._free_types and not _are(self._free_types[name], joined):
                 values = enumerate(map(value_of, known))

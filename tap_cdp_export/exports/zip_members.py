@@ -55,9 +55,9 @@ def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
 def _check_gaps(file: IO[bytes], archive: zipfile.ZipFile) -> None:
     """Find what the directory does not name: a single damaged byte in it can hide a member."""
     listed = sorted(archive.infolist(), key=lambda member: member.header_offset)
-    starts = [member.header_offset for member in listed]
-    ends = [_data_start(file, member) + member.compress_size for member in listed]
-    for end, start in zip(ends, [*starts[1:], archive.start_dir], strict=True):
+    starts = [*(member.header_offset for member in listed), archive.start_dir]
+    ends = [0, *(_data_start(file, member) + member.compress_size for member in listed)]
+    for end, start in zip(ends, starts, strict=True):
         if not 0 <= start - end <= _LARGEST_DESCRIPTOR:
             raise zipfile.BadZipFile
 

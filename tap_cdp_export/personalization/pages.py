@@ -17,7 +17,7 @@ from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.second_core import Item, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tap_cdp_export.messages import Lines
     from tap_cdp_export.typed_runs import TypedRuns
@@ -104,13 +104,14 @@ class Pages:
         Yields:
             The vendor's objects.
         """
-        for page in self._pages():
-            found = proven(page, read)
-            first = next(found, None)
-            if first is None:
-                return
-            yield first
-            yield from found
+        with closing(self._pages()) as pages:
+            for page in pages:
+                found = proven(page, read)
+                first = next(found, None)
+                if first is None:
+                    return
+                yield first
+                yield from found
 
     def lines(self, encoder: EncodesPages) -> Iterator[Lines]:
         """Encode all pages.
@@ -126,19 +127,20 @@ class Pages:
             with Spool([item.data]) as page:
                 yield from zip(encoder.lines(page))
 
-        with closing(in_order(encode, self._whole_or_encoded(encoder))) as found:
+        with closing(self._whole_or_encoded(encoder)) as items, closing(in_order(encode, items)) as found:
             for (lines,) in found:
                 yield lines
 
-    def _whole_or_encoded(self, encoder: EncodesPages) -> Iterator[Item | tuple[Lines]]:
+    def _whole_or_encoded(self, encoder: EncodesPages) -> Generator[Item | tuple[Lines]]:
         """Give small pages as they are, since they can be encoded elsewhere; large ones run by run."""
-        for page in self._pages():
-            if is_small(page):
-                yield Item(b"".join(page.chunks()))
-            else:
-                yield from zip(proven(page, encoder.lines))
+        with closing(self._pages()) as pages:
+            for page in pages:
+                if is_small(page):
+                    yield Item(b"".join(page.chunks()))
+                else:
+                    yield from zip(proven(page, encoder.lines))
 
-    def _pages(self) -> Iterator[Spool]:
+    def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""
         digests: dict[Spool, bytes] = {}
 

@@ -324,5 +324,7 @@ def test_only_whole_numbers_become_ids(value: object, text: object) -> None:
 
 def test_the_skeleton_of_the_vendors_page_is_read() -> None:
     file = {"profiles": {KEY: PROFILE, "second": {"sections": {}}}, "metadata": {"sections": {"1187": {"events": {}}}}}
-    read = [pair for run in runs([json.dumps(file).encode()], FILE, decode_profiles) for pair in run.items()]
+    read = [
+        pair for run in runs([json.dumps(file).encode()], FILE, decode_profiles, dict[str, Any]) for pair in run.items()
+    ]
     assert read == [(KEY, PROFILE), ("second", {"sections": {}})]

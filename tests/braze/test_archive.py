@@ -208,10 +208,9 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, pack: Any) -> None:
         b'{"braze_id": "a"} {"braze_id": "b"}',
         b'{"braze_id": "canary\xff"}',
         b'{"braze_id": "a", "x": NaN}',
-        b'{"braze_id": "a", "x": 1e999}',
         b'{"braze_id": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
-    ids=range(16),
+    ids=range(15),
 )
 def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None:
     archive = zipped({"a.txt": line("a"), "b.txt": line("b") + b"\n\n" + bad + b"\n" + line("c")})

@@ -20,7 +20,7 @@ from tap_cdp_export.exports import readers
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.feeds import Feed
 from tap_cdp_export.messages import LineWriter
-from tap_cdp_export.personalization import streams as personalization
+from tap_cdp_export.personalization import pages
 from tap_cdp_export.redaction import Redactor
 from tap_cdp_export.shutdown import Shutdown
 from tap_cdp_export.streams import ExportStream
@@ -159,7 +159,7 @@ def job_deleted_not_nulled() -> None:
 
 def page_loop() -> None:
     """Never notice that a page came before."""
-    _replace(personalization, "_digest", lambda _page: os.urandom(8))
+    _replace(pages, "_digest", lambda _page: os.urandom(8))
 
 
 def handler_that_raises_anywhere() -> None:

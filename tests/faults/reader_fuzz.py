@@ -13,27 +13,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tap_cdp_export.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
+from tap_cdp_export.apsis.schemas import EVENTS as EVENT_COLUMNS
+from tap_cdp_export.apsis.schemas import PROFILES as PROFILE_COLUMNS
+from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.braze import archive
 from tap_cdp_export.braze.schemas import OWN as BRAZE_OWN
 from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
-from tap_cdp_export.errors import CdpExportError
-from tap_cdp_export.exports.json_members import prove, runs
+from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.exports.json_members import prove, proven_runs, runs
 from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.messages import Lines, encode
-from tap_cdp_export.personalization import streams as personalization
+from tap_cdp_export.messages import encode
 from tap_cdp_export.personalization.csv_pages import CsvPages
+from tap_cdp_export.personalization.pages import JsonPages, TypedJson
 from tap_cdp_export.personalization.schemas import OWN, USERS
+from tap_cdp_export.personalization.typed_csv import TypedCsv
 from tap_cdp_export.records import RecordShape, camel_case, spelled_time
 from tap_cdp_export.typed_runs import TypedRuns
 from tests.faults import fuzzed_inputs as inputs
 from tests.faults.cells import Cell, Outcome
 from tests.faults.strict_lines import parsed
+from tests.outputs import Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from tap_cdp_export.messages import Lines
     from tests.faults.nursery import Nursery
 
 NAME: Final = "C6 reader fuzz"
@@ -47,38 +54,100 @@ _braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
 
 def _read_array(data: bytes) -> Iterator[bytes]:
     own = {"dataset_id": "d", **_TIMES}
-    fast = TypedRuns(USERS, own=own, required="name", selected=lambda _column: True, spell=camel_case)
-    with Spool([data]) as spool:
-        for run in proven(spool, personalization._JsonPages(fast).runs):  # noqa: SLF001 -- the reader itself
-            if isinstance(run, Lines):
-                yield from run.data.splitlines()
-            else:
-                for fields in run:
-                    yield encode(_users.record(fields, own))
+    encoder = TypedJson(TypedRuns(_users, own, Columns(USERS["properties"]), required="name"))
+    yield from _both_ways(
+        data,
+        lambda spool: _rows(proven(spool, encoder.lines)),
+        lambda spool: (_users.record(_named(fields), own) for fields in proven(spool, JsonPages().objects)),
+    )
 
 
 def _read_csv(data: bytes) -> Iterator[bytes]:
-    with Spool([data]) as spool:
-        for fields in proven(spool, CsvPages("users", USERS, "|").objects):
-            yield encode(_users.record(fields, {"dataset_id": "d", **_TIMES}))
+    own = {"dataset_id": "d", **_TIMES}
+    pages = CsvPages("users", USERS, "|")
+    encoder = TypedCsv(pages, _users, own, Columns(USERS["properties"]))
+    yield from _both_ways(
+        data,
+        lambda spool: _rows(proven(spool, encoder.lines)),
+        lambda spool: (_users.record(_named(fields), own) for fields in proven(spool, pages.objects)),
+    )
 
 
 def _read_export_file(data: bytes) -> Iterator[bytes]:
-    with Spool([data]) as spool:
+    profiles, events = Columns(PROFILE_COLUMNS["properties"]), Columns(EVENT_COLUMNS["properties"])
+    typed = TypedExport(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
+
+    def fast(spool: Spool) -> Iterator[bytes]:
         prove(spool, PROFILES)
-        for run in runs(contents(spool), PROFILES, decode_profiles, dict, is_proven=True):
-            for key, profile in run.items():
-                for record in profile_records(key, profile, _TIMES, {"1"}):
-                    yield encode(record)
-                for record in event_records(key, profile, _TIMES):
-                    yield encode(record)
+        found = [part for run in proven_runs(spool, PROFILES) for part in typed.lines(run)]
+        yield from _rows(part.profiles for part in found)
+        yield from _rows(part.events for part in found)
+
+    def tolerant(spool: Spool) -> Iterator[dict[str, Any]]:
+        prove(spool, PROFILES)
+        read = runs(contents(spool), PROFILES, decode_profiles, dict[str, Any], is_proven=True)
+        found = [pair for run in read for pair in run.items()]
+        for key, profile in found:
+            yield from profile_records(key, profile, _TIMES, {"1"})
+        for key, profile in found:
+            yield from event_records(key, profile, _TIMES)
+
+    yield from _both_ways(data, fast, tolerant)
 
 
 def _read_archive(data: bytes) -> Iterator[bytes]:
-    with Spool([data]) as spool:
+    own = {"segment_id": "s"}
+    typed = TypedRuns(_braze, own, Columns(BRAZE_USERS["properties"]), required="braze_id", may_be_empty=False)
+
+    def fast(spool: Spool) -> Iterator[bytes]:
         archive.prove(spool)
-        for user in archive.users(spool):
-            yield encode(_braze.record(user, {"segment_id": "s"}))
+        yield from _rows(lines for (lines,) in archive.encoded_users(spool, typed))
+
+    def tolerant(spool: Spool) -> Iterator[dict[str, Any]]:
+        archive.prove(spool)
+        yield from (_braze.record(user, own) for user in archive.users(spool))
+
+    yield from _both_ways(data, fast, tolerant)
+
+
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(fields.get("name"), str):
+        raise UnusableAnswer("A record has no text as its name.")
+    return fields
+
+
+def _rows(blocks: Iterable[Lines]) -> Iterator[bytes]:
+    return (row for lines in blocks for row in bytes(lines.data).split(b"\n")[:-1])
+
+
+def _both_ways(
+    data: bytes, fast: Callable[[Spool], Iterator[bytes]], tolerant: Callable[[Spool], Iterator[dict[str, Any]]]
+) -> Iterator[bytes]:
+    """Read an input both ways, which must agree: in every record, or in refusing it."""
+    with Spool([data]) as spool:
+        try:
+            expected = [encode(record) for record in tolerant(spool)]
+        except CdpExportError:
+            expected = None
+    with Spool([data]) as spool:
+        try:
+            rows = list(fast(spool))
+        except CdpExportError:
+            if expected is not None:
+                raise _Disagreement from None
+            raise
+    if expected is None or [*map(_loosely, rows)] != [*map(_loosely, expected)]:
+        raise _Disagreement
+    yield from rows
+
+
+def _loosely(row: bytes) -> dict[str, Any]:
+    """Parse a record; what is free in its form is passed on as it came, even with a key twice."""
+    return parsed(row, unique=False)
+
+
+class _Disagreement(Exception):
+    """The two ways out of a stream give different records."""
 
 
 def _made(number: int) -> tuple[Callable[[bytes], Iterator[bytes]], bytes]:
@@ -113,7 +182,7 @@ def _judge(number: int) -> str:
         return f"{read.__name__} raised {type(error).__name__}"
     for record in records:
         try:
-            parsed(record)
+            _loosely(record)
         except (ValueError, TypeError, RecursionError) as error:
             return f"{read.__name__} gave a record that is not strict JSON: {error}"
     if read is _read_array and not data.startswith(b"\x1f\x8b"):

@@ -8,11 +8,12 @@ from typing import Any, Final, NoReturn
 _LONGEST_LINE: Final = 50 * 2**20
 
 
-def parsed(line: bytes) -> dict[str, Any]:
+def parsed(line: bytes, *, unique: bool = True) -> dict[str, Any]:
     """Parse one line strictly.
 
     Args:
         line: without its newline.
+        unique: whether to refuse an object that has a key twice.
 
     Returns:
         The message.
@@ -22,7 +23,7 @@ def parsed(line: bytes) -> dict[str, Any]:
     """
     if len(line) > _LONGEST_LINE:
         raise ValueError("line too long")
-    message = json.loads(line.decode(), parse_constant=_refuse, object_pairs_hook=_unique)
+    message = json.loads(line.decode(), parse_constant=_refuse, object_pairs_hook=_unique if unique else None)
     line.decode().encode()
     if not isinstance(message, dict):
         raise TypeError("no object")

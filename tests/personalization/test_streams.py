@@ -304,7 +304,7 @@ def test_a_user_without_a_name_is_an_error_that_says_where(requests_mock: Mocker
     serve(requests_mock, [{"name": "a"}, {**user, "emailAddress": "canary"}])
     run = users()
     assert run.exit_code == 12
-    assert "2" in run.log
+    assert "no text as its name, near byte 16" in run.log
     assert "canary" not in run.log
 
 
