@@ -129,8 +129,8 @@ class ExportStream(Stream):
 
     @property
     def selected_columns(self) -> list[str]:
-        """The columns that the catalog selects."""
-        return [name for name in self.schema["properties"] if self.mask["properties", name]]
+        """The columns that the catalog has and selects."""
+        return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
 
     def encode_lines(self, records: list[Any]) -> Lines:
         """Encode records as `emit_lines` takes them; whatever changes them must have been done.

@@ -275,7 +275,9 @@ class _Splitter(Generic[T]):
         while self._more():
             if len(self._buffer) > _SURROUNDINGS_BYTES:
                 raise UnusableAnswer("Too much follows the members of a JSON file.")
-        rest = _decoded(self._buffer).strip()
+        rest = _decoded(self._buffer)
+        if len(rest.encode()) < len(self._buffer):
+            raise IncompleteAnswer("A JSON file ends inside a character.")
         if self._key is not None:
             outer = '{"":{}' + rest
             end = json_text.end_of_value(outer, 0)

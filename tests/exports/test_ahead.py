@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted
-from tap_cdp_export.exports.ahead import fetched_ahead
+from tap_cdp_export.exports.ahead import fetched_ahead, pages_ahead
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.shutdown import SHUTDOWN
 
@@ -110,5 +110,63 @@ def test_a_signal_ends_the_wait_for_a_file(number: signal.Signals) -> None:
     timer.start()
     with pytest.raises(Interrupted):
         next(files)
+    store.settle()
+    assert store.left_open == []
+
+
+# Pages
+
+
+def test_pages_come_in_order_and_none_is_asked_for_behind_the_last() -> None:
+    store = Store()
+    with closing(pages_ahead(store.fetch, lambda page: page.head(1) == b"5")) as pages:
+        read = []
+        for page in pages:
+            with page:
+                read.append(page.head(1))
+    store.settle()
+    assert read == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    assert store.begun == [0, 1, 2, 3, 4, 5]
+
+
+def test_at_most_two_pages_are_fetched_ahead_of_the_one_in_hand() -> None:
+    store = Store()
+    with closing(pages_ahead(store.fetch, lambda _page: False)) as pages:
+        for number in range(4):
+            with next(pages):
+                assert len(store.begun) <= number + 3
+    store.settle()
+    assert len(store.begun) <= 6
+    assert store.left_open == []
+
+
+def test_trouble_with_a_page_comes_in_its_turn() -> None:
+    store = Store(broken=2)
+    with closing(pages_ahead(store.fetch, lambda _page: False)) as pages:
+        for _ in range(2):
+            next(pages).close()
+        with pytest.raises(IncompleteAnswer):
+            next(pages)
+    store.settle()
+    assert store.begun == [0, 1, 2]
+    assert store.left_open == []
+
+
+def test_pages_that_nobody_takes_are_closed() -> None:
+    store = Store()
+    pages = pages_ahead(store.fetch, lambda _page: False)
+    next(pages).close()
+    pages.close()
+    store.settle()
+    assert store.left_open == []
+
+
+def test_a_page_that_arrives_after_the_end_of_interest_is_closed() -> None:
+    store = Store(is_open=False)
+    pages = pages_ahead(store.fetch, lambda _page: False)
+    store.gate.set()
+    next(pages).close()
+    store.gate.clear()
+    pages.close()
     store.settle()
     assert store.left_open == []

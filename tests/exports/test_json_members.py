@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.exports import json_members, readers
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, object_under, prove, runs
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, object_under, prove, proven_runs, runs
 from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.exports.spool import Spool
 from tests.json_documents import OBJECTS, STORABLE_TEXTS, VALUES, in_chunks, spelled
@@ -229,6 +229,7 @@ BROKEN_FILES = {
     "100,000 brackets before": b'{"n":' + b"[" * 100_000 + b"]" * 100_000 + b',"profiles":{}}',
     "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"profiles":{}}',
     "UTF-16": '{"profiles":{}}'.encode("utf-16"),
+    "half a character behind": b'{"profiles":{}}\xd5',
 }
 
 
@@ -357,3 +358,14 @@ def test_a_gzip_body_cut_at_any_byte_never_proves(text: bytes, data: st.DataObje
     for end in [data.draw(st.integers(0, len(packed) - 1))] if data else range(len(packed)):
         with Spool([packed[:end]]) as spool, small_runs(16), pytest.raises(UnusableAnswer):
             prove(spool, ARRAY_OF_OBJECTS)
+
+
+@given(file=files(), data=st.data(), run=RUN_BYTES, packed=st.booleans())
+def test_a_proven_document_is_cut_into_runs_that_hold_all_members(
+    file: dict[str, Any], data: st.DataObject, run: int, *, packed: bool
+) -> None:
+    text = data.draw(spelled(st.just(file)))
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(run):
+        prove(spool, PROFILES)
+        cut = list(proven_runs(spool, PROFILES))
+    assert [pair for part in cut for pair in json_text.decode(part).items()] == list(file["profiles"].items())

@@ -170,8 +170,15 @@ def _made(number: int) -> tuple[Callable[[bytes], Iterator[bytes]], bytes]:
     return _read_csv, inputs.mutated(chance, inputs.csv(chance))
 
 
-def _judge(number: int) -> str:
-    """Give one input to its reader; say what is wrong, or nothing."""
+def judged(number: int) -> str:
+    """Give one input to its reader.
+
+    Args:
+        number: of the input.
+
+    Returns:
+        What is wrong; nothing if all is well.
+    """
     read, data = _made(number)
     try:
         records = list(read(data))
@@ -229,7 +236,7 @@ def _be_the_child(first: int, current: mmap.mmap, report: int) -> None:
     found = []
     for number in range(first, first + _BATCH):
         current[:8] = struct.pack("q", number)
-        if problem := _judge(number):
+        if problem := judged(number):
             found.append(f"input {number}: {problem}")
     os.write(report, msgspec.json.encode(found[:50]))
     os._exit(0)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tap_cdp_export.sandbox.options import Fault
+from tap_cdp_export.sandbox.options import Fault, Options, WorldOptions
+from tap_cdp_export.sandbox.server import Sandbox
 from tests.whole_tap.conftest import NOW
 from tests.whole_tap.running import run_tap, vendor
-
-if TYPE_CHECKING:
-    from tap_cdp_export.sandbox.server import Sandbox
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -155,6 +154,24 @@ def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox)
     assert failed.exit_code == 10
     for run in (retired, failed):
         assert all(message["type"] != "ACTIVATE_VERSION" for message in run.messages)
+
+
+def test_a_second_core_changes_nothing() -> None:
+    with Sandbox(Options(world=WorldOptions(users=3_000, companies=5, now=NOW))) as sandbox:
+        settings = {**sandbox.settings(), "end_date": NOW}
+        here = os.sched_getaffinity(0)
+        runs = []
+        for cores in (here, {min(here)}):
+            os.sched_setaffinity(0, cores)  # a process begins with its parent's
+            try:
+                runs.append(run_tap(settings))
+            finally:
+                os.sched_setaffinity(0, here)
+    for run in runs:
+        assert run.exit_code == 0, run.log
+    for stream in ("users", "accounts", "apsis_profiles", "apsis_events", "braze_users"):
+        assert runs[0].records(stream) == runs[1].records(stream)
+        assert runs[0].records(stream)
 
 
 @pytest.mark.parametrize("stream", ["users", "accounts", "apsis_profiles", "apsis_events", "braze_users"])

@@ -1,0 +1,113 @@
+"""The members of a zip as the standard library reads them, and every damage found."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.exports import zip_members
+
+NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
+FILES = st.dictionaries(NAMES, st.binary(max_size=2_000), max_size=4)
+PACKINGS = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+
+
+def zipped(files: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED, **options: Any) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", packing, **options) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def members(data: bytes) -> list[bytes]:
+    return [b"".join(member) for member in zip_members.members(io.BytesIO(data))]
+
+
+@given(files=FILES, packing=PACKINGS, comment=st.binary(max_size=30))
+def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comment: bytes) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", packing) as archive:
+        archive.comment = comment
+        for name, content in files.items():
+            archive.writestr(name, content)
+    assert members(file.getvalue()) == list(files.values())
+
+
+def test_a_file_written_in_one_go_with_its_sizes_behind_it_is_read() -> None:
+    class Stream(io.RawIOBase):
+        def __init__(self) -> None:
+            self.data = bytearray()
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            self.data += bytes(data)
+            return len(bytes(data))
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a", "b"):
+            with archive.open(name, "w", force_zip64=name == "b") as member:
+                member.write(name.encode() * 100_000)
+    assert members(bytes(stream.data)) == [b"a" * 100_000, b"b" * 100_000]
+
+
+def test_folders_are_left_out() -> None:
+    assert members(zipped({"folder/": b"", "folder/a": b"1", "empty": b""})) == [b"1", b""]
+
+
+def test_an_empty_zip_has_no_members() -> None:
+    assert members(zipped({})) == []
+
+
+@given(files=st.dictionaries(NAMES, st.binary(min_size=1, max_size=300), min_size=1, max_size=3), data=st.data())
+def test_a_zip_that_is_cut_anywhere_is_an_error(files: dict[str, bytes], data: st.DataObject) -> None:
+    whole = zipped(files)
+    size = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(IncompleteAnswer):
+        members(whole[:size])
+
+
+def test_no_single_damaged_byte_hides_or_changes_anything() -> None:
+    files = {"a": b"first " * 20, "b": b"second " * 20, "c": b"third " * 20}
+    whole = zipped(files)
+    for place in range(len(whole)):
+        for change in (0x01, 0x80, 0xFF):
+            damaged = bytearray(whole)
+            damaged[place] ^= change
+            try:
+                found = members(bytes(damaged))
+            except UnusableAnswer:
+                continue
+            assert found == list(files.values()), f"byte {place}"
+
+
+def test_bytes_before_or_between_the_members_are_an_error() -> None:
+    with pytest.raises(IncompleteAnswer):
+        members(b"x" * 100 + zipped({"a": b"1"}))
+
+
+def test_an_encrypted_member_is_an_error_that_says_so() -> None:
+    whole = bytearray(zipped({"a": b"1"}))
+    whole[6] |= 1
+    with pytest.raises(UnusableAnswer, match="encrypted"):
+        members(bytes(whole))
+
+
+def test_another_packing_is_an_error_that_says_so() -> None:
+    with pytest.raises(UnusableAnswer, match="not documented"):
+        members(zipped({"a": b"1" * 100}, zipfile.ZIP_LZMA))
+
+
+def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_cdp_export.exports.readers._HARMLESS_BYTES", 1_000)
+    with pytest.raises(UnusableAnswer, match="times its size"):
+        members(zipped({"a": b"\0" * 10_000_000}))

@@ -1,0 +1,16 @@
+"""Both ways out of every stream give the same records, or refuse alike, whatever bytes come.
+
+The fault campaign C6 reads a hundred thousand such inputs; these are its first ones.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.reader_fuzz import judged
+
+
+@pytest.mark.parametrize("hundred", range(30))
+def test_both_ways_give_the_same_records_or_refuse_alike(hundred: int) -> None:
+    problems = {number: judged(number) for number in range(100 * hundred, 100 * hundred + 100)}
+    assert {number: problem for number, problem in problems.items() if problem} == {}

@@ -1,0 +1,171 @@
+"""Other processes encode in order, or not at all; whatever happens to them is told."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_cdp_export import second_core
+from tap_cdp_export.errors import LocalFailure
+from tap_cdp_export.messages import Lines
+from tap_cdp_export.second_core import Item, Part, in_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
+
+_LARGE = b"x" * 300_000
+
+
+@pytest.fixture(autouse=True)
+def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a machine of one core for one of two."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
+
+
+def told(item: Item) -> list[Part]:
+    """Say what came, and in which process."""
+    return [(Lines(1, b"%d %d\n" % (len(item.data), os.getpid())),), (Lines(1, b"%d\n" % item.place[0]),)]
+
+
+def read(items: Iterable[Item | Part]) -> list[bytes]:
+    return [b"".join(bytes(lines.data) for lines in part) for part in in_order(told, items)]
+
+
+def processes() -> set[str]:
+    with open(f"/proc/self/task/{os.getpid()}/children") as children:  # noqa: PTH123 -- not a file of ours
+        return set(children.read().split())
+
+
+def test_items_come_in_order_from_other_processes_and_parts_between_them_stay_in_their_place() -> None:
+    items: list[Item | Part] = []
+    for number in range(8):
+        items += [Item(_LARGE + b"y" * number, (number,)), (Lines(1, b"between %d\n" % number),)]
+    found = read(items)
+    assert [part.split()[-1] for part in found[1::3]] == [b"%d" % number for number in range(8)]
+    assert found[2::3] == [b"between %d\n" % number for number in range(8)]
+    sizes, workers = zip(*(part.split() for part in found[::3]), strict=True)
+    assert [int(size) for size in sizes] == [len(_LARGE) + number for number in range(8)]
+    assert b"%d" % os.getpid() not in workers
+
+
+def test_little_is_done_without_another_process() -> None:
+    found = read([Item(b"x" * 1000, (number,)) for number in range(20)])
+    assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
+
+
+def test_one_core_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0})
+    found = read([Item(_LARGE, (number,)) for number in range(4)])
+    assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
+
+
+def test_a_system_that_gives_no_process_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", refuse)
+    found = read([Item(_LARGE, (number,)) for number in range(4)])
+    assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
+
+
+def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_core, "_SHARED_BYTES", 400_000)
+    found = read([Item(_LARGE, (1,)), Item(_LARGE * 2, (2,)), Item(_LARGE, (3,))])
+    assert found[1::2] == [b"1\n", b"2\n", b"3\n"]
+    assert found[2].split()[1] == b"%d" % os.getpid()
+    assert found[0].split()[1] != b"%d" % os.getpid()
+
+
+def test_an_answer_larger_than_the_shared_memory_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_core, "_SHARED_BYTES", 400_000)
+
+    def doubled(item: Item) -> Iterator[Part]:
+        yield (Lines(1, item.data * 2),)
+
+    assert [bytes(part[0].data) for part in in_order(doubled, [Item(_LARGE)] * 3)] == [_LARGE * 2] * 3
+
+
+def test_trouble_with_an_item_comes_in_its_turn_and_gives_nothing_of_that_item() -> None:
+    def picky(item: Item) -> Iterator[Part]:
+        yield (Lines(1, b"%d" % item.place[0]),)
+        if item.place[0] == 3:
+            raise ValueError("three")
+
+    found = []
+    with pytest.raises(ValueError, match="three"):  # noqa: PT012 -- what came before it counts
+        for (lines,) in in_order(picky, (Item(_LARGE, (number,)) for number in range(6))):
+            found.append(bytes(lines.data))
+    assert found == [b"0", b"1", b"2"]
+    assert not processes()
+
+
+def test_a_process_that_the_system_ends_is_an_error_that_says_so() -> None:
+    def deadly(item: Item) -> Iterator[Part]:
+        if item.place[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield (Lines(1, b"%d" % item.place[0]),)
+
+    found = []
+    with pytest.raises(LocalFailure, match="memory"):  # noqa: PT012 -- what came before it counts
+        for (lines,) in in_order(deadly, (Item(_LARGE, (number,)) for number in range(6))):
+            found.append(bytes(lines.data))
+    assert found == [b"0", b"1"]
+    assert not processes()
+
+
+def test_nothing_is_left_when_nobody_wants_more() -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- not a folder of ours
+    with closing(in_order(told, (Item(_LARGE, (number,)) for number in range(6)))) as found:
+        next(found)
+        assert len(processes()) == 2
+    assert not processes()
+    del found
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 -- not a folder of ours
+
+
+_PROGRAM = """
+import os, sys, time
+from tap_cdp_export.messages import Lines
+from tap_cdp_export.second_core import Item, in_order
+os.sched_getaffinity = lambda _process: {0, 1}
+def told(item):
+    return [(Lines(1, b"%d" % os.getpid()),)]
+found = in_order(told, (Item(b"x" * 300_000) for _ in range(1_000_000)))
+workers = {bytes(next(found)[0].data).decode() for _ in range(8)}
+print(*workers, flush=True)
+for signal_number in (2, 15):
+    for worker in workers:
+        os.kill(int(worker), signal_number)
+assert {bytes(next(found)[0].data).decode() for _ in range(8)} == workers
+print("unharmed", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_signals_are_the_parents_to_judge_and_no_process_outlives_it(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    command = [sys.executable, str(tmp_path / "program.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        workers = parent.stdout.readline().split()
+        assert len(workers) == 2
+        assert parent.stdout.readline() == "unharmed\n"
+        ends = [os.pidfd_open(int(worker)) for worker in workers]
+        parent.kill()
+        for end in ends:
+            with os.fdopen(end):
+                assert _ended(end)
+
+
+def _ended(process: int) -> bool:
+    return bool(select.select([process], [], [], 10)[0])
