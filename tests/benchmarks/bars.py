@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tests.benchmarks.peers.environments import DLT, DLT_FASTEST, MSDK, SINGER_PYTHON
+from tests.benchmarks.peers.environments import DLT, MSDK, SINGER_PYTHON
 from tests.benchmarks.suite import KINDS, SCALES, TITLES
 from tests.benchmarks.taps import PLAIN
 
@@ -20,7 +20,6 @@ _RATIOS: Final = (
     ("braze", PLAIN, 13.0),
     ("users", SINGER_PYTHON, 4.0),
     ("users", DLT, 10.0),
-    ("users", DLT_FASTEST, 10.0),
     ("users", MSDK, 10.0),
     ("batch", PLAIN, 15.0),
     ("batch-maps", PLAIN, 15.0),

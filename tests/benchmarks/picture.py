@@ -32,7 +32,7 @@ _LABELS: Final = {
 }
 _SERIES: Final = {"users": "#2f81f7", "csv": "#a371f7", "apsis": "#2da44e", "braze": "#d1607b"}
 _BASES: Final = "1 x = 20,000 users, 20 MB of an APSIS One export, 10,000 Braze users"
-_STYLE: Final = {
+_STYLE: Final[Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tap-cdp-export",
     "font.family": "sans-serif",

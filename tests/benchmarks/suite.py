@@ -157,6 +157,14 @@ def _large(plan: Plan) -> list[Table]:
     return found
 
 
+def _pipelines(plan: Plan) -> list[Table]:
+    from tests.benchmarks.pipelines import pipelines  # noqa: PLC0415 -- needs what the other benchmarks do not
+
+    return [
+        pipelines(Part("users", 500 if plan.quick else 50_000, 500), rounds=1 if plan.quick else min(2, plan.rounds))
+    ]
+
+
 BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "users": lambda plan: _stream("users", plan),
     "csv": lambda plan: _stream("csv", plan),
@@ -167,5 +175,6 @@ BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "startup": _startup,
     "sizes": _sizes,
     "large": _large,
+    "pipelines": _pipelines,
 }
-DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "large"})
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "large", "pipelines"})

@@ -5,6 +5,7 @@ Each is a small patch that the child applies to the real tap before its run.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import zlib
@@ -19,7 +20,7 @@ from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.exports import readers
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.feeds import Feed
-from tap_cdp_export.messages import LineWriter
+from tap_cdp_export.messages import Lines, LineWriter
 from tap_cdp_export.personalization import pages
 from tap_cdp_export.redaction import Redactor
 from tap_cdp_export.shutdown import Shutdown
@@ -76,7 +77,19 @@ def window_end_as_sorted_key() -> None:
         if self._emitted % 10 == 0:
             self.write_state()
 
+    emit_lines = ExportStream.emit_lines
+
+    def emit_lines_and_move(self: ExportStream, lines: Lines) -> None:
+        emit_lines(self, lines)
+        if lines.number:
+            record = json.loads(bytes(lines.data).splitlines()[-1])["record"]
+            self._replace_state(
+                {"replication_key": self.replication_key, "replication_key_value": record.get("window_end")}
+            )
+            self.write_state()
+
     _replace(ExportStream, "emit", emit_and_move)
+    _replace(ExportStream, "emit_lines", emit_lines_and_move)
 
 
 def state_before_records() -> None:

@@ -1,0 +1,166 @@
+"""Whole pipelines: `meltano run` from the benchmarks' server into real databases and files.
+
+Every load is counted. A second, tiny load tells what Meltano and the start of both plugins take, whatever is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+import psycopg
+
+from tests.benchmarks.compare import Row, Table, say
+from tests.benchmarks.data import Part
+from tests.benchmarks.processes import Failed, Run
+from tests.benchmarks.server import serving
+from tests.benchmarks.taps import our_settings
+from tests.targets.meltano_project import MeltanoProject, as_environment
+from tests.targets.postgres_server import postgres_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_FEW: Final = Part("users", 100, 100)
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    """One way to load.
+
+    Attributes:
+        name: in words.
+        target: the loader's.
+        settings: its environment variables.
+        in_batches: whether the tap sends BATCH messages.
+    """
+
+    name: str
+    target: str
+    settings: dict[str, str] = field(default_factory=dict)
+    in_batches: bool = False
+
+
+def _copying(rows: int) -> dict[str, str]:
+    return {"TARGET_POSTGRES_USE_COPY": "true", "TARGET_POSTGRES_BATCH_SIZE_ROWS": str(rows)}
+
+
+_PIPELINES: Final = (
+    _Pipeline("JSON lines", "target-jsonl"),
+    _Pipeline("DuckDB, 10,000 rows a batch", "target-duckdb"),
+    _Pipeline("DuckDB, 50,000 rows a batch", "target-duckdb", {"TARGET_DUCKDB_BATCH_SIZE_ROWS": "50000"}),
+    _Pipeline("PostgreSQL, INSERT, 10,000 rows a batch", "target-postgres", {"TARGET_POSTGRES_USE_COPY": "false"}),
+    _Pipeline("PostgreSQL, COPY, 10,000 rows a batch", "target-postgres", _copying(10_000)),
+    _Pipeline("PostgreSQL, COPY, 50,000 rows a batch", "target-postgres", _copying(50_000)),
+    _Pipeline("PostgreSQL, COPY, BATCH messages", "target-postgres", _copying(10_000), in_batches=True),
+)
+
+
+def pipelines(part: Part, *, rounds: int) -> Table:
+    """Load users in every way, in turns.
+
+    Args:
+        part: the users.
+        rounds: how often each.
+
+    Returns:
+        The table; its first row is the tap alone, its notes tell what a load of 100 users takes.
+
+    Raises:
+        Failed: If a load fails, or its rows are not as many as the users.
+    """
+    part.ensure()
+    table = Table("pipelines", "users through `meltano run`", part.plain_bytes, [Row(way.name) for way in _PIPELINES])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgres_server() as server,
+        serving(part) as url,
+        serving(_FEW) as few_url,
+    ):
+        project = MeltanoProject(Path(folder))
+        for number in range(rounds + 1):
+            for way, row in zip(_PIPELINES, table.rows, strict=True):
+                few = number == 0  # which also installs the plugins
+                run, rows = _load(project, way, server, *((_FEW, few_url) if few else (part, url)))
+                if rows != _expected(way, _FEW if few else part):
+                    raise Failed(f"{way.name}: {rows} rows in the table.")
+                say(f"pipelines: {way.name}: {rows} rows in {run.seconds:.1f} s")
+                if not few:
+                    row.runs.append(run)
+                    row.records = rows
+        run, _ = _load(project, _PIPELINES[0], server, _FEW, few_url)
+    table.notes.append(
+        f"100 users to JSON lines take {run.seconds:.1f} s: Meltano itself, and the start of both plugins."
+    )
+    return table
+
+
+def _expected(way: _Pipeline, part: Part) -> int:
+    """Tell how many rows there must be: the vendor sends some users twice, and a table has each once."""
+    names = [user["name"] for path in part.files() for user in json.loads(path.read_bytes())]
+    return len(names if way.target == "target-jsonl" else set(names))
+
+
+def _load(project: MeltanoProject, way: _Pipeline, server: dict[str, object], part: Part, url: str) -> tuple[Run, int]:
+    """Load once into something new; tell how long it took, and how many rows are there."""
+    with tempfile.TemporaryDirectory() as folder, _place(way.target, Path(folder), server) as (variables, count):
+        environment = {
+            **as_environment(our_settings(part, url)),
+            "TAP_CDP_EXPORT__SELECT": json.dumps(["users.*"]),
+            **variables,
+            **way.settings,
+        }
+        if way.in_batches:
+            environment["TAP_CDP_EXPORT_BATCH_CONFIG_STORAGE_ROOT"] = Path(folder).as_uri()
+            environment["TAP_CDP_EXPORT_BATCH_CONFIG_ENCODING_FORMAT"] = "jsonl"
+            environment["TAP_CDP_EXPORT_BATCH_CONFIG_ENCODING_COMPRESSION"] = "gzip"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        done = project.meltano("run", "--full-refresh", "tap-cdp-export", way.target, **environment)
+        seconds = time.monotonic() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            raise Failed(f"{way.name} ended with {done.returncode}: {done.stderr[-2000:]}")
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Run(seconds, processor, 0.0, 0.0), count()
+
+
+@contextmanager
+def _place(target: str, folder: Path, server: dict[str, object]) -> Iterator[tuple[dict[str, str], Callable[[], int]]]:
+    """Make an empty place to load into: its environment variables, and what counts its rows."""
+    if target == "target-jsonl":
+        yield {"TARGET_JSONL_DESTINATION_PATH": str(folder)}, lambda: _lines(folder / "users.jsonl")
+    elif target == "target-duckdb":
+        path = str(folder / "cdp.duckdb")
+        variables = {"TARGET_DUCKDB_PATH": path, "TARGET_DUCKDB_DEFAULT_TARGET_SCHEMA": "loaded"}
+        yield variables, lambda: _rows_in_duckdb(path)
+    else:
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
+        variables = {f"TARGET_POSTGRES_{names[key]}": str(value) for key, value in server.items()}
+        variables["TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA"] = "loaded"
+        with psycopg.connect(**server, autocommit=True) as database:  # type: ignore[arg-type]
+            database.execute("DROP SCHEMA IF EXISTS loaded CASCADE")
+
+            def count() -> int:
+                row = database.execute("SELECT count(*) FROM loaded.users").fetchone()
+                return int(row[0]) if row else 0
+
+            yield variables, count
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def _rows_in_duckdb(path: str) -> int:
+    with duckdb.connect(path, read_only=True) as database:
+        row = database.execute("SELECT count(*) FROM loaded.users").fetchone()
+    return int(row[0]) if row else 0
