@@ -117,13 +117,12 @@ def error_swallowed() -> None:
 
 
 def truncated_gzip_accepted() -> None:
-    """Inflate what is there, and ask for no trailer, as HTTP libraries do."""
+    """Inflate what is there, ask for no trailer, as HTTP libraries do, and take the whole lines of it."""
 
     def gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
         inflater = zlib.decompressobj(31)
-        yield inflater.decompress(head)
-        for chunk in rest:
-            yield inflater.decompress(chunk)
+        text = b"".join(inflater.decompress(chunk) for chunk in (head, *rest))
+        yield text[: text.rfind(b"\n") + 1] or text
 
     _replace(readers, "_gunzip", gunzip)
 
