@@ -42,7 +42,9 @@ class Item(NamedTuple):
     place: tuple[int, ...] = ()
 
 
-_CHILDREN: Final = 2
+_CHILDREN: Final = 3
+"""Two cores are busy while one of these waits for its turn."""
+
 _TOO_LITTLE: Final = 256 * 1024
 """So many bytes are encoded sooner than a child has started."""
 
