@@ -1,5 +1,18 @@
-"""Run the tap as `python -m tap_cdp_export`."""
+"""The command: `tap-cdp-export`, or `python -m tap_cdp_export`."""
 
-from tap_cdp_export.tap import TapCDPExport
+import gc
 
-TapCDPExport.cli()
+gc.disable()  # no module is garbage, yet the collector would look through all of them again and again
+
+from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
+
+
+def main() -> None:
+    """Run the tap."""
+    gc.freeze()
+    gc.enable()
+    TapCDPExport.cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -133,7 +133,6 @@ class _Child:
             self._questions.close()
             self._answers.close()
             self._serve(questions, answers)
-        gc.unfreeze()
         questions.close()
         answers.close()
         return self
@@ -143,6 +142,7 @@ class _Child:
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            gc.disable()  # nothing here refers to itself
             while True:
                 size, place = questions.recv()
                 try:
