@@ -121,7 +121,7 @@ def holds_nul(text: bytes) -> bool:
     Returns:
         Whether it may have one.
     """
-    return _NUL.search(text) is not None
+    return b"\\" in text and _NUL.search(text) is not None
 
 
 def _may_hold_endless_number(text: bytes) -> bool:

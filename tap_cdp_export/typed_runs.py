@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from itertools import repeat
 from operator import attrgetter
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -55,6 +56,8 @@ class _AnyObject(msgspec.Struct, gc=False):
 
 
 _ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": _AnyObject}
+_objects: Final = msgspec.json.Decoder(list[_AnyObject | None])
+_anything: Final = msgspec.json.Decoder(list[_AnyObject | list[Raw] | str | int | float | bool | None])
 
 
 class TypedRuns:
@@ -90,7 +93,7 @@ class TypedRuns:
         self._time_type, self._fit_times = _TIMES[shape.time]
         self._times = [name for name, kind in kinds.items() if kind == "date-time"]
         self._free_types = {
-            name: msgspec.json.Decoder(list[_free_type(inner) | None])  # type: ignore[misc]
+            name: _array_of(inner) if kinds[name] == "array" else _objects
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
@@ -237,8 +240,8 @@ class TypedRuns:
             if not json_text.is_tame(joined, around=_AROUND):
                 raise msgspec.DecodeError
             if name in self._free_types and not _are(self._free_types[name], joined):
-                values = enumerate(map(value_of, known))
-                yield from ((place, name, raw) for place, raw in values if not _are(self._free_types[name], raw))
+                places = _misfits(self._free_types[name], raws, joined)
+                yield from ((place, name, raws[place]) for place in places)
 
     def _time_misfits(self, known: list[Any], times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
         """Find what is no time."""
@@ -280,8 +283,8 @@ class TypedRuns:
         return {name: value for name, value in record.items() if name in self._selected}
 
 
-def _free_type(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- a type for msgspec
-    return list[_ITEMS[kind_of(schema["items"])]] if kind_of(schema) == "array" else _AnyObject  # type: ignore[misc]
+def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(list[list[_ITEMS[kind_of(schema["items"])]] | None])  # type: ignore[misc]
 
 
 def _are(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
@@ -290,6 +293,14 @@ def _are(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def _misfits(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: bytes) -> list[int]:
+    """Find the places of values of another type than their column's; where that is an object, all at once."""
+    if decoder is _objects:
+        kinds = map(type, _anything.decode(b"[%b]" % joined))
+        return [place for place, kind in enumerate(kinds) if kind not in {_AnyObject, NoneType}]
+    return [place for place, raw in enumerate(values) if not _are(decoder, raw)]
 
 
 def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
