@@ -6,20 +6,23 @@ section 4); so its messages, storage and settings are used, and the files are wr
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
+from tap_cdp_export.messages import Lines
 
 if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BatchConfig
 
 _FAST: Final = 1  # the level; 9 takes six times as long for a sixth less
 _IN_MEMORY_BYTES: Final = 4 * 2**20
+_PACKED_AT_ONCE_BYTES: Final = 128 * 1024
 
 
 class BatchFiles:
@@ -38,21 +41,21 @@ class BatchFiles:
         self._number = 0
         self._records = 0
         self._kept: IO[bytes] | None = None
-        self._lines: IO[bytes] | None = None
+        self._lines: IO[bytes] | io.BufferedWriter | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether the open file has as many records as it may have."""
         return self._records >= self._config.batch_size
 
-    def add_lines(self, lines: bytes) -> bytes:
+    def add(self, lines: Lines) -> Lines:
         """Write records into the open file, as many as it may still have.
 
         Args:
-            lines: encoded records, each with its newline.
+            lines: encoded records.
 
         Returns:
-            The lines for which it has no room.
+            Those for which it has no room.
 
         Raises:
             LocalFailure: If the temporary folder is full.
@@ -61,20 +64,15 @@ class BatchFiles:
             self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 -- closed by take
             self._lines = self._kept
             if self._is_packed:
-                packed = igzip.IGzipFile(fileobj=self._kept, mode="wb", compresslevel=_FAST, mtime=0)  # type: ignore[no-untyped-call]
-                self._lines = cast("IO[bytes]", packed)
-        room = self._config.batch_size - self._records
-        number = lines.count(b"\n")
-        end = len(lines)
-        if number > room:
-            end = _end_of_line(lines, room)
-            number = room
+                packed: Any = igzip.IGzipFile(fileobj=self._kept, mode="wb", compresslevel=_FAST, mtime=0)  # type: ignore[no-untyped-call]
+                self._lines = io.BufferedWriter(packed, _PACKED_AT_ONCE_BYTES)
+        fitting, rest = _parted(lines, self._config.batch_size - self._records)
         try:
-            self._lines.write(lines[:end])
+            self._lines.write(fitting.data)
         except OSError as error:
             raise LocalFailure(f"A batch file cannot be kept in {tempfile.gettempdir()}: {error.strerror}.") from None
-        self._records += number
-        return lines[end:]
+        self._records += fitting.number
+        return rest
 
     def take(self) -> str | None:
         """Finish the open file and put it into the storage.
@@ -112,9 +110,12 @@ class BatchFiles:
         return self._config.storage.get_url(name)
 
 
-def _end_of_line(lines: bytes, number: int) -> int:
-    """Find the place behind so many lines."""
+def _parted(lines: Lines, number: int) -> tuple[Lines, Lines]:
+    """Cut behind so many records."""
+    if lines.number <= number:
+        return lines, Lines(0, b"")
+    data = bytes(lines.data)
     end = 0
     for _ in range(number):
-        end = lines.index(b"\n", end) + 1
-    return end
+        end = data.index(b"\n", end) + 1
+    return Lines(number, data[:end]), Lines(lines.number - number, data[end:])

@@ -23,7 +23,7 @@ from singer_sdk.streams import Stream
 from tap_cdp_export.batches import BatchFiles
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
-from tap_cdp_export.messages import encode, encode_lines
+from tap_cdp_export.messages import Lines, encode, encode_lines
 from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
     from tap_cdp_export.feeds import Feed
-    from tap_cdp_export.messages import Lines, LineWriter
+    from tap_cdp_export.messages import LineWriter
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
@@ -157,7 +157,7 @@ class ExportStream(Stream):
         if not lines.number:
             return
         if self._batch_config:
-            self._add_lines_to_batches(lines)
+            self._add_lines_to_batches(self.name, lines)
         else:
             cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
         self._emitted += lines.number
@@ -212,19 +212,14 @@ class ExportStream(Stream):
 
     def _add_to_batches(self, record: dict[str, Any]) -> None:
         for message in self._generate_record_messages(record):
-            files = self._files(message.stream)
-            files.add_lines(encode(message.record) + b"\n")
-            if files.is_full:
-                self._write_batch(message.stream)
+            self._add_lines_to_batches(message.stream, Lines(1, encode(message.record) + b"\n"))
 
-    def _add_lines_to_batches(self, lines: Lines) -> None:
-        """Add records as they are: where nothing has to see them, they go to the stream's own files."""
-        files = self._files(self.name)
-        rest = bytes(lines.data)
-        while rest:
-            rest = files.add_lines(rest)
+    def _add_lines_to_batches(self, stream: str, lines: Lines) -> None:
+        files = self._files(stream)
+        while lines.number:
+            lines = files.add(lines)
             if files.is_full:
-                self._write_batch(self.name)
+                self._write_batch(stream)
 
     def _files(self, stream: str) -> BatchFiles:
         if stream not in self._batches and self._batch_config:
