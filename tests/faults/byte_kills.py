@@ -14,10 +14,11 @@ from tests.faults.targets import TARGETS, Host, Killed, LateDrainer, MergingHost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.nursery import Nursery
+    from tests.faults.nursery import Nursery, Patch
 
 NAME: Final = "C3 kill at byte n"
 _SHARES: Final = 6
+_SHARED_OUT: Final[Patch] = ("child_patches:share_out", {})
 
 
 def _boundaries(out: bytes) -> list[int]:
@@ -51,8 +52,9 @@ def _killed(nursery: Nursery, vendor: str, share: int, *, full: bool) -> Outcome
         model, target = list(TARGETS.items())[number % len(TARGETS)]
         with Scene(nursery, vendor) as scene:
             history = History(scene, LateDrainer if target is Killed else target, MergingHost if number % 3 else Host)
-            history.run(target=target, reader=killed_at(offset))
-            history.until_clean()
+            patches = [_SHARED_OUT] if number % 2 else []
+            history.run(target=target, reader=killed_at(offset), patches=patches)
+            history.until_clean(patches=patches)
             about = f"{vendor} killed at byte {offset} of {len(whole)} ({model})"
             total.add(outcome(history, [f"{about}: {text}" for text in findings(history)]))
     return total
