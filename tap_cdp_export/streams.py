@@ -120,12 +120,8 @@ class ExportStream(Stream):
     def is_plain(self) -> bool:
         """Tell whether nothing has to see a record on its way out, so that whole runs may be encoded at once."""
         (only, *more) = self.stream_maps
-        return (
-            not more
-            and type(only) is SameRecordTransform
-            and not only.flattening_enabled
-            and all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
-        )
+        is_same = not more and type(only) is SameRecordTransform and not only.flattening_enabled
+        return is_same and self._selects_whole_columns
 
     @property
     def selected_columns(self) -> list[str]:
@@ -188,8 +184,11 @@ class ExportStream(Stream):
             super()._write_activate_version_message(self._version_to_activate)
 
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        """Apply selection and stream maps; the SDK walks through every record even where all is selected."""
-        if not self._selects_everything:
+        """Apply selection and stream maps; the SDK walks through every record even where columns are whole."""
+        if self._selects_whole_columns:
+            for name in self._deselected:
+                record.pop(name, None)
+        else:
             pop_deselected_record_properties(record, self.schema, self.mask)
         for stream_map in self.stream_maps:
             mapped = stream_map.transform(record)
@@ -198,8 +197,12 @@ class ExportStream(Stream):
                 yield RecordMessage(stream_map.stream_alias, mapped, version=self._stream_version, time_extracted=now)
 
     @cached_property
-    def _selects_everything(self) -> bool:
-        return all(self.mask.values())
+    def _selects_whole_columns(self) -> bool:
+        return all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
+
+    @cached_property
+    def _deselected(self) -> list[str]:
+        return [place[-1] for place, selected in self.mask.items() if len(place) == _COLUMN and not selected]
 
     def _sync_batches(
         self,

@@ -100,7 +100,7 @@ class TypedRuns:
         self._has_extra = "extra" in selected
         self._sent_times = [name for name in self._times if name in selected]
         self._sent = [name for name in self._columns if name in selected and name not in self._times]
-        self._own_values = tuple(value for name, value in own.items() if name in selected)
+        self._own_values = [value for name, value in own.items() if name in selected]
         names = [
             *(name for name in own if name in selected),
             *self._sent,
@@ -108,7 +108,7 @@ class TypedRuns:
             *(["extra"] if self._has_extra else []),
         ]
         self._out = msgspec.defstruct("Out", [(name, Any) for name in names], gc=False)
-        self._of_sent = _tuple_getter(self._sent)
+        self._of_sent = [attrgetter(name) for name in self._sent]
         self._unknown: list[str] = []
         self._compile()
 
@@ -260,12 +260,9 @@ class TypedRuns:
             record.extra[self._spell(name)] = value
 
     def _built(self, known: list[Any], times: list[list[Any]]) -> list[Any]:
-        own, out, rows = self._own_values, self._out, map(self._of_sent, known)
-        spelled: Iterable[Any] = zip(*times, strict=True) if times else repeat(())
-        if not self._has_extra:
-            return [out(*own, *row, *texts) for row, texts in zip(rows, spelled, strict=False)]
-        extras = self._extras(known)
-        return [out(*own, *row, *texts, extra) for row, texts, extra in zip(rows, spelled, extras, strict=False)]
+        own = map(repeat, self._own_values)
+        sent = (map(value_of, known) for value_of in self._of_sent)
+        return list(map(self._out, *own, *sent, *times, *([self._extras(known)] if self._has_extra else [])))
 
     def _extras(self, known: list[Any]) -> Iterable[Any]:
         extra = self._extra
@@ -301,10 +298,3 @@ def _misfits(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: byte
         kinds = map(type, _anything.decode(b"[%b]" % joined))
         return [place for place, kind in enumerate(kinds) if kind not in {_AnyObject, NoneType}]
     return [place for place, raw in enumerate(values) if not _are(decoder, raw)]
-
-
-def _tuple_getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(names) == 1:
-        value_of = attrgetter(names[0])
-        return lambda struct: (value_of(struct),)
-    return attrgetter(*names) if names else lambda _struct: ()
