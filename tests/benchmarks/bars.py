@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks.peers.environments import DLT, MSDK, SINGER_PYTHON
 from tests.benchmarks.suite import KINDS, SCALES, TITLES
-from tests.benchmarks.taps import PLAIN
+from tests.benchmarks.taps import PLAIN, RIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,9 @@ _RATIOS: Final = (
     ("users", SINGER_PYTHON, 4.0),
     ("users", DLT, 10.0),
     ("users", MSDK, 10.0),
-    ("batch", PLAIN, 15.0),
-    ("batch-maps", PLAIN, 15.0),
+    ("batch", RIGHT, 15.0),
+    ("batch-braze", RIGHT, 15.0),
+    ("batch-maps", RIGHT, 15.0),
     ("maps", PLAIN, 3.0),
 )
 _STARTUP_SECONDS: Final = 0.5

@@ -19,6 +19,7 @@ import requests
 from singer_sdk import typing as th
 from singer_sdk.streams import Stream
 
+from tests.benchmarks.plain_batches import Batched
 from tests.benchmarks.plain_records import epoch_text, spelled_text, window_text
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ _BRAZE_TIMES = (
 )  # fmt: skip
 
 
-class BrazeUsers(Stream):
+class BrazeUsers(Batched):
     """Users of a Braze segment."""
 
     name = "braze_users"

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.authenticators import BasicAuthenticator
-from singer_sdk.batch import Batcher
 from singer_sdk.pagination import BasePageNumberPaginator
 from singer_sdk.streams import RESTStream
 
+from tests.benchmarks.plain_batches import Batched
 from tests.benchmarks.plain_exports import ApsisEvents, ApsisProfiles, BrazeUsers
 from tests.benchmarks.plain_records import user_record, window_text
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import requests
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context
     from singer_sdk.streams import Stream
 
@@ -41,7 +40,7 @@ class _Pages(BasePageNumberPaginator):
         return True
 
 
-class Users(RESTStream[int]):
+class Users(Batched, RESTStream[int]):
     """Users of Personalization, in JSON."""
 
     name = "users"
@@ -106,19 +105,6 @@ class Users(RESTStream[int]):
     def post_process(self, row: dict[str, Any], context: Context | None = None) -> dict[str, Any] | None:  # noqa: ARG002 -- the SDK's signature
         """Make a record."""
         return user_record(row, self.window)
-
-    def get_batches(
-        self, batch_config: BatchConfig, context: Context | None = None
-    ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        """Write files as the SDK does; or with what it does to records only, so that they hold what RECORDs do."""
-        if not self.config["right_batches"]:
-            yield from super().get_batches(batch_config, context)
-            return
-        batcher = Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config)
-        found = self._sync_records(context, write_messages=False)
-        records = (message.record for record in found for message in self._generate_record_messages(record))
-        for manifest in batcher.get_batches(records=records):
-            yield batch_config.encoding, manifest
 
 
 class UsersInCsv(Users):

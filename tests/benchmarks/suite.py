@@ -52,7 +52,10 @@ _BASES: Final = {
     "apsis": (Part("apsis", 20), Part("apsis", 1)),
     "braze": (Part("braze", 10_000, 5_000), Part("braze", 500, 250)),
 }
-_WITHOUT: Final = ("display_name", "total_actions", "segments")
+_WITHOUT: Final = {
+    "users": ("display_name", "total_actions", "segments"),
+    "braze": ("phone", "home_city", "cards_clicked"),
+}
 _MAPS: Final = {
     "users": {
         "email_domain": "email_address.split('@')[-1] if email_address else None",
@@ -77,49 +80,39 @@ def _stream(kind: str, plan: Plan) -> list[Table]:
 
 def _maps(plan: Plan) -> list[Table]:
     """Measure RECORDs that a stream map has changed."""
-    return [_changed("maps", "users from JSON, through a stream map", plan, settings={"stream_maps": _MAPS})]
+    part = _PARTS["users"][plan.quick]
+    with serving(part) as url:
+        folder = plan.folder / "maps"
+        taps = [variant(tap, part, url, folder, settings={"stream_maps": _MAPS}) for tap in (OURS, PLAIN)]
+        title = "users from JSON, through a stream map"
+        return [compare("maps", title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)]
 
 
 def _batch(plan: Plan) -> list[Table]:
-    """Measure BATCH files, with some columns deselected, and with a stream map besides."""
+    """Measure BATCH files, some columns deselected, and with a stream map besides."""
     return [
-        _changed("batch", "users from JSON to BATCH files, three columns deselected", plan, settings={}, batch=True),
-        _changed(
-            "batch-maps",
-            "users from JSON to BATCH files, three columns deselected, through a stream map",
-            plan,
-            settings={"stream_maps": _MAPS},
-            batch=True,
-        ),
+        _to_files("batch", "users", plan, {}),
+        _to_files("batch-braze", "braze", plan, {}),
+        _to_files("batch-maps", "users", plan, {"stream_maps": _MAPS}),
     ]
 
 
-def _changed(name: str, title: str, plan: Plan, *, settings: dict[str, Any], batch: bool = False) -> Table:
-    part = _PARTS["users"][plan.quick]
+def _to_files(name: str, kind: str, plan: Plan, settings: dict[str, Any]) -> Table:
+    part = _PARTS[kind][plan.quick]
     with serving(part) as url:
         variants = []
-        for tap in (OURS, PLAIN, RIGHT) if batch else (OURS, PLAIN):
+        for tap in (OURS, PLAIN, RIGHT):
             output = plan.folder / name / f"output-of-{tap.replace(' ', '-')}"
+            stored = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": output.as_uri()}}
+            own = {**settings, "batch_config": stored, **({"right_batches": True} if tap == RIGHT else {})}
+            folder = plan.folder / name
             variants.append(
-                variant(
-                    tap,
-                    part,
-                    url,
-                    plan.folder / name,
-                    settings={**settings, **_to_files(tap, output)} if batch else settings,
-                    without=_WITHOUT if batch else (),
-                    output=output if batch else None,
-                )
+                variant(tap, part, url, folder, settings=own, without=_WITHOUT[kind], output=output),
             )
+        title = f"{TITLES[kind]} to BATCH files, three columns deselected{', through a stream map' * bool(settings)}"
         table = compare(name, title, variants, rounds=plan.rounds, plain_bytes=part.plain_bytes)
-    if batch:
-        table.notes.append("The SDK's batcher applies neither selection nor stream maps; put right, it does as ours.")
+    table.notes.append("The SDK's batcher applies neither selection nor stream maps; put right, it does as ours.")
     return table
-
-
-def _to_files(tap: str, output: Path) -> dict[str, Any]:
-    stored = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": output.as_uri()}}
-    return {"batch_config": stored, **({"right_batches": True} if tap == RIGHT else {})}
 
 
 def _startup(plan: Plan) -> list[Table]:

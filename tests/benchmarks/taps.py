@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OURS: Final = "tap-cdp-export"
 PLAIN: Final = "plain SDK tap"
-RIGHT: Final = "plain SDK tap, its files put right"
+RIGHT: Final = "plain SDK tap put right"
 
 STREAMS: Final = {
     "users": ("users",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from tests.benchmarks.data import Part
 from tests.benchmarks.processes import measure, records
 from tests.benchmarks.server import serving
-from tests.benchmarks.taps import OURS, PLAIN, STREAMS, variant
+from tests.benchmarks.taps import OURS, PLAIN, RIGHT, STREAMS, variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +72,29 @@ def test_a_run_is_timed_and_its_records_are_counted(tmp_path: Path) -> None:
 
         assert records(command) == 2_000
         assert measure(command).seconds > 0
+
+
+def test_the_files_put_right_hold_what_the_files_of_the_tap_hold(tmp_path: Path) -> None:
+    part = Part("users", 2_000, 1_000)
+    maps = {"users": {"email_address": "__NULL__", "initial": "name[0]"}}
+    found = {}
+
+    with serving(part) as url:
+        for name in (OURS, RIGHT):
+            files = tmp_path / "files" / name.replace(" ", "-")
+            settings: dict[str, Any] = {
+                "stream_maps": maps,
+                "batch_config": {
+                    "encoding": {"format": "jsonl", "compression": "gzip"},
+                    "storage": {"root": files.as_uri()},
+                },
+            }
+            if name == RIGHT:
+                settings["right_batches"] = True
+            command = variant(name, part, url, tmp_path, settings=settings, without=("segments",), output=files)
+            assert records(command) == 2_000
+            rows = [line for file in files.iterdir() for line in gzip.decompress(file.read_bytes()).splitlines()]
+            found[name] = sorted(json.dumps(json.loads(row), sort_keys=True) for row in rows)
+
+    assert found[OURS] == found[RIGHT]
+    assert all("initial" in row and "segments" not in row for row in found[OURS])
