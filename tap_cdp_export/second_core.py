@@ -14,9 +14,9 @@ import signal
 import sys
 import warnings
 from collections import deque
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.messages import Lines
@@ -42,8 +42,9 @@ class Item(NamedTuple):
     place: tuple[int, ...] = ()
 
 
-_CHILDREN: Final = 3
-"""Two cores are busy while one of these waits for its turn."""
+_CHILDREN: Final = 2
+_ROOMS: Final = 2
+"""A child has its next item before anyone takes what the last one has become."""
 
 _TOO_LITTLE: Final = 256 * 1024
 """So many bytes are encoded sooner than a child has started."""
@@ -76,37 +77,43 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
             break
         yield from list(function(item)) if isinstance(item, Item) else [item]
     with ExitStack() as children:
-        idle: deque[_Child] = deque()
-        busy: deque[tuple[Item | Part, _Child | None]] = deque()
-
-        def begin() -> None:
-            for item in islice(waiting, 1):
-                child = None
-                if isinstance(item, Item) and len(item.data) <= _SHARED_BYTES:
-                    child = idle.popleft() if idle else _begun(function, children)
-                if isinstance(item, Item) and child:
-                    child.ask(item)
-                busy.append((item, child))
-
-        for _ in range(_CHILDREN):
-            begin()
+        crew = _Crew(function, children)
+        busy = deque((item, crew.room_with(item)) for item in islice(waiting, _CHILDREN * _ROOMS))
         while busy:
-            item, child = busy.popleft()
-            if child:
-                answer = child.answer()
-                yield from list(function(cast("Item", item))) if answer is None else answer
-                idle.append(child)
+            item, room = busy.popleft()
+            answer = room.answer() if room else None
+            if answer is not None:
+                yield from answer
             else:
                 yield from list(function(item)) if isinstance(item, Item) else [item]
-            begin()
+            if room:
+                crew.idle.append(room)
+            busy.extend((item, crew.room_with(item)) for item in islice(waiting, 1))
 
 
-def _begun(function: Callable[[Item], Iterable[Part]], children: ExitStack) -> _Child | None:
-    """Start a process, if the system has one to give."""
-    try:
-        return children.enter_context(_Child(function))
-    except OSError:
-        return None
+class _Crew:
+    """The processes of one call, begun one by one as there is work for them."""
+
+    def __init__(self, function: Callable[[Item], Iterable[Part]], children: ExitStack) -> None:
+        self._function = function
+        self._children = children
+        self._to_begin = _CHILDREN
+        self.idle: deque[_Room] = deque()
+
+    def room_with(self, item: Item | Part) -> _Room | None:
+        """Give an item to a child; None where it is for the parent."""
+        if not isinstance(item, Item) or len(item.data) > _SHARED_BYTES:
+            return None
+        if self._to_begin:
+            self._to_begin -= 1
+            with suppress(OSError):  # the system has no process to give
+                first, *others = self._children.enter_context(_Child(self._function)).rooms
+                self.idle.extendleft([first])
+                self.idle.extend(others)
+        room = self.idle.popleft() if self.idle else None
+        if room:
+            room.ask(item)
+        return room
 
 
 def _has_cores() -> bool:
@@ -114,24 +121,50 @@ def _has_cores() -> bool:
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 
+class _Room:
+    """Memory for an item and for what it becomes, which a child sees too."""
+
+    def __init__(self, child: _Child, number: int) -> None:
+        self._child = child
+        self._number = number
+        self.item = mmap.mmap(-1, _SHARED_BYTES)
+        self.encoded = mmap.mmap(-1, _SHARED_BYTES)
+
+    def ask(self, item: Item) -> None:
+        self.item[: len(item.data)] = item.data
+        with _alive():
+            self._child.questions.send((self._number, len(item.data), item.place))
+
+    def answer(self) -> Iterator[Part] | None:
+        """Wait for the parts, which are there until the next question; None if there was trouble."""
+        with SHUTDOWN.waiting(), _alive():
+            told = self._child.answers.recv()
+        if told is None:
+            return None
+        encoded = memoryview(self.encoded)
+        return (tuple(Lines(number, encoded[start:end]) for number, start, end in part) for part in told)
+
+
 class _Child:
-    """One process, which answers one item after the other; both sides see the memory that the bytes are in."""
+    """One process, which answers one item after the other, in the order in which it is asked."""
+
+    questions: Connection[Any, Any]
+    answers: Connection[Any, Any]
 
     def __init__(self, function: Callable[[Item], Iterable[Part]]) -> None:
         self._function = function
-        self._item = mmap.mmap(-1, _SHARED_BYTES)
-        self._encoded = mmap.mmap(-1, _SHARED_BYTES)
+        self.rooms = [_Room(self, number) for number in range(_ROOMS)]
 
     def __enter__(self) -> Self:
-        questions, self._questions = multiprocessing.Pipe(duplex=False)
-        self._answers, answers = multiprocessing.Pipe(duplex=False)
+        questions, self.questions = multiprocessing.Pipe(duplex=False)
+        self.answers, answers = multiprocessing.Pipe(duplex=False)
         gc.freeze()  # or the collector touches, and so copies, every page that both have
         with warnings.catch_warnings():  # newer Pythons warn of locks that other threads hold: the child needs none
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = os.fork()
         if not self._process:
-            self._questions.close()
-            self._answers.close()
+            self.questions.close()
+            self.answers.close()
             self._serve(questions, answers)
         questions.close()
         answers.close()
@@ -142,11 +175,11 @@ class _Child:
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            gc.disable()  # nothing here refers to itself
             while True:
-                size, place = questions.recv()
+                number, size, place = questions.recv()
+                room = self.rooms[number]
                 try:
-                    answers.send(self._encode(Item(self._item[:size], place)))
+                    answers.send(self._encode(Item(room.item[:size], place), room.encoded))
                 except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
                     answers.send(None)
         except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
@@ -154,7 +187,7 @@ class _Child:
         finally:
             os._exit(0)
 
-    def _encode(self, item: Item) -> list[list[tuple[int, int, int]]]:
+    def _encode(self, item: Item, memory: mmap.mmap) -> list[list[tuple[int, int, int]]]:
         """Put what an item becomes into the shared memory; tell how many records are from where to where."""
         told: list[list[tuple[int, int, int]]] = []
         end = 0
@@ -162,27 +195,13 @@ class _Child:
             told.append([])
             for lines in part:
                 start, end = end, end + len(lines.data)
-                self._encoded[start:end] = lines.data  # which fails where it is too much
+                memory[start:end] = lines.data  # which fails where it is too much
                 told[-1].append((lines.number, start, end))
         return told
 
-    def ask(self, item: Item) -> None:
-        self._item[: len(item.data)] = item.data
-        with _alive():
-            self._questions.send((len(item.data), item.place))
-
-    def answer(self) -> Iterator[Part] | None:
-        """Wait for the parts, which are there until the next question; None if there was trouble."""
-        with SHUTDOWN.waiting(), _alive():
-            told = self._answers.recv()
-        if told is None:
-            return None
-        encoded = memoryview(self._encoded)
-        return (tuple(Lines(number, encoded[start:end]) for number, start, end in part) for part in told)
-
     def __exit__(self, *_exception: object) -> None:
-        self._questions.close()
-        self._answers.close()
+        self.questions.close()
+        self.answers.close()
         os.kill(self._process, signal.SIGKILL)
         os.waitpid(self._process, 0)
 

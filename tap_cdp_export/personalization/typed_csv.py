@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -150,6 +151,10 @@ def _extra(names: list[str], columns: Mapping[str, Cells]) -> Iterable[Any]:
     """Give the cells of columns that the stream does not have."""
     if not names:
         return repeat(None)
+    return map(_extra_struct(tuple(names)), *(_texts(columns[name]) for name in names))
+
+
+@lru_cache(maxsize=8)
+def _extra_struct(names: tuple[str, ...]) -> Callable[..., Any]:
     fields = [f"cell_{number}" for number in range(len(names))]
-    extra = msgspec.defstruct("Extra", [(field, Any) for field in fields], rename=dict(zip(fields, names, strict=True)))
-    return map(extra, *(_texts(columns[name]) for name in names))
+    return msgspec.defstruct("Extra", [(field, Any) for field in fields], rename=dict(zip(fields, names, strict=True)))
