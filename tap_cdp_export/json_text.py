@@ -24,7 +24,9 @@ _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _R
 _MOST_DIGITS: Final = sys.int_info.default_max_str_digits
 _NUL: Final = re.compile(rb"\\u0000")
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NOT_BRACKETS_OR_QUOTES: Final = bytes(set(_NOT_BRACKETS) - set(b'"'))
 _strict: Final = msgspec.json.Decoder()
 
 T = TypeVar("T")
@@ -107,9 +109,7 @@ def is_tame(text: bytes, *, around: int = 0) -> bool:
             text.decode()
         except UnicodeDecodeError:
             return False
-    most = DEEPEST - around
-    is_shallow = _is_shallow(text, most) or _is_shallow(_STRING.sub(b"", text), most)
-    return is_shallow and not _may_hold_endless_number(text)
+    return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
 
 
 def holds_nul(text: bytes) -> bool:
@@ -134,17 +134,22 @@ def _may_hold_endless_number(text: bytes) -> bool:
     )
 
 
-def _is_shallow(text: bytes, most: int) -> bool:
-    """Take away the innermost brackets until none is left; brackets in texts look like a nesting that never closes."""
-    brackets = text.translate(None, _NOT_BRACKETS)
+def _brackets(text: bytes) -> bytes:
+    """Give the brackets of JSON, all of them square, without those in its texts."""
+    unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
+    brackets = unescaped.translate(_SQUARE, _NOT_BRACKETS_OR_QUOTES).replace(b'""', b"")
+    if b'"' in brackets:  # around brackets in a text; there is no other way for a quote to be left
+        brackets = _STRING.sub(b"", text).translate(_SQUARE, _NOT_BRACKETS)
+    return brackets
+
+
+def _is_shallow(brackets: bytes, most: int) -> bool:
+    """Take away the innermost brackets, one level at a time, until none is left."""
     for _ in range(most):
-        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
-        if not fewer:
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
             return True
-        if len(fewer) == len(brackets):
-            return False
-        brackets = fewer
-    return False
+    return not brackets
 
 
 def shallow(value: T) -> T:

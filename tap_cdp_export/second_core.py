@@ -14,7 +14,7 @@ import signal
 import sys
 import warnings
 from collections import deque
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
@@ -67,7 +67,7 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
         LocalFailure: If the system ends one of the processes.
         Exception: Whatever `function` raises, in its item's turn.
     """
-    waiting = iter(items)
+    waiting = _until_trouble(items)
     has_cores = _has_cores()
     done = 0
     for item in waiting:
@@ -75,20 +75,31 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
         if has_cores and done > _TOO_LITTLE:
             waiting = chain([item], waiting)
             break
-        yield from list(function(item)) if isinstance(item, Item) else [item]
+        yield from _done_here(function, item)
     with ExitStack() as children:
         crew = _Crew(function, children)
         busy = deque((item, crew.room_with(item)) for item in islice(waiting, _CHILDREN * _ROOMS))
         while busy:
             item, room = busy.popleft()
             answer = room.answer() if room else None
-            if answer is not None:
-                yield from answer
-            else:
-                yield from list(function(item)) if isinstance(item, Item) else [item]
+            yield from _done_here(function, item) if answer is None else answer
             if room:
                 crew.idle.append(room)
             busy.extend((item, crew.room_with(item)) for item in islice(waiting, 1))
+
+
+def _until_trouble(items: Iterable[Item | Part]) -> Iterator[Item | Part | Exception]:
+    """Keep trouble with an item for its turn: items are asked for before those ahead of them are done."""
+    try:
+        yield from items
+    except Exception as trouble:  # noqa: BLE001 -- it is raised again in its turn
+        yield trouble
+
+
+def _done_here(function: Callable[[Item], Iterable[Part]], item: Item | Part | Exception) -> list[Part]:
+    if isinstance(item, Exception):
+        raise item
+    return list(function(item)) if isinstance(item, Item) else [item]
 
 
 class _Crew:
@@ -100,7 +111,7 @@ class _Crew:
         self._to_begin = _CHILDREN
         self.idle: deque[_Room] = deque()
 
-    def room_with(self, item: Item | Part) -> _Room | None:
+    def room_with(self, item: Item | Part | Exception) -> _Room | None:
         """Give an item to a child; None where it is for the parent."""
         if not isinstance(item, Item) or len(item.data) > _SHARED_BYTES:
             return None
@@ -122,23 +133,29 @@ def _has_cores() -> bool:
 
 
 class _Room:
-    """Memory for an item and for what it becomes, which a child sees too."""
+    """Memory for an item and for what it becomes, which a child sees too; it knows no child, or it would stay."""
 
-    def __init__(self, child: _Child, number: int) -> None:
-        self._child = child
+    def __init__(self, number: int, questions: Connection[Any, Any], answers: Connection[Any, Any]) -> None:
         self._number = number
+        self._questions = questions
+        self._answers = answers
         self.item = mmap.mmap(-1, _SHARED_BYTES)
         self.encoded = mmap.mmap(-1, _SHARED_BYTES)
 
     def ask(self, item: Item) -> None:
         self.item[: len(item.data)] = item.data
-        with _alive():
-            self._child.questions.send((self._number, len(item.data), item.place))
+        with suppress(OSError):  # a child that is gone is found out when its answer is due
+            self._questions.send((self._number, len(item.data), item.place))
 
     def answer(self) -> Iterator[Part] | None:
         """Wait for the parts, which are there until the next question; None if there was trouble."""
-        with SHUTDOWN.waiting(), _alive():
-            told = self._child.answers.recv()
+        try:
+            with SHUTDOWN.waiting():
+                told = self._answers.recv()
+        except (EOFError, OSError):
+            raise LocalFailure(
+                "The system ended a process of this run, most likely for want of memory. Give it more, or run it again."
+            ) from None
         if told is None:
             return None
         encoded = memoryview(self.encoded)
@@ -148,23 +165,20 @@ class _Room:
 class _Child:
     """One process, which answers one item after the other, in the order in which it is asked."""
 
-    questions: Connection[Any, Any]
-    answers: Connection[Any, Any]
-
     def __init__(self, function: Callable[[Item], Iterable[Part]]) -> None:
         self._function = function
-        self.rooms = [_Room(self, number) for number in range(_ROOMS)]
 
     def __enter__(self) -> Self:
-        questions, self.questions = multiprocessing.Pipe(duplex=False)
-        self.answers, answers = multiprocessing.Pipe(duplex=False)
+        questions, self._questions = multiprocessing.Pipe(duplex=False)
+        self._answers, answers = multiprocessing.Pipe(duplex=False)
+        self.rooms = [_Room(number, self._questions, self._answers) for number in range(_ROOMS)]
         gc.freeze()  # or the collector touches, and so copies, every page that both have
         with warnings.catch_warnings():  # newer Pythons warn of locks that other threads hold: the child needs none
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = os.fork()
         if not self._process:
-            self.questions.close()
-            self.answers.close()
+            self._questions.close()
+            self._answers.close()
             self._serve(questions, answers)
         questions.close()
         answers.close()
@@ -200,17 +214,8 @@ class _Child:
         return told
 
     def __exit__(self, *_exception: object) -> None:
-        self.questions.close()
-        self.answers.close()
-        os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
-
-
-@contextmanager
-def _alive() -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, OSError):
-        raise LocalFailure(
-            "The system ended a process of this run, most likely for want of memory. Give it more, or run it again."
-        ) from None
+        self._questions.close()
+        self._answers.close()
+        with suppress(ProcessLookupError, ChildProcessError):  # where SIGCHLD is ignored, the system waits for it
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)

@@ -28,7 +28,7 @@ from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
@@ -121,11 +121,12 @@ class ExportStream(Stream):
         """Tell whether nothing has to see a record on its way out, so that whole runs may be encoded at once."""
         (only, *more) = self.stream_maps
         is_same = not more and type(only) is SameRecordTransform and not only.flattening_enabled
-        return is_same and self._selects_whole_columns
+        keys = cast("Sequence[str]", type(self).primary_keys)  # a catalog may name others, or deselect some
+        return is_same and self._selects_whole_columns and self._selected.issuperset(keys)
 
     @property
     def selected_columns(self) -> list[str]:
-        """The columns that the catalog has and selects."""
+        """The columns that the catalog has and selects; of columns that it does not have, SCHEMA says nothing."""
         return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
 
     def encode_lines(self, records: list[Any]) -> Lines:
@@ -185,10 +186,9 @@ class ExportStream(Stream):
 
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
         """Apply selection and stream maps; the SDK walks through every record even where columns are whole."""
-        if self._selects_whole_columns:
-            for name in self._deselected:
-                record.pop(name, None)
-        else:
+        for name in record.keys() - self._selected:
+            del record[name]
+        if not self._selects_whole_columns:
             pop_deselected_record_properties(record, self.schema, self.mask)
         for stream_map in self.stream_maps:
             mapped = stream_map.transform(record)
@@ -201,8 +201,8 @@ class ExportStream(Stream):
         return all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
 
     @cached_property
-    def _deselected(self) -> list[str]:
-        return [place[-1] for place, selected in self.mask.items() if len(place) == _COLUMN and not selected]
+    def _selected(self) -> set[str]:
+        return set(self.selected_columns)
 
     def _sync_batches(
         self,

@@ -166,14 +166,16 @@ class TypedRuns:
             The records.
 
         Raises:
-            msgspec.DecodeError: If a line is blank, or no JSON object.
+            msgspec.DecodeError: If a line is blank, or no single JSON object.
             json_text.InvalidJSON: If an object lacks the required column.
         """
         objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
-        if len(objects) != run.count(b"\n") + (not run.endswith(b"\n")):  # a value that goes over two lines
-            raise msgspec.DecodeError
         if b"\r" in run:
-            objects = self._read(run.translate(None, b"\r"), lambda: self._one.decode_lines, _raw.decode_lines)
+            run = run.translate(None, b"\r")
+            objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
+        lines = run.count(b"\n") + (not run.endswith(b"\n"))
+        if not len(objects) == lines == run.count(b"}\n{") + 1:  # two values on a line, or one over two lines
+            raise msgspec.DecodeError
         return self.lines(objects)
 
     def _read(self, run: bytes, decode: Callable[[], Decode], cut: Decode) -> list[Any]:
@@ -260,14 +262,14 @@ class TypedRuns:
             record.extra[self._spell(name)] = value
 
     def _built(self, known: list[Any], times: list[list[Any]]) -> list[Any]:
-        own = map(repeat, self._own_values)
+        own = (repeat(value, len(known)) for value in self._own_values)
         sent = (map(value_of, known) for value_of in self._of_sent)
         return list(map(self._out, *own, *sent, *times, *([self._extras(known)] if self._has_extra else [])))
 
     def _extras(self, known: list[Any]) -> Iterable[Any]:
         extra = self._extra
         if extra is None:
-            return repeat(None)
+            return repeat(None, len(known))
         nothing = (UNSET,) * len(self._unknown)
         found = zip(*(map(value_of, known) for value_of in self._of_unknown), strict=True)
         return (None if values == nothing else extra(*values) for values in found)

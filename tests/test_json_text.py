@@ -67,6 +67,20 @@ def test_numbers_beyond_a_double_are_kept_by_both_ways_of_decoding(text: bytes) 
     assert json_text.decode(b'["\\ud800", %b]' % text)[1] == Decimal(text.decode())
 
 
+@given(
+    depth=st.integers(90, 110),
+    text=st.text('[]{}"\\a', max_size=6),
+    kinds=st.lists(st.booleans(), min_size=1, max_size=4),
+)
+def test_what_counts_as_tame_is_nested_as_deeply_as_may_be_and_no_deeper(
+    depth: int, text: str, kinds: list[bool]
+) -> None:
+    value: Any = 1
+    for level in range(depth):
+        value = {text: value, "other": text} if kinds[level % len(kinds)] else [text, value, text]
+    assert json_text.is_tame(json.dumps(value).encode()) == (depth <= json_text.DEEPEST)
+
+
 def test_a_refusal_never_quotes_the_text() -> None:
     for text in (b'{"email": "jo@example.com', b'["jo@example.com", NaN]', b'"jo@example.com\xff"'):
         with pytest.raises(json_text.InvalidJSON) as refusal:

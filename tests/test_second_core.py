@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from tap_cdp_export.second_core import Item, Part, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
 
@@ -107,6 +107,37 @@ def test_trouble_with_an_item_comes_in_its_turn_and_gives_nothing_of_that_item()
             found.append(bytes(lines.data))
     assert found == [b"0", b"1", b"2"]
     assert not processes()
+
+
+def test_trouble_with_getting_an_item_comes_after_all_that_was_there_before() -> None:
+    def items() -> Iterator[Item]:
+        yield Item(_LARGE, (0,))
+        yield Item(_LARGE, (1,))
+        raise ValueError("no more")
+
+    found = []
+    with pytest.raises(ValueError, match="no more"):  # noqa: PT012 -- what came before it counts
+        for (lines,) in in_order(told, items()):
+            found.append(bytes(lines.data).split()[-1])
+    assert found[1::2] == [b"0", b"1"]
+
+
+def test_shared_memory_is_given_back() -> None:
+    def shared() -> int:
+        return Path("/proc/self/maps").read_text().count("/dev/zero")
+
+    before = shared()
+    for _ in range(3):
+        read([Item(_LARGE, (number,)) for number in range(6)])
+    assert shared() == before
+
+
+def test_a_parent_that_ignores_the_end_of_children_sees_all_of_them() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert len(read([Item(_LARGE, (number,)) for number in range(6)])) == 12
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_a_process_that_the_system_ends_is_an_error_that_says_so() -> None:

@@ -169,6 +169,8 @@ def test_numbers_beyond_a_double_are_kept_as_they_are() -> None:
         b'[{"name": null}]',
         b'[{"displayName": "no name"}]',
         b'[{"name": "a", "attributes": ' + b'{"x":' * 150 + b"1" + b"}" * 150 + b"}]",
+        b'[{"name": "a", "attributes": {"x": ' + b"[{" * 120 + b'"":1' + b"}]" * 120 + b"}}]",
+        b'[{"name": "a", "attributes": {"x": ' + b'["]",' * 300 + b"1" + b',"["]' * 300 + b"}}]",
         b'[{"name": "a", "attributes": {"n": ' + b"9" * 5_000 + b"}}]",
         b'[{"name": "a", "attributes": {"n": NaN}}]',
         b'[{"name": "a", "attributes": {"n": "\xff"}}]',
@@ -182,7 +184,18 @@ def test_what_is_no_record_or_no_json_is_refused(document: bytes) -> None:
         read(fast(), document)
 
 
-@pytest.mark.parametrize("lines", [b'{"braze_id": \n"a"}', b'{"braze_id": "a"}\n\n{"braze_id": "b"}', b"[1]\n", b"1"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b'{"braze_id": \n"a"}',
+        b'{"braze_id": "a"}\n\n{"braze_id": "b"}',
+        b'{"braze_id": "a"}{"braze_id": "b"}\n\n',
+        b'{"braze_id": "a"}{"braze_id": "b"}\n{"braze_id": "c", "custom_attributes": {\n"x": 1}}',
+        b'{"braze_id": "a"}{"braze_id": "b"}\r\n{"braze_id": "c", "custom_attributes": {\r\n"x": 1}}\r\n',
+        b"[1]\n",
+        b"1",
+    ],
+)
 def test_json_lines_that_are_not_one_object_a_line_are_left_to_the_tolerant_way(lines: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         fast_braze().json_lines(lines)

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from tap_cdp_export import json_text
 from tap_cdp_export.apsis.export_file import event_key, event_records, identifier, profile_records
+from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
@@ -87,8 +88,8 @@ class TypedExport:
         self._own = own
         self._columns = columns
         self._attribute_ids = attribute_ids
-        self._profiles = _Table(profiles)
-        self._events = _Table(events)
+        self._profiles = _Table(profiles, {*PROFILES["properties"], *columns.names})
+        self._events = _Table(events, set(EVENTS["properties"]))
 
     def lines(self, run: bytes) -> list[RunLines]:
         """Encode a run.
@@ -163,7 +164,7 @@ class TypedExport:
             "attributes": attributes,
             "tags": tags,
             **{name: [values[name] for values in optional] for name in self._columns.names},
-            **self._shared(),
+            **self._shared(len(keys)),
         }
 
     def _event_columns(self, profiles: Mapping[str, _Profile]) -> dict[str, Iterable[Any]]:
@@ -190,19 +191,19 @@ class TypedExport:
             ),
             "created_at": _times(None if event.created_at is UNSET else event.created_at for event in events),
             "data": [None if event.data is UNSET else event.data for event in events],
-            **self._shared(),
+            **self._shared(len(keys)),
         }
 
-    def _shared(self) -> dict[str, Iterable[Any]]:
-        return {**{name: repeat(value) for name, value in self._own.items()}, "extra": repeat(None)}
+    def _shared(self, number: int) -> dict[str, Iterable[Any]]:
+        return {name: repeat(value, number) for name, value in (*self._own.items(), ("extra", None))}
 
 
 class _Table:
     """Encodes the selected columns of a stream."""
 
-    def __init__(self, output: Output | None) -> None:
+    def __init__(self, output: Output | None, known: set[str]) -> None:
         self._output = output
-        self.columns = output.selected_columns if output else []
+        self.columns = [name for name in output.selected_columns if name in known] if output else []
         self._record = msgspec.defstruct("Record", [(column, Any) for column in self.columns], gc=False)
 
     def lines(self, columns: Mapping[str, Iterable[Any]]) -> Lines:

@@ -83,30 +83,36 @@ class TypedJson:
 class Pages:
     """All pages of a dataset."""
 
-    def __init__(self, what: str, fetch: Callable[[int], Spool], *, are_numbered: bool) -> None:
+    def __init__(
+        self,
+        what: str,
+        fetch: Callable[[int], Spool],
+        read: Callable[[Spool], Iterator[dict[str, Any]]],
+        *,
+        are_numbered: bool,
+    ) -> None:
         """Fetch nothing yet.
 
         Args:
             what: what is read, in a few words for a message.
             fetch: fetches the page of a number from 0; called in a thread of its own.
+            read: reads a page, object by object; called there too.
             are_numbered: whether there may be more than one page.
         """
         self._what = what
         self._fetch = fetch
+        self._read = read
         self._are_numbered = are_numbered
 
-    def objects(self, read: Callable[[Spool], Iterator[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    def objects(self) -> Iterator[dict[str, Any]]:
         """Read all pages, object by object.
-
-        Args:
-            read: reads one.
 
         Yields:
             The vendor's objects.
         """
         with closing(self._pages()) as pages:
             for page in pages:
-                found = proven(page, read)
+                found = proven(page, self._read)
                 first = next(found, None)
                 if first is None:
                     return
@@ -150,7 +156,7 @@ class Pages:
             return page
 
         seen: set[tuple[int, int, int]] = set()
-        with closing(pages_ahead(fetch, lambda page: not self._are_numbered or _is_empty(page))) as pages:
+        with closing(pages_ahead(fetch, self._is_last)) as pages:
             for number, page in enumerate(pages):
                 with page:
                     logger.debug("%s: page %d, %d bytes.", self._what, number, page.size)
@@ -160,18 +166,14 @@ class Pages:
                     seen.add(digest)
                     yield page
 
-
-def _is_empty(page: Spool) -> bool:
-    """Tell an empty page by its bytes; one that is not told only costs another request."""
-    if page.size > _SMALL_PAGE_BYTES:
-        return False
-    try:
-        text = b"".join(contents(page)).strip()
-    except CdpExportError:  # is raised when the page has its turn
-        return True
-    if text.startswith(b"["):
-        return not text[1:-1].strip()
-    return b"\n" not in text  # the header of a CSV
+    def _is_last(self, page: Spool) -> bool:
+        """Tell an empty page; a large one is none."""
+        if not self._are_numbered:
+            return True
+        try:
+            return page.size <= _SMALL_PAGE_BYTES and next(self._read(page), None) is None
+        except CdpExportError:  # is raised when the page has its turn
+            return True
 
 
 def _digest(page: Spool) -> tuple[int, int, int]:

@@ -100,14 +100,15 @@ class PersonalizationFeed(Feed):
         def fetch(number: int) -> Spool:
             return client.page(stream.name, dataset, window, page=number, page_size=page_size)
 
-        pages = Pages(f"{stream.name} of dataset {dataset}", fetch, are_numbered=bool(page_size))
+        what = f"{stream.name} of dataset {dataset}"
+        pages = Pages(what, fetch, self._objects(stream), are_numbered=bool(page_size))
         shape = RecordShape(stream.columns, own=OWN, spell=camel_case)
         own = {"dataset_id": dataset, "window_start": time_text(window.start), "window_end": time_text(window.end)}
         if stream.is_plain():
             for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, shape, own))):
                 stream.emit_lines(lines)
             return
-        objects = self._first_allowed_to_fail(stream, pages.objects(self._objects(stream)))
+        objects = self._first_allowed_to_fail(stream, pages.objects())
         for number, fields in enumerate(objects, start=1):
             if not isinstance(fields.get("name"), str):
                 raise UnusableAnswer(

@@ -88,18 +88,19 @@ class TypedCsv:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         if any(_UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
             raise _Odd
-        read: dict[str, Iterable[Any]] = {name: repeat(value) for name, value in self._own.items()}
+        read: dict[str, Iterable[Any]] = {name: repeat(value, len(rows)) for name, value in self._own.items()}
         for spelled, name in self._columns.items():
             kind = kind_of(self._shape.columns[name])
             if spelled not in columns:
-                read[name] = repeat(None)
+                read[name] = repeat(None, len(rows))
             elif kind in self._readers:
                 read[name] = self._readers[kind](columns[spelled])
             else:
                 raise _Odd
         if "" in columns["name"]:
             raise _Odd
-        read["extra"] = _extra([name for name in header if name not in self._columns], columns)
+        others = [name for name in header if name not in self._columns]
+        read["extra"] = _extra(others, columns) if others else repeat(None, len(rows))
         return [*map(self._out, *(read[name] for name in self._selected))]
 
     def _tolerant(self, header: list[str], rows: list[list[str]]) -> list[dict[str, Any]]:
@@ -149,8 +150,6 @@ def _fitting(values: list[object]) -> list[object]:
 
 def _extra(names: list[str], columns: Mapping[str, Cells]) -> Iterable[Any]:
     """Give the cells of columns that the stream does not have."""
-    if not names:
-        return repeat(None)
     return map(_extra_struct(tuple(names)), *(_texts(columns[name]) for name in names))
 
 

@@ -43,38 +43,47 @@ if TYPE_CHECKING:
     from tap_cdp_export.messages import Lines
     from tests.faults.nursery import Nursery
 
+    _Reader = Callable[[bytes, random.Random], Iterator[bytes]]
+
 NAME: Final = "C6 reader fuzz"
 _BATCH: Final = 500
 _ROOM: Final = 200 * 2**20
 _BATCH_SECONDS: Final = 60
+_ALL_SELECTED: Final = 0.5
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
 _users: Final = RecordShape(USERS, own=OWN, spell=camel_case)
 _braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
 
 
-def _read_array(data: bytes) -> Iterator[bytes]:
+def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     own = {"dataset_id": "d", **_TIMES}
-    encoder = TypedJson(TypedRuns(_users, own, Columns(USERS["properties"]), required="name"))
+    columns = _some(chance, USERS)
+    encoder = TypedJson(TypedRuns(_users, own, columns, required="name"))
     yield from _both_ways(
         data,
         lambda spool: _rows(proven(spool, encoder.lines)),
-        lambda spool: (_users.record(_named(fields), own) for fields in proven(spool, JsonPages().objects)),
+        lambda spool: (
+            _selected(_users.record(_named(fields), own), columns) for fields in proven(spool, JsonPages().objects)
+        ),
     )
 
 
-def _read_csv(data: bytes) -> Iterator[bytes]:
+def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
     own = {"dataset_id": "d", **_TIMES}
+    columns = _some(chance, USERS)
     pages = CsvPages("users", USERS, "|")
-    encoder = TypedCsv(pages, _users, own, Columns(USERS["properties"]))
+    encoder = TypedCsv(pages, _users, own, columns)
     yield from _both_ways(
         data,
         lambda spool: _rows(proven(spool, encoder.lines)),
-        lambda spool: (_users.record(_named(fields), own) for fields in proven(spool, pages.objects)),
+        lambda spool: (
+            _selected(_users.record(_named(fields), own), columns) for fields in proven(spool, pages.objects)
+        ),
     )
 
 
-def _read_export_file(data: bytes) -> Iterator[bytes]:
-    profiles, events = Columns(PROFILE_COLUMNS["properties"]), Columns(EVENT_COLUMNS["properties"])
+def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
+    profiles, events = _some(chance, PROFILE_COLUMNS), _some(chance, EVENT_COLUMNS)
     typed = TypedExport(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
 
     def fast(spool: Spool) -> Iterator[bytes]:
@@ -88,16 +97,17 @@ def _read_export_file(data: bytes) -> Iterator[bytes]:
         read = runs(contents(spool), PROFILES, decode_profiles, dict[str, Any], is_proven=True)
         found = [pair for run in read for pair in run.items()]
         for key, profile in found:
-            yield from profile_records(key, profile, _TIMES, {"1"})
+            yield from (_selected(row, profiles) for row in profile_records(key, profile, _TIMES, {"1"}))
         for key, profile in found:
-            yield from event_records(key, profile, _TIMES)
+            yield from (_selected(row, events) for row in event_records(key, profile, _TIMES))
 
     yield from _both_ways(data, fast, tolerant)
 
 
-def _read_archive(data: bytes) -> Iterator[bytes]:
+def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     own = {"segment_id": "s"}
-    typed = TypedRuns(_braze, own, Columns(BRAZE_USERS["properties"]), required="braze_id", may_be_empty=False)
+    columns = _some(chance, BRAZE_USERS)
+    typed = TypedRuns(_braze, own, columns, required="braze_id", may_be_empty=False)
 
     def fast(spool: Spool) -> Iterator[bytes]:
         archive.prove(spool)
@@ -105,9 +115,20 @@ def _read_archive(data: bytes) -> Iterator[bytes]:
 
     def tolerant(spool: Spool) -> Iterator[dict[str, Any]]:
         archive.prove(spool)
-        yield from (_braze.record(user, own) for user in archive.users(spool))
+        yield from (_selected(_braze.record(user, own), columns) for user in archive.users(spool))
 
     yield from _both_ways(data, fast, tolerant)
+
+
+def _some(chance: random.Random, schema: dict[str, Any]) -> Columns:
+    """Select all columns of a stream, or the keys and some others."""
+    names = schema["properties"]
+    everything = chance.random() < _ALL_SELECTED
+    return Columns(name for name in names if everything or name in schema["required"] or chance.random() < 0.5)
+
+
+def _selected(record: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    return {name: record[name] for name in columns.selected_columns}
 
 
 def _named(fields: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +171,7 @@ class _Disagreement(Exception):
     """The two ways out of a stream give different records."""
 
 
-def _made(number: int) -> tuple[Callable[[bytes], Iterator[bytes]], bytes]:
+def _made(number: int) -> tuple[_Reader, bytes]:
     """Make the nth input, and choose its reader."""
     chance = random.Random(number)  # noqa: S311 -- a seed, so that a finding can be made again
     kind = number % 6
@@ -181,7 +202,7 @@ def judged(number: int) -> str:
     """
     read, data = _made(number)
     try:
-        records = list(read(data))
+        records = list(read(data, random.Random(number)))  # noqa: S311 -- as above
     except CdpExportError as error:
         shown = str(error)
         return "its message quotes the input" if "canary" in shown else ""

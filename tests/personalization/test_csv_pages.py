@@ -7,6 +7,7 @@ import gzip
 import io
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.personalization.csv_pages import CsvPages
-from tap_cdp_export.personalization.schemas import ACCOUNTS, USERS
+from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
+from tap_cdp_export.personalization.typed_csv import TypedCsv
+from tap_cdp_export.records import RecordShape
 from tests.json_documents import STORABLE_TEXTS
+from tests.outputs import Columns
 
 CELLS = STORABLE_TEXTS | st.sampled_from(['"', 'a"b', "a,b", "a;b", "line\nbreak", "line\r\nbreak", "=cmd", " padded "])
 COLUMNS = st.lists(CELLS.filter(lambda name: name and not name.lstrip().startswith("<")), max_size=4, unique=True)
@@ -131,3 +135,17 @@ def test_a_page_that_is_no_csv_of_users_is_an_error_that_does_not_quote_it(page:
 
 def test_a_nul_is_replaced() -> None:
     assert read(b"name,x\na,b\0c\n")[0]["x"] == "b\ufffdc"
+
+
+def test_pages_with_columns_of_their_own_leave_nothing_behind() -> None:
+    own = {"dataset_id": "d"}
+    typed = TypedCsv(CsvPages("users", USERS, None), RecordShape(USERS, own=OWN), own, Columns(USERS["properties"]))
+
+    def rows() -> int:
+        with Spool([b"name,City\na,Oslo\nb,Bergen\n"]) as page:
+            return sum(lines.number for lines in typed.lines(page))
+
+    assert rows() == 2
+    kinds = len(msgspec.Struct.__subclasses__())
+    assert sum(rows() for _ in range(50)) == 100
+    assert len(msgspec.Struct.__subclasses__()) == kinds

@@ -168,6 +168,43 @@ def test_a_compressed_page_is_read(requests_mock: Mocker) -> None:
     assert names(users()) == ["jo.bloggs@example.com", "b"]
 
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("maps", [{}, {"users": {"note": "'mapped'"}}], ids=["whole runs", "record by record"])
+@pytest.mark.parametrize(
+    ("form", "pages"),
+    [
+        ("json", [b'[{"name":"a"}]', b'[{"name":"b"}]', b"[]"]),
+        ("json", [b' [\n{"name":"a"}\n] ', b' [ {"name":"b"}]', b"\n[ ]\n"]),
+        ("csv", [b"name\na", b"name\r\nb\r\n", b"name"]),
+        (
+            "csv",
+            [
+                b'name,"Rule\nlabel"\na,1\n',
+                b'name,"Rule\nlabel"\nb,1\n',
+                b'name,"Rule\nlabel"\n',
+                b'name,"Rule\nlabel"',
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("mark", [b"", BYTE_ORDER_MARK], ids=["plain", "marked"])
+def test_only_a_page_without_records_is_the_last(
+    requests_mock: Mocker, form: str, pages: list[bytes], mark: bytes, maps: dict[str, Any]
+) -> None:
+    asked = []
+
+    def page(request: Any, _context: Any) -> bytes:
+        asked.append(int(request.qs["page"][0]))
+        return mark + pages[min(asked[-1], len(pages) - 1)]
+
+    requests_mock.get(url().replace("json", form), content=page, headers={"Content-Length": "1"})
+    run = users({**config("personalization", format=form), "stream_maps": maps})
+    assert (run.exit_code, names(run)) == (0, ["a", "b"])
+    assert asked == [0, 1, 2]
+
+
 def plainly(page: bytes, _number: int) -> bytes:
     return page
 
@@ -355,10 +392,16 @@ def test_any_other_trouble_with_accounts_is_an_error(requests_mock: Mocker, stat
     assert sync(config("personalization"), only={"accounts"}).exit_code == exit_code
 
 
-def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(requests_mock: Mocker) -> None:
-    requests_mock.get(url("accounts"), [{"json": [ACCOUNT]}, {"status_code": 404}])
-    run = sync(config("personalization"), only={"accounts"})
+@pytest.mark.parametrize("number", [1, 3_000])
+@pytest.mark.parametrize("maps", [{}, {"accounts": {"note": "'mapped'"}}], ids=["whole runs", "record by record"])
+def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(
+    requests_mock: Mocker, number: int, maps: dict[str, Any]
+) -> None:
+    accounts = [{**ACCOUNT, "name": f"account {place}"} for place in range(number)]
+    requests_mock.get(url("accounts"), [{"json": accounts}, {"status_code": 404}])
+    run = sync({**config("personalization"), "stream_maps": maps}, only={"accounts"})
     assert run.exit_code != 0
+    assert len(run.records("accounts")) == number
     assert bookmark(run, "accounts") is None
 
 

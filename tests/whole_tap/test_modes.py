@@ -82,6 +82,39 @@ def test_a_deselected_stream_is_not_asked_for_and_a_deselected_column_not_sent(s
     assert {entry.path.rpartition("/")[2] for entry in sandbox.ledger.entries()} == {"users.json"}
 
 
+@pytest.mark.parametrize("way", ["whole runs", "record by record"])
+def test_of_columns_that_only_the_tap_or_only_the_catalog_has_none_is_sent(sandbox: Sandbox, way: str) -> None:
+    catalog = discovered(sandbox)
+    streams = ("users", "apsis_profiles", "apsis_events", "braze_users")
+    for entry in catalog["streams"]:
+        del entry["schema"]["properties"]["extra"]
+        entry["schema"]["properties"]["later"] = {"type": ["string", "null"]}
+        for item in entry["metadata"]:
+            if item["breadcrumb"] == []:
+                item["metadata"]["selected"] = entry["tap_stream_id"] in streams
+            elif item["breadcrumb"][-1] == "extra":
+                item["breadcrumb"][-1] = "later"
+    maps = {stream: {"note": "'mapped'"} for stream in streams} if way == "record by record" else {}
+    run = run_tap({**sandbox.settings(), "end_date": NOW, "stream_maps": maps}, catalog=catalog)
+    assert run.exit_code == 0, run.log
+    for stream in streams:
+        rows = run.records(stream)
+        assert rows
+        assert all("extra" not in row and "later" not in row and ("note" in row) == bool(maps) for row in rows)
+
+
+def test_a_key_may_be_deselected_by_a_catalog_that_lets_it(sandbox: Sandbox) -> None:
+    catalog = selecting(discovered(sandbox), "braze_users", without={"braze_id", "segment_id"})
+    for entry in catalog["streams"]:
+        for item in entry["metadata"]:
+            if item["breadcrumb"] and item["breadcrumb"][-1] in {"braze_id", "segment_id"}:
+                item["metadata"]["inclusion"] = "available"
+    run = run_tap({**sandbox.settings(), "end_date": NOW}, catalog=catalog)
+    assert run.exit_code == 0, run.log
+    assert run.records("braze_users")
+    assert all("braze_id" not in row for row in run.records("braze_users"))
+
+
 def test_profiles_alone_need_no_events_and_one_export(sandbox: Sandbox) -> None:
     catalog = selecting(discovered(sandbox), "apsis_profiles", without=set())
     sandbox.ledger.clear()
