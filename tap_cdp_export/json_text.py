@@ -23,7 +23,8 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 _MOST_DIGITS: Final = sys.int_info.default_max_str_digits
 _NUL: Final = re.compile(rb"\\u0000")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_ESCAPE: Final = re.compile(rb"\\.")
+_STRING: Final = re.compile(rb'"[^"]*"')
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_BRACKETS_OR_QUOTES: Final = bytes(set(_NOT_BRACKETS) - set(b'"'))
@@ -136,10 +137,10 @@ def _may_hold_endless_number(text: bytes) -> bool:
 
 def _brackets(text: bytes) -> bytes:
     """Give the brackets of JSON, all of them square, without those in its texts."""
-    unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
+    unescaped = _ESCAPE.sub(b"", text) if b"\\" in text else text
     brackets = unescaped.translate(_SQUARE, _NOT_BRACKETS_OR_QUOTES).replace(b'""', b"")
     if b'"' in brackets:  # around brackets in a text; there is no other way for a quote to be left
-        brackets = _STRING.sub(b"", text).translate(_SQUARE, _NOT_BRACKETS)
+        brackets = _STRING.sub(b"", unescaped).translate(_SQUARE, _NOT_BRACKETS)
     return brackets
 
 

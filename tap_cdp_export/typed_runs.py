@@ -156,11 +156,12 @@ class TypedRuns:
             objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
         return self.lines(objects)
 
-    def json_lines(self, run: bytes) -> Lines:
+    def json_lines(self, run: bytes, newlines: int) -> Lines:
         """Encode a run of JSON lines.
 
         Args:
             run: whole lines.
+            newlines: how many there are in it.
 
         Returns:
             The records.
@@ -173,7 +174,7 @@ class TypedRuns:
         if b"\r" in run:
             run = run.translate(None, b"\r")
             objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
-        lines = run.count(b"\n") + (not run.endswith(b"\n"))
+        lines = newlines + (not run.endswith(b"\n"))
         if not len(objects) == lines == run.count(b"}\n{") + 1:  # two values on a line, or one over two lines
             raise msgspec.DecodeError
         return self.lines(objects)
