@@ -47,7 +47,6 @@ _TIMES: Final[dict[Fit, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
     epoch_time: (_INTEGER, epoch_column),
     spelled_time: (str, spelled_column),
 }
-_raw: Final = msgspec.json.Decoder(Raw)
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
 
@@ -156,12 +155,11 @@ class TypedRuns:
             objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
         return self.lines(objects)
 
-    def json_lines(self, run: bytes, newlines: int) -> Lines:
+    def json_lines(self, run: bytes) -> Lines:
         """Encode a run of JSON lines.
 
         Args:
             run: whole lines.
-            newlines: how many there are in it.
 
         Returns:
             The records.
@@ -170,14 +168,14 @@ class TypedRuns:
             msgspec.DecodeError: If a line is blank, or no single JSON object.
             json_text.InvalidJSON: If an object lacks the required column.
         """
-        objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
+        objects = self._read(run, lambda: self._decoded_lines, _cut_lines)
         if b"\r" in run:
-            run = run.translate(None, b"\r")
-            objects = self._read(run, lambda: self._one.decode_lines, _raw.decode_lines)
-        lines = newlines + (not run.endswith(b"\n"))
-        if not len(objects) == lines == run.count(b"}\n{") + 1:  # two values on a line, or one over two lines
-            raise msgspec.DecodeError
+            objects = self._read(run.translate(None, b"\r"), lambda: self._decoded_lines, _cut_lines)
         return self.lines(objects)
+
+    def _decoded_lines(self, run: bytes) -> list[Any]:
+        """Decode line by line: decoding many at once would take two on one line, or one on two, as well."""
+        return list(map(self._one.decode, _cut_lines(run)))
 
     def _read(self, run: bytes, decode: Callable[[], Decode], cut: Decode) -> list[Any]:
         """Decode a run into structs; an object with an odd field stays a dict."""
@@ -189,7 +187,7 @@ class TypedRuns:
             return self._read(run, decode, cut)
         return objects
 
-    def _struct_or_dict(self, raw: Raw) -> Any:  # noqa: ANN401 -- the structs are compiled
+    def _struct_or_dict(self, raw: Raw | bytes) -> Any:  # noqa: ANN401 -- the structs are compiled
         try:
             return self._one.decode(raw)
         except msgspec.ValidationError:
@@ -240,7 +238,7 @@ class TypedRuns:
             if not raws:
                 continue
             joined = b",".join(raws)
-            if not json_text.is_tame(joined, around=_AROUND):
+            if not json_text.is_tame(joined, around=_AROUND, longest=max(map(len, raws))):
                 raise msgspec.DecodeError
             if name in self._free_types and not _are(self._free_types[name], joined):
                 places = _misfits(self._free_types[name], raws, joined)
@@ -281,6 +279,10 @@ class TypedRuns:
             raise json_text.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
         record = self._shape.record(fields, self._own)
         return {name: value for name, value in record.items() if name in self._selected}
+
+
+def _cut_lines(run: bytes) -> list[bytes]:
+    return run.removesuffix(b"\n").split(b"\n")
 
 
 def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:

@@ -120,7 +120,7 @@ def test_json_lines_give_the_records_of_the_tolerant_way(objects: list[dict[str,
     lines = b"\r\n".join(json.dumps(fields).encode() for fields in objects)
     if json_text.holds_nul(lines):
         return
-    encoded = fast_braze().json_lines(lines, lines.count(b"\n"))
+    encoded = fast_braze().json_lines(lines)
     assert encoded.number == len(objects)
     assert rows(encoded.data) == [BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(json_text.storable, objects)]
 
@@ -198,13 +198,13 @@ def test_what_is_no_record_or_no_json_is_refused(document: bytes) -> None:
 )
 def test_json_lines_that_are_not_one_object_a_line_are_left_to_the_tolerant_way(lines: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        fast_braze().json_lines(lines, lines.count(b"\n"))
+        fast_braze().json_lines(lines)
 
 
 @pytest.mark.parametrize("user", [b'{"braze_id": ""}', b"{}"])
 def test_a_user_without_an_identifier_is_refused(user: bytes) -> None:
     with pytest.raises(json_text.InvalidJSON, match="braze_id"):
-        fast_braze().json_lines(user, 0)
+        fast_braze().json_lines(user)
 
 
 def test_more_new_fields_than_are_learnt_still_reach_extra() -> None:

@@ -82,22 +82,21 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
 
 
 def _blocks(spool: Spool) -> Iterator[Item]:
-    """Give whole lines, many at a time, with the numbers of their file, of the lines before them, and of newlines."""
+    """Give whole lines, many at a time, with the number of their file and of the lines before them."""
     for file_number, member in enumerate(_members(spool), start=1):
         lines_before = 0
         for block in blocks(member, limit=MEMBER_BYTES):
-            newlines = block.count(b"\n")
-            yield Item(block, (file_number, lines_before, newlines))
-            lines_before += newlines
+            yield Item(block, (file_number, lines_before))
+            lines_before += block.count(b"\n")
 
 
 def _encoded(typed: TypedRuns, item: Item) -> list[tuple[Lines]]:
     """Encode a block at once, or line by line where it is not all in order."""
     block = item.data
-    file_number, lines_before, newlines = item.place
+    file_number, lines_before = item.place
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         if not json_text.holds_nul(block):
-            return [(typed.json_lines(block, newlines),)]
+            return [(typed.json_lines(block),)]
     found = lines([block], limit=MEMBER_BYTES)
     return [(typed.lines([_user(line, file_number, lines_before + number) for number, line in found]),)]
 
