@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import select
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.messages import Message
 
 _BUFFER_BYTES: Final = 64 * 1024
+_PIPE_BYTES: Final = 2**20
+"""So much may wait for the target, so that neither side waits for the other's every turn; 64 KiB is usual."""
 
 
 def _foreign(value: object) -> str:
@@ -80,6 +84,8 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
     def __init__(self) -> None:
         """Start with nothing collected."""
         self._lines = bytearray()
+        with suppress(AttributeError, OSError, ValueError):  # no Linux, no pipe, or no more for this user
+            fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def serialize_message(self, message: Message) -> bytes:
         """Encode one message.
