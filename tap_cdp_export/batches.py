@@ -6,10 +6,9 @@ section 4); so its messages, storage and settings are used, and the files are wr
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 from uuid import uuid4
 
 from isal import igzip
@@ -18,11 +17,12 @@ from tap_cdp_export.errors import LocalFailure, SettingsError
 from tap_cdp_export.messages import Lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from singer_sdk.helpers._batch import BatchConfig
 
 _FAST: Final = 1  # the level; 9 takes six times as long for a sixth less
 _IN_MEMORY_BYTES: Final = 4 * 2**20
-_PACKED_AT_ONCE_BYTES: Final = 128 * 1024
 
 
 class BatchFiles:
@@ -37,42 +37,51 @@ class BatchFiles:
         """
         self._config = config
         self._name = f"{config.storage.prefix or ''}{stream}-{uuid4()}"
-        self._is_packed = config.encoding.compression == "gzip"
         self._number = 0
         self._records = 0
         self._kept: IO[bytes] | None = None
-        self._lines: IO[bytes] | io.BufferedWriter | None = None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the open file has as many records as it may have."""
-        return self._records >= self._config.batch_size
+    def has_room_for(self, number: int) -> bool:
+        """Tell whether the open file may have so many records more."""
+        return self._records + number <= self._config.batch_size
 
-    def add(self, lines: Lines) -> Lines:
-        """Write records into the open file, as many as it may still have.
+    def parts(self, lines: Lines) -> Iterator[Lines]:
+        """Cut what is too much for one file, which is little for any usual size.
 
         Args:
-            lines: encoded records.
+            lines: from `packed`.
 
-        Returns:
-            Those for which it has no room.
+        Yields:
+            The same records.
+        """
+        size = self._config.batch_size
+        if lines.number <= size:
+            yield lines
+            return
+        data = bytes(lines.data)
+        if _is_gzip(self._config):
+            data = igzip.decompress(data)  # type: ignore[no-untyped-call]
+        rows = data.split(b"\n")[:-1]
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield packed(self._config, Lines(len(part), b"\n".join([*part, b""])))
+
+    def add(self, lines: Lines) -> None:
+        """Write records into the open file, which must have room for them.
+
+        Args:
+            lines: from `packed`.
 
         Raises:
             LocalFailure: If the temporary folder is full.
         """
-        if self._lines is None:
+        if self._kept is None:
             self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 -- closed by take
-            self._lines = self._kept
-            if self._is_packed:
-                packed: Any = igzip.IGzipFile(fileobj=self._kept, mode="wb", compresslevel=_FAST, mtime=0)  # type: ignore[no-untyped-call]
-                self._lines = io.BufferedWriter(packed, _PACKED_AT_ONCE_BYTES)
-        fitting, rest = _parted(lines, self._config.batch_size - self._records)
         try:
-            self._lines.write(fitting.data)
+            self._kept.write(lines.data)
         except OSError as error:
             raise LocalFailure(f"A batch file cannot be kept in {tempfile.gettempdir()}: {error.strerror}.") from None
-        self._records += fitting.number
-        return rest
+        self._records += lines.number
 
     def take(self) -> str | None:
         """Finish the open file and put it into the storage.
@@ -84,15 +93,13 @@ class BatchFiles:
             LocalFailure: If the storage does not take it.
             SettingsError: If the storage's client is not installed.
         """
-        if self._lines is None or self._kept is None:
+        if self._kept is None:
             return None
         self._number += 1
         self._records = 0
-        name = f"{self._name}-{self._number}.jsonl{'.gz' if self._is_packed else ''}"
+        name = f"{self._name}-{self._number}.jsonl{'.gz' if _is_gzip(self._config) else ''}"
         with self._kept as kept:
             try:
-                if self._is_packed:
-                    self._lines.close()
                 kept.seek(0)
                 with self._config.storage.open(name, "wb") as stored:
                     shutil.copyfileobj(kept, stored)
@@ -106,16 +113,22 @@ class BatchFiles:
                     "Check its root and the rights there."
                 ) from None
             finally:
-                self._lines = self._kept = None
+                self._kept = None
         return self._config.storage.get_url(name)
 
 
-def _parted(lines: Lines, number: int) -> tuple[Lines, Lines]:
-    """Cut behind so many records."""
-    if lines.number <= number:
-        return lines, Lines(0, b"")
-    data = bytes(lines.data)
-    end = 0
-    for _ in range(number):
-        end = data.index(b"\n", end) + 1
-    return Lines(number, data[:end]), Lines(lines.number - number, data[end:])
+def packed(config: BatchConfig, lines: Lines) -> Lines:
+    """Make a piece of a file: pieces of gzip follow each other in one file.
+
+    Args:
+        config: says whether they are compressed.
+        lines: encoded records.
+
+    Returns:
+        The same, as a file has them.
+    """
+    return Lines(lines.number, igzip.compress(lines.data, _FAST, mtime=0)) if _is_gzip(config) else lines
+
+
+def _is_gzip(config: BatchConfig) -> bool:
+    return config.encoding.compression == "gzip"

@@ -20,7 +20,7 @@ from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
-from tap_cdp_export.batches import BatchFiles
+from tap_cdp_export.batches import BatchFiles, packed
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
 from tap_cdp_export.messages import Lines, encode, encode_lines
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
+_PACKED_AT_ONCE: Final = 500  # records that came one by one
 
 
 class ExportStream(Stream):
@@ -73,6 +74,7 @@ class ExportStream(Stream):
         self._emitted = 0
         self._batch_config: BatchConfig | None = None
         self._batches: dict[str, BatchFiles] = {}
+        self._waiting: dict[str, list[bytes]] = {}
         self._counter: metrics.Counter | None = None
 
     # Emission
@@ -136,10 +138,10 @@ class ExportStream(Stream):
             records: structs or dicts with the selected columns.
 
         Returns:
-            Whole messages, or records alone if they are to go to BATCH files.
+            Whole messages, or a piece of a file if they are to go to BATCH files.
         """
         if self._batch_config:
-            return encode_lines(records)
+            return packed(self._batch_config, encode_lines(records))
         message = RecordMessage(self.name, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
         before, _, after = encode(message.to_dict()).partition(b'"record":{}')
         return encode_lines(records, before + b'"record":', after)
@@ -215,14 +217,23 @@ class ExportStream(Stream):
 
     def _add_to_batches(self, record: dict[str, Any]) -> None:
         for message in self._generate_record_messages(record):
-            self._add_lines_to_batches(message.stream, Lines(1, encode(message.record) + b"\n"))
+            waiting = self._waiting.setdefault(message.stream, [])
+            waiting.append(encode(message.record))
+            if len(waiting) >= _PACKED_AT_ONCE:
+                self._add_waiting_to_batches(message.stream)
+
+    def _add_waiting_to_batches(self, stream: str) -> None:
+        records = self._waiting.pop(stream, None)
+        if records and self._batch_config:
+            lines = Lines(len(records), b"\n".join([*records, b""]))
+            self._add_lines_to_batches(stream, packed(self._batch_config, lines))
 
     def _add_lines_to_batches(self, stream: str, lines: Lines) -> None:
         files = self._files(stream)
-        while lines.number:
-            lines = files.add(lines)
-            if files.is_full:
+        for part in files.parts(lines):
+            if not files.has_room_for(part.number):
                 self._write_batch(stream)
+            files.add(part)
 
     def _files(self, stream: str) -> BatchFiles:
         if stream not in self._batches and self._batch_config:
@@ -230,6 +241,8 @@ class ExportStream(Stream):
         return self._batches[stream]
 
     def _write_batches(self) -> None:
+        for stream in [*self._waiting]:
+            self._add_waiting_to_batches(stream)
         for stream in self._batches:
             self._write_batch(stream)
 
