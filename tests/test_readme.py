@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from tap_cdp_export import errors
 from tap_cdp_export.errors import CdpExportError
 from tests.about import ROOT, Setting, settings, streams
+from tests.benchmarks.compare import Table
+from tests.benchmarks.report import RESULTS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +84,12 @@ def test_the_streams_table_is_that_of_the_catalog() -> None:
     ]
     found = [row.rsplit(" | ", 1)[0] + " |" for row in table("| stream |")]
     assert sorted(found) == expected
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    tables = [Table.from_json(told) for told in json.loads(RESULTS.read_bytes())]
+    command = "python -m tests.benchmarks --take tests/benchmarks/results.json --summary"
+    assert "\n".join(summary(tables)) in README, command
 
 
 def test_every_exit_code_is_explained() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks.bars import bars
 from tests.benchmarks.compare import Table
-from tests.benchmarks.report import judged, shown
+from tests.benchmarks.report import judged, shown, summary
 from tests.benchmarks.suite import BENCHMARKS, DEFAULT, Plan
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     all_names, usual = ", ".join(BENCHMARKS), ", ".join(DEFAULT)
     parser.add_argument("names", nargs="*", metavar="benchmark", help=f"which of {all_names}; by default {usual}")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each command is timed (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each command is timed (3)")
     parser.add_argument("--quick", action="store_true", help="small data, two rounds, nothing to be installed")
     parser.add_argument("--sizes", action="store_true", help="also 1, 10 and 100 times a base size")
     parser.add_argument("--large", action="store_true", help="also both taps at ten times the usual size, once")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
     parser.add_argument("--take", type=Path, metavar="FILE", nargs="+", help="measure nothing, take these JSON files")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--summary", action="store_true", help="print the figures of the README, and no more")
     parser.add_argument("--picture", action="store_true", help="draw results.svg; needs matplotlib")
     return parser
 
@@ -46,14 +47,16 @@ def _measured(names: list[str], arguments: argparse.Namespace) -> list[Table]:
             tables += found
             _print(shown(found, markdown=arguments.markdown))
             if arguments.json:
-                arguments.json.write_text(json.dumps([table.as_json() for table in tables], indent=1))
+                arguments.json.write_text(_told(tables))
     return tables
 
 
-def _taken(files: list[Path], *, markdown: bool) -> list[Table]:
-    tables = [Table.from_json(told) for file in files for told in json.loads(file.read_bytes())]
-    _print(shown(tables, markdown=markdown))
-    return tables
+def _told(tables: list[Table]) -> str:
+    return json.dumps([table.as_json() for table in tables], indent=1) + "\n"
+
+
+def _taken(files: list[Path]) -> list[Table]:
+    return [Table.from_json(told) for file in files for told in json.loads(file.read_bytes())]
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -73,8 +76,14 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     series = [name for name in ("sizes", "large") if getattr(arguments, name)]
     names = list(dict.fromkeys([*(arguments.names or DEFAULT), *series]))
-    taken = arguments.take
-    tables = _taken(taken, markdown=arguments.markdown) if taken else _measured(names, arguments)
+    tables = _taken(arguments.take) if arguments.take else _measured(names, arguments)
+    if arguments.take and arguments.json:
+        arguments.json.write_text(_told(tables))
+    if arguments.summary:
+        _print(summary(tables))
+        return 0
+    if arguments.take:
+        _print(shown(tables, markdown=arguments.markdown))
     if arguments.picture:
         from tests.benchmarks.picture import draw  # noqa: PLC0415 -- matplotlib is an extra
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.benchmarks.taps import PLAIN, RIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +13,10 @@ if TYPE_CHECKING:
     from tests.benchmarks.bars import Bar
     from tests.benchmarks.compare import Row, Table
 
-_HEADER = ("", "seconds", "CPU s", "records/s", "MB/s", "peak MB", "times ours")
+RESULTS: Final = Path(__file__).with_name("results.json")
+"""What the last measurement of everything came to; the README's figures and picture are made from it."""
+
+_HEADER: Final = ("", "seconds", "CPU s", "records/s", "MB/s", "peak MB", "times ours")
 
 
 def _cells(table: Table, row: Row) -> tuple[str, ...]:
@@ -86,3 +92,29 @@ def judged(bars: Sequence[Bar], *, markdown: bool) -> Iterator[str]:
     header = ("to be reached", "measured", "goal", "")
     rows = [(bar.what, bar.reached, bar.goal, "✔" if bar.is_met else "✘") for bar in bars]
     yield from lines(header, rows, markdown=markdown)
+
+
+def summary(tables: Sequence[Table]) -> Iterator[str]:
+    """Show the figures of the README, in Markdown.
+
+    Args:
+        tables: of one run, or of several.
+
+    Yields:
+        Lines.
+    """
+    compared = [table for table in tables if table.ratio(PLAIN) and table.rows[0].records]
+    header = ("this tap", "records", "seconds", "records a second", "peak MB", "a plain SDK tap takes")
+    rows = []
+    for table in compared:
+        ours, ratio = table.rows[0], table.ratio(RIGHT) or table.ratio(PLAIN)
+        number = ours.records or 0
+        cells = (f"{number:,}", f"{ours.seconds:.2f}", f"{number / ours.seconds:,.0f}", f"{ours.peak_mb:.0f}")
+        rows.append((table.title, *cells, f"{ratio:.1f} x"))
+    yield from lines(header, rows, markdown=True)
+    for table in compared:
+        others = [(row, table.ratio(row.name)) for row in table.rows[1:] if row.name not in {PLAIN, RIGHT}]
+        if others:
+            yield ""
+            named = [(row.name, f"{row.seconds:.2f}", f"{ratio:.1f} x") for row, ratio in others]
+            yield from lines((f"{table.title}, by others", "seconds", "as long as this tap"), named, markdown=True)
