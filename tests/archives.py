@@ -16,7 +16,7 @@ def zipped(members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_DEFLA
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)  # dated 1980, so equal at any time
     return out.getvalue()
 
 

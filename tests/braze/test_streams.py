@@ -244,6 +244,7 @@ def test_a_snapshot_has_no_replication_key(requests_mock: Mocker) -> None:
 @pytest.mark.parametrize(
     "bad",
     [archive({"braze_id": "a"})[:-30], b"<html>", zipped({"a": b'{"braze_id":"a"}\n{'}), zipped({"a": b'{"x":1}'})],
+    ids=["cut short", "markup", "half a line", "no identifier"],
 )
 def test_an_archive_that_is_not_as_documented_ends_with_12(requests_mock: Mocker, bad: bytes) -> None:
     done, _ = run(requests_mock, {"s": bad})
