@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
-_PACKED_AT_ONCE: Final = 500  # records that came one by one
+_PACKED_AT_ONCE_BYTES: Final = 128 * 1024
+"""So much of what comes record by record waits to be compressed together; a bound in records would bound no memory."""
 
 
 class ExportStream(Stream):
@@ -74,7 +75,7 @@ class ExportStream(Stream):
         self._emitted = 0
         self._batch_config: BatchConfig | None = None
         self._batches: dict[str, BatchFiles] = {}
-        self._waiting: dict[str, list[bytes]] = {}
+        self._waiting: dict[str, bytearray] = {}
         self._counter: metrics.Counter | None = None
 
     # Emission
@@ -217,15 +218,15 @@ class ExportStream(Stream):
 
     def _add_to_batches(self, record: dict[str, Any]) -> None:
         for message in self._generate_record_messages(record):
-            waiting = self._waiting.setdefault(message.stream, [])
-            waiting.append(encode(message.record))
-            if len(waiting) >= _PACKED_AT_ONCE:
+            waiting = self._waiting.setdefault(message.stream, bytearray())
+            waiting += encode(message.record) + b"\n"
+            if len(waiting) >= _PACKED_AT_ONCE_BYTES:
                 self._add_waiting_to_batches(message.stream)
 
     def _add_waiting_to_batches(self, stream: str) -> None:
-        records = self._waiting.pop(stream, None)
-        if records and self._batch_config:
-            lines = Lines(len(records), b"\n".join([*records, b""]))
+        waiting = self._waiting.pop(stream)
+        if self._batch_config:
+            lines = Lines(waiting.count(b"\n"), bytes(waiting))
             self._add_lines_to_batches(stream, packed(self._batch_config, lines))
 
     def _add_lines_to_batches(self, stream: str, lines: Lines) -> None:
