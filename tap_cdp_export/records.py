@@ -97,7 +97,7 @@ def spelled_time(value: object) -> object:
         return MISFIT
 
 
-def epoch_column(values: Iterable[int | None]) -> list[object]:
+def epoch_column(values: Iterable[int | None]) -> list[Any]:
     """Fit a column of epoch milliseconds, as `epoch_time` does.
 
     Args:
@@ -108,7 +108,7 @@ def epoch_column(values: Iterable[int | None]) -> list[object]:
     """
     values = list(values)
     try:
-        return [*epoch_texts(values)]
+        return epoch_texts(values)
     except OverflowError:
         return [None if value is None else epoch_time(value) for value in values]
 

@@ -269,9 +269,11 @@ class TypedRuns:
         extra = self._extra
         if extra is None:
             return repeat(None, len(known))
-        nothing = (UNSET,) * len(self._unknown)
-        found = zip(*(map(value_of, known) for value_of in self._of_unknown), strict=True)
-        return (None if values == nothing else extra(*values) for values in found)
+        found = [list(map(value_of, known)) for value_of in self._of_unknown]
+        if any(UNSET not in values for values in found):  # then no record is without extra
+            return map(extra, *found)
+        nothing = (UNSET,) * len(found)
+        return (None if values == nothing else extra(*values) for values in zip(*found, strict=True))
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._spell(self._required))

@@ -7,18 +7,20 @@ A time is an aware `datetime` in UTC. Its text, in records and in STATE, is RFC 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST_DAY = _EPOCH.toordinal()
-_MINUTES = [f"T{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)]
-_SECONDS = [f"{second:02}" for second in range(60)]
-_THOUSANDTHS = [f".{thousandth:03}Z" for thousandth in range(1000)]
+_INSIDE: Final = 0.0004
+"""Seconds from a millisecond's beginning to where no rounding leaves it, and no text is shorter for a zero's sake."""
+
+_texts: Final = msgspec.json.Decoder(list[str | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,11 @@ def from_epoch_milliseconds(milliseconds: int) -> str:
     Raises:
         OverflowError: If the time is outside the years 1 to 9999.
     """
-    return str(epoch_texts([milliseconds])[0])
+    return time_text(_EPOCH + timedelta(milliseconds=milliseconds))
 
 
-def epoch_texts(column: Iterable[int | None]) -> list[str | None]:
-    """Write a column of epoch milliseconds as `time_text` does.
+def epoch_texts(column: list[int | None]) -> list[str | None]:
+    """Write a column of epoch milliseconds as `time_text` does, all at once: a fast export waits for these texts.
 
     Args:
         column: since 1970, in UTC; null stays null.
@@ -101,29 +103,18 @@ def epoch_texts(column: Iterable[int | None]) -> list[str | None]:
     Raises:
         OverflowError: If a time is outside the years 1 to 9999.
     """
-    days = _DAYS
+    seconds = [time / 1000 + _INSIDE for time in column if time is not None]
     try:
-        return [
-            None
-            if time is None
-            else f"{days[time // 86_400_000]}{_MINUTES[time // 60_000 % 1440]}"
-            f"{_SECONDS[time // 1000 % 60]}{_THOUSANDTHS[time % 1000]}"
-            for time in column
-        ]
-    except (ValueError, OverflowError):
+        text = bytearray(msgspec.json.encode(msgspec.convert(seconds, list[datetime], strict=False)))
+    except (ValueError, msgspec.ValidationError):
         raise OverflowError("a time outside the years 1 to 9999") from None
-
-
-class _Days(dict[int, str]):
-    """The dates of days since 1970, made when they are asked for: these texts are what a fast export waits for."""
-
-    def __missing__(self, day: int) -> str:
-        """Make one."""
-        text = self[day] = date.fromordinal(_FIRST_DAY + day).isoformat()
-        return text
-
-
-_DAYS: Final = _Days()
+    for period in (30, 29, 28):  # of `"2024-03-01T08:30:00.000400Z",`, which loses one digit behind the milliseconds
+        del text[25::period]
+    texts = _texts.decode(text)
+    if len(texts) == len(column):
+        return texts
+    others = iter(texts)
+    return [None if time is None else next(others) for time in column]
 
 
 def whole_second(time: datetime) -> datetime:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tap_cdp_export.windows import (
     Window,
     epoch_milliseconds,
+    epoch_texts,
     from_epoch_milliseconds,
     half_of,
     parse_time,
@@ -20,6 +21,9 @@ from tap_cdp_export.windows import (
 )
 
 TIMES = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 -- bounds are naive by contract
+FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
+"""Milliseconds from 1970 to where the calendar begins and ends."""
+
 LENGTHS = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=89))
 
 
@@ -79,10 +83,17 @@ def test_epoch_milliseconds_keep_their_last_digit(milliseconds: int, text: str) 
     assert from_epoch_milliseconds(milliseconds) == text
 
 
-@pytest.mark.parametrize("milliseconds", [10**15, -(10**15), 2**63, 10**40])
+@given(st.lists(st.none() | st.integers(FIRST, LAST) | st.sampled_from([FIRST, -1, 0, 1, LAST])))
+def test_a_column_of_times_is_written_as_each_of_them(column: list[int | None]) -> None:
+    assert epoch_texts(column) == [None if time is None else from_epoch_milliseconds(time) for time in column]
+
+
+@pytest.mark.parametrize("milliseconds", [LAST + 1, FIRST - 1, 10**15, -(10**15), 2**63, 10**40, 10**400])
 def test_a_time_beyond_the_calendar_is_an_overflow(milliseconds: int) -> None:
     with pytest.raises(OverflowError):
         from_epoch_milliseconds(milliseconds)
+    with pytest.raises(OverflowError):
+        epoch_texts([0, None, milliseconds])
 
 
 @pytest.mark.parametrize(
