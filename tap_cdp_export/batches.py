@@ -127,7 +127,7 @@ def packed(config: BatchConfig, lines: Lines) -> Lines:
     Returns:
         The same, as a file has them.
     """
-    return Lines(lines.number, igzip.compress(lines.data, _FAST, mtime=0)) if _is_gzip(config) else lines
+    return lines._replace(data=igzip.compress(lines.data, _FAST, mtime=0)) if _is_gzip(config) else lines
 
 
 def _is_gzip(config: BatchConfig) -> bool:

@@ -7,6 +7,7 @@ import fcntl
 import select
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -16,6 +17,8 @@ from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from tap_cdp_export.errors import LocalFailure, TargetGone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from singer_sdk.singerlib.messages import Message
 
 _BUFFER_BYTES: Final = 64 * 1024
@@ -39,10 +42,12 @@ class Lines(NamedTuple):
     Attributes:
         number: how many.
         data: JSON lines, each with its newline; to be used before more are asked for, since memory may be shared.
+        left_out: how many records besides a stream map has filtered out.
     """
 
     number: int
     data: bytes | memoryview
+    left_out: int = 0
 
 
 class Output(Protocol):
@@ -52,26 +57,42 @@ class Output(Protocol):
     def selected_columns(self) -> list[str]:
         """The columns that a record has."""
 
-    def encode_lines(self, records: list[Any]) -> Lines:
-        """Encode records with these columns."""
+    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
+        """Encode records that have these columns, all equally long."""
 
 
-def encode_lines(records: list[Any], before: bytes = b"", after: bytes = b"") -> Lines:
+def encode_columns(columns: Mapping[str, Iterable[Any]], before: bytes = b"", after: bytes = b"") -> Lines:
     """Encode many records at once.
 
     Args:
-        records: structs or dicts.
+        columns: by name, all equally long.
         before: what stands before a record in its line.
         after: what stands behind it.
 
     Returns:
         Their lines.
     """
+    records = list(map(struct(tuple(columns)), *columns.values()))
     lines = _encoder.encode_lines(records)
     if lines and (before or after):
         inner = memoryview(lines.replace(b"\n", after + b"\n" + before, len(records) - 1))[:-1]
         lines = b"".join((before, inner, after, b"\n"))
     return Lines(len(records), lines)
+
+
+@lru_cache(maxsize=64)
+def struct(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Compile what is encoded as an object faster than a dict is.
+
+    Args:
+        names: the object's keys; none may have a quote, a backslash or a control character.
+
+    Returns:
+        Makes one of its values.
+    """
+    fields = [f"field_{number}" for number in range(len(names))]
+    rename = dict(zip(fields, names, strict=True))
+    return msgspec.defstruct("Struct", [(field, Any) for field in fields], rename=rename, gc=False)
 
 
 class LineWriter(GenericSingerWriter[bytes, "Message"]):

@@ -15,26 +15,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
 from tap_cdp_export.batches import BatchFiles, packed
+from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
-from tap_cdp_export.messages import Lines, encode, encode_lines
+from tap_cdp_export.messages import Lines, encode, encode_columns
 from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
+    from tap_cdp_export.column_maps import ColumnMap
     from tap_cdp_export.feeds import Feed
     from tap_cdp_export.messages import LineWriter
     from tap_cdp_export.windows import Window
@@ -121,48 +122,57 @@ class ExportStream(Stream):
             self._counter.increment()
 
     def is_plain(self) -> bool:
-        """Tell whether nothing has to see a record on its way out, so that whole runs may be encoded at once."""
-        (only, *more) = self.stream_maps
-        is_same = not more and type(only) is SameRecordTransform and not only.flattening_enabled
+        """Tell whether nothing has to see a whole record on its way out, so that many may be encoded at once."""
         keys = cast("Sequence[str]", type(self).primary_keys)  # a catalog may name others, or deselect some
-        return is_same and self._selects_whole_columns and self._selected.issuperset(keys)
+        return bool(self._column_map) and self._selects_whole_columns and self._selected.issuperset(keys)
+
+    @cached_property
+    def _column_map(self) -> ColumnMap | None:
+        (only, *more) = self.stream_maps
+        properties = self.effective_schema["properties"]
+        columns = {name: properties[name] for name in self.selected_columns}
+        return None if more else column_map(only, self.config.get("stream_maps", {}), self.name, columns)
 
     @property
     def selected_columns(self) -> list[str]:
         """The columns that the catalog has and selects; of columns that it does not have, SCHEMA says nothing."""
         return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
 
-    def encode_lines(self, records: list[Any]) -> Lines:
-        """Encode records as `emit_lines` takes them; whatever changes them must have been done.
+    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
+        """Encode records as `emit_lines` takes them, the stream map applied; only where `is_plain`.
 
         Args:
-            records: structs or dicts with the selected columns.
+            columns: the selected ones by name, all equally long.
 
         Returns:
             Whole messages, or a piece of a file if they are to go to BATCH files.
         """
+        mapped, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
         if self._batch_config:
-            return packed(self._batch_config, encode_lines(records))
-        message = RecordMessage(self.name, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
+            return packed(self._batch_config, encode_columns(mapped)._replace(left_out=left_out))
+        message = RecordMessage(self._alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
         before, _, after = encode(message.to_dict()).partition(b'"record":{}')
-        return encode_lines(records, before + b'"record":', after)
+        return encode_columns(mapped, before + b'"record":', after)._replace(left_out=left_out)
+
+    @property
+    def _alias(self) -> str:
+        return self._column_map.alias if self._column_map else self.name
 
     def emit_lines(self, lines: Lines) -> None:
         """Write records that are encoded already; only where `is_plain`.
 
         Args:
-            lines: from `encode_lines`.
+            lines: from `encode_columns`.
         """
         SHUTDOWN.check()
-        if not lines.number:
-            return
-        if self._batch_config:
-            self._add_lines_to_batches(self.name, lines)
-        else:
+        if self._batch_config and lines.number:
+            self._add_lines_to_batches(self._alias, lines)
+        elif lines.number:
             cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
-        self._emitted += lines.number
-        if self._counter:
-            self._counter.increment(lines.number)
+        number = lines.number + lines.left_out
+        self._emitted += number
+        if self._counter and number:
+            self._counter.increment(number)
 
     @contextmanager
     def emitting(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.messages import Lines, Output
     from tap_cdp_export.records import Fit
 
+    Columns = dict[str, Iterable[Any]]
     Decode = Callable[[bytes], list[Any]]
 
 _MOST_UNKNOWN: Final = 100
@@ -84,7 +85,7 @@ class TypedRuns:
         self._own = own
         self._required = required
         self._selected = selected = frozenset(output.selected_columns)
-        self._encode = output.encode_lines
+        self._encode = output.encode_columns
         self._may_be_empty = may_be_empty
         self._spell = shape.spell
         self._columns = shape.columns
@@ -96,18 +97,7 @@ class TypedRuns:
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
-        self._has_extra = "extra" in selected
-        self._sent_times = [name for name in self._times if name in selected]
         self._sent = [name for name in self._columns if name in selected and name not in self._times]
-        self._own_values = [value for name, value in own.items() if name in selected]
-        names = [
-            *(name for name in own if name in selected),
-            *self._sent,
-            *self._sent_times,
-            *(["extra"] if self._has_extra else []),
-        ]
-        self._out = msgspec.defstruct("Out", [(name, Any) for name in names], gc=False)
-        self._of_sent = [attrgetter(name) for name in self._sent]
         self._unknown: list[str] = []
         self._compile()
 
@@ -222,14 +212,11 @@ class TypedRuns:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         times = {name: self._fit_times(map(attrgetter(name), known)) for name in self._times}
-        misfits = [*self._free_misfits(known), *self._time_misfits(known, times)]
-        records = self._built(known, [times[name] for name in self._sent_times])
-        for place, name, value in misfits:
-            self._move_to_extra(records[place], known[place], name, value)
+        columns = self._of_known(known, times)
+        self._move_to_extra(columns, known, [*self._free_misfits(known), *self._time_misfits(known, times)])
         if has_dicts:
-            others = iter(records)
-            records = [self._tolerant(fields) if type(fields) is dict else next(others) for fields in objects]
-        return self._encode(records)
+            self._insert(columns, objects)
+        return self._encode(columns)
 
     def _free_misfits(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
         """Find free-form values of another type than their column's, and make sure that all can be passed on."""
@@ -251,19 +238,37 @@ class TypedRuns:
                 places = [place for place, text in enumerate(texts) if text is MISFIT]
                 yield from ((place, name, getattr(known[place], name)) for place in places)
 
-    def _move_to_extra(self, record: Any, struct: Any, name: str, value: Any) -> None:  # noqa: ANN401 -- compiled structs
-        if name in self._selected:
-            setattr(record, name, None)
-        if self._has_extra:
-            if not isinstance(record.extra, dict):
-                unknown = zip(self._unknown, self._of_unknown, strict=True)
-                record.extra = {field: raw for field, value_of in unknown if (raw := value_of(struct)) is not UNSET}
-            record.extra[self._spell(name)] = value
+    def _of_known(self, known: list[Any], times: Mapping[str, list[Any]]) -> Columns:
+        """Give the selected columns of structs."""
+        columns: Columns = {
+            name: repeat(value, len(known)) for name, value in self._own.items() if name in self._selected
+        }
+        columns |= {name: map(attrgetter(name), known) for name in self._sent}
+        columns |= {name: texts for name, texts in times.items() if name in self._selected}
+        if "extra" in self._selected:
+            columns["extra"] = self._extras(known)
+        return columns
 
-    def _built(self, known: list[Any], times: list[list[Any]]) -> list[Any]:
-        own = (repeat(value, len(known)) for value in self._own_values)
-        sent = (map(value_of, known) for value_of in self._of_sent)
-        return list(map(self._out, *own, *sent, *times, *([self._extras(known)] if self._has_extra else [])))
+    def _move_to_extra(self, columns: Columns, known: list[Any], misfits: Iterable[tuple[int, str, Any]]) -> None:
+        """Take values out of their columns, and keep them in `extra`, as far as these are selected."""
+        for place, name, value in misfits:
+            if name in columns:
+                _listed(columns, name)[place] = None
+            if "extra" in columns:
+                extras = _listed(columns, "extra")
+                if not isinstance(extras[place], dict):
+                    raws = (value_of(known[place]) for value_of in self._of_unknown)
+                    fields = zip(self._unknown, raws, strict=True)
+                    extras[place] = {field: raw for field, raw in fields if raw is not UNSET}
+                extras[place][self._spell(name)] = value
+
+    def _insert(self, columns: Columns, objects: list[Any]) -> None:
+        """Put in the records of objects that stayed dicts."""
+        records = [(place, self._tolerant(fields)) for place, fields in enumerate(objects) if type(fields) is dict]
+        for name in columns:
+            column = _listed(columns, name)
+            for place, record in records:
+                column.insert(place, record[name])
 
     def _extras(self, known: list[Any]) -> Iterable[Any]:
         extra = self._extra
@@ -279,8 +284,14 @@ class TypedRuns:
         required = fields.get(self._spell(self._required))
         if not isinstance(required, str) or not (required or self._may_be_empty):
             raise json_text.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
-        record = self._shape.record(fields, self._own)
-        return {name: value for name, value in record.items() if name in self._selected}
+        return self._shape.record(fields, self._own)
+
+
+def _listed(columns: Columns, name: str) -> list[Any]:
+    """Make a column a list, which can be changed."""
+    values = columns[name]
+    column = columns[name] = values if isinstance(values, list) else list(values)
+    return column
 
 
 def _cut_lines(run: bytes) -> list[bytes]:

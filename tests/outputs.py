@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_cdp_export.messages import Lines, encode_lines
+from singer_sdk.mapper import CustomStreamMap
+
+from tap_cdp_export.column_maps import column_map
+from tap_cdp_export.messages import Lines, encode_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class Columns:
@@ -17,8 +20,41 @@ class Columns:
         selected_columns: their names.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.selected_columns = list(names)
+    def __init__(
+        self, names: Iterable[str], *, schema: dict[str, Any] | None = None, definition: dict[str, Any] | None = None
+    ) -> None:
+        """Choose columns, and a stream map over them.
 
-    def encode_lines(self, records: list[Any]) -> Lines:
-        return encode_lines(records)
+        Args:
+            names: of the columns.
+            schema: of the stream, where there is a map.
+            definition: of the map, if there is one; it must do without whole records.
+        """
+        self.selected_columns = list(names)
+        properties = (schema or {}).get("properties", {})
+        chosen = {name: properties[name] for name in self.selected_columns} if definition else {}
+        self._map = _stream_map(chosen, definition) if definition else None
+        self._column_map = column_map(self._map, {"some": definition}, "some", chosen) if self._map else None
+        assert bool(self._map) == bool(self._column_map)
+
+    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
+        mapped, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
+        return encode_columns(mapped)._replace(left_out=left_out)
+
+    def of_record(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """Do the same to one record as the SDK does."""
+        selected = {name: record[name] for name in self.selected_columns}
+        return self._map.transform(selected) if self._map else selected
+
+
+def _stream_map(columns: dict[str, Any], definition: dict[str, Any]) -> CustomStreamMap:
+    return CustomStreamMap(
+        stream_alias="some",
+        map_config={},
+        faker_config={},
+        raw_schema={"type": "object", "properties": columns},
+        key_properties=[],
+        map_transform=definition,
+        flattening_options=None,
+        stream_name="some",
+    )

@@ -15,6 +15,7 @@ from tap_cdp_export import json_text
 from tap_cdp_export.braze import schemas as braze
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.messages import Lines
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case, spelled_time
 from tap_cdp_export.typed_runs import TypedRuns
@@ -126,7 +127,7 @@ def test_json_lines_give_the_records_of_the_tolerant_way(objects: list[dict[str,
 
 
 def test_nothing_gives_nothing() -> None:
-    assert fast().array(b"[]") == (0, b"")
+    assert fast().array(b"[]") == Lines(0, b"")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tap_cdp_export.apsis.attribute_columns import AttributeColumns
     from tap_cdp_export.messages import Output
@@ -204,16 +204,13 @@ class _Table:
     def __init__(self, output: Output | None, known: set[str]) -> None:
         self._output = output
         self.columns = [name for name in output.selected_columns if name in known] if output else []
-        self._record = msgspec.defstruct("Record", [(column, Any) for column in self.columns], gc=False)
 
     def lines(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
-        return self._encoded(list(map(self._record, *(columns[name] for name in self.columns))))
+        chosen = {name: columns[name] for name in self.columns}
+        return self._output.encode_columns(chosen) if self._output else _NO_LINES
 
-    def of_records(self, records: Iterable[Mapping[str, Any]]) -> Lines:
-        return self._encoded([{name: record[name] for name in self.columns} for record in records])
-
-    def _encoded(self, records: list[Any]) -> Lines:
-        return self._output.encode_lines(records) if self._output else _NO_LINES
+    def of_records(self, records: Sequence[Mapping[str, Any]]) -> Lines:
+        return self.lines({name: [record[name] for record in records] for name in self.columns})
 
 
 def _times(values: Iterable[int | None]) -> list[object]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.messages import struct
 from tap_cdp_export.records import MISFIT, epoch_column, kind_of
 
 if TYPE_CHECKING:
@@ -53,10 +51,9 @@ class TypedCsv:
         self._pages = pages
         self._shape = shape
         self._own = own
-        self._encode = output.encode_lines
+        self._encode = output.encode_columns
         self._columns = {shape.spell(name): name for name in shape.columns}
         self._selected = [name for name in (*own, *shape.columns, "extra") if name in output.selected_columns]
-        self._out = msgspec.defstruct("Out", [(name, Any) for name in self._selected], gc=False)
         self._readers: dict[str, Callable[[Cells], Iterable[Any]]] = {
             "string": _texts,
             "integer": _integers,
@@ -79,12 +76,12 @@ class TypedCsv:
         """
         for header, rows in self._pages.tables(page):
             try:
-                records = self._typed(header, rows)
+                columns = self._typed(header, rows)
             except _Odd:
-                records = self._tolerant(header, rows)
-            yield self._encode(records)
+                columns = self._tolerant(header, rows)
+            yield self._encode(columns)
 
-    def _typed(self, header: list[str], rows: list[list[str]]) -> list[Any]:
+    def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         if any(_UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
             raise _Odd
@@ -101,17 +98,16 @@ class TypedCsv:
             raise _Odd
         others = [name for name in header if name not in self._columns]
         read["extra"] = _extra(others, columns) if others else repeat(None, len(rows))
-        return [*map(self._out, *(read[name] for name in self._selected))]
+        return {name: read[name] for name in self._selected}
 
-    def _tolerant(self, header: list[str], rows: list[list[str]]) -> list[dict[str, Any]]:
+    def _tolerant(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         records = []
         for row in rows:
             fields = self._pages.object(header, row)
             if not isinstance(fields["name"], str):
                 raise UnusableAnswer("A row of a CSV page has no identifier.")
-            record = self._shape.record(fields, self._own)
-            records.append({name: record[name] for name in self._selected})
-        return records
+            records.append(self._shape.record(fields, self._own))
+        return {name: [record[name] for record in records] for name in self._selected}
 
 
 def _texts(cells: Cells) -> Iterable[str | None]:
@@ -150,10 +146,4 @@ def _fitting(values: list[object]) -> list[object]:
 
 def _extra(names: list[str], columns: Mapping[str, Cells]) -> Iterable[Any]:
     """Give the cells of columns that the stream does not have."""
-    return map(_extra_struct(tuple(names)), *(_texts(columns[name]) for name in names))
-
-
-@lru_cache(maxsize=8)
-def _extra_struct(names: tuple[str, ...]) -> Callable[..., Any]:
-    fields = [f"cell_{number}" for number in range(len(names))]
-    return msgspec.defstruct("Extra", [(field, Any) for field in fields], rename=dict(zip(fields, names, strict=True)))
+    return map(struct(tuple(names)), *(_texts(columns[name]) for name in names))

@@ -30,7 +30,7 @@ from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.pages import JsonPages, TypedJson
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.personalization.typed_csv import TypedCsv
-from tap_cdp_export.records import RecordShape, camel_case, spelled_time
+from tap_cdp_export.records import RecordShape, camel_case, kind_of, spelled_time
 from tap_cdp_export.typed_runs import TypedRuns
 from tests.faults import fuzzed_inputs as inputs
 from tests.faults.cells import Cell, Outcome
@@ -50,6 +50,7 @@ _BATCH: Final = 500
 _ROOM: Final = 200 * 2**20
 _BATCH_SECONDS: Final = 60
 _ALL_SELECTED: Final = 0.5
+_MAPPED: Final = 0.4
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
 _users: Final = RecordShape(USERS, own=OWN, spell=camel_case)
 _braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
@@ -57,13 +58,13 @@ _braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
 
 def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     own = {"dataset_id": "d", **_TIMES}
-    columns = _some(chance, USERS)
+    columns = _some(chance, USERS, filtered=False)
     encoder = TypedJson(TypedRuns(_users, own, columns, required="name"))
     yield from _both_ways(
         data,
         lambda spool: _rows(proven(spool, encoder.lines)),
         lambda spool: (
-            _selected(_users.record(_named(fields), own), columns) for fields in proven(spool, JsonPages().objects)
+            columns.of_record(_users.record(_named(fields), own)) for fields in proven(spool, JsonPages().objects)
         ),
     )
 
@@ -77,7 +78,7 @@ def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
         data,
         lambda spool: _rows(proven(spool, encoder.lines)),
         lambda spool: (
-            _selected(_users.record(_named(fields), own), columns) for fields in proven(spool, pages.objects)
+            columns.of_record(_users.record(_named(fields), own)) for fields in proven(spool, pages.objects)
         ),
     )
 
@@ -92,14 +93,14 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
         yield from _rows(part.profiles for part in found)
         yield from _rows(part.events for part in found)
 
-    def tolerant(spool: Spool) -> Iterator[dict[str, Any]]:
+    def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
         prove(spool, PROFILES)
         read = runs(contents(spool), PROFILES, decode_profiles, dict[str, Any], is_proven=True)
         found = [pair for run in read for pair in run.items()]
         for key, profile in found:
-            yield from (_selected(row, profiles) for row in profile_records(key, profile, _TIMES, {"1"}))
+            yield from (profiles.of_record(row) for row in profile_records(key, profile, _TIMES, {"1"}))
         for key, profile in found:
-            yield from (_selected(row, events) for row in event_records(key, profile, _TIMES))
+            yield from (events.of_record(row) for row in event_records(key, profile, _TIMES))
 
     yield from _both_ways(data, fast, tolerant)
 
@@ -113,22 +114,26 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
         archive.prove(spool)
         yield from _rows(lines for (lines,) in archive.encoded_users(spool, typed))
 
-    def tolerant(spool: Spool) -> Iterator[dict[str, Any]]:
+    def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
         archive.prove(spool)
-        yield from (_selected(_braze.record(user, own), columns) for user in archive.users(spool))
+        yield from (columns.of_record(_braze.record(user, own)) for user in archive.users(spool))
 
     yield from _both_ways(data, fast, tolerant)
 
 
-def _some(chance: random.Random, schema: dict[str, Any]) -> Columns:
-    """Select all columns of a stream, or the keys and some others."""
+def _some(chance: random.Random, schema: dict[str, Any], *, filtered: bool = True) -> Columns:
+    """Select all columns of a stream, or the keys and some others; some of them go through a stream map."""
     names = schema["properties"]
     everything = chance.random() < _ALL_SELECTED
-    return Columns(name for name in names if everything or name in schema["required"] or chance.random() < 0.5)
-
-
-def _selected(record: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    return {name: record[name] for name in columns.selected_columns}
+    chosen = [name for name in names if everything or name in schema["required"] or chance.random() < 0.5]
+    if chance.random() > _MAPPED:
+        return Columns(chosen)
+    plain = [name for name in chosen if kind_of(names[name]) not in {"array", "object"}]
+    read, made, removed = chance.choice(plain), chance.choice(plain), chance.choice(chosen)
+    definition = {"a-new": f"{read} if {read} else 'none'", made: f"[{read}, self]", removed: "__NULL__"}
+    if filtered and chance.random() < 0.5:
+        definition["__filter__"] = f"{read} is not None and md5(str({read})) > '5'"
+    return Columns(chosen, schema=schema, definition=definition)
 
 
 def _named(fields: dict[str, Any]) -> dict[str, Any]:
@@ -142,12 +147,12 @@ def _rows(blocks: Iterable[Lines]) -> Iterator[bytes]:
 
 
 def _both_ways(
-    data: bytes, fast: Callable[[Spool], Iterator[bytes]], tolerant: Callable[[Spool], Iterator[dict[str, Any]]]
+    data: bytes, fast: Callable[[Spool], Iterator[bytes]], tolerant: Callable[[Spool], Iterator[dict[str, Any] | None]]
 ) -> Iterator[bytes]:
     """Read an input both ways, which must agree: in every record, or in refusing it."""
     with Spool([data]) as spool:
         try:
-            expected = [encode(record) for record in tolerant(spool)]
+            expected = [encode(record) for record in tolerant(spool) if record is not None]
         except CdpExportError:
             expected = None
     with Spool([data]) as spool:

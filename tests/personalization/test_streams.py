@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from singer_sdk.exceptions import MapExpressionError
 
 from tap_cdp_export.personalization.streams import PersonalizationFeed
 from tap_cdp_export.tap import TapCDPExport
@@ -171,7 +172,9 @@ def test_a_compressed_page_is_read(requests_mock: Mocker) -> None:
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@pytest.mark.parametrize("maps", [{}, {"users": {"note": "'mapped'"}}], ids=["whole runs", "record by record"])
+@pytest.mark.parametrize(
+    "maps", [{}, {"users": {"__filter__": "bool(record)"}}], ids=["whole runs", "record by record"]
+)
 @pytest.mark.parametrize(
     ("form", "pages"),
     [
@@ -393,7 +396,9 @@ def test_any_other_trouble_with_accounts_is_an_error(requests_mock: Mocker, stat
 
 
 @pytest.mark.parametrize("number", [1, 3_000])
-@pytest.mark.parametrize("maps", [{}, {"accounts": {"note": "'mapped'"}}], ids=["whole runs", "record by record"])
+@pytest.mark.parametrize(
+    "maps", [{}, {"accounts": {"__filter__": "bool(record)"}}], ids=["whole runs", "record by record"]
+)
 def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(
     requests_mock: Mocker, number: int, maps: dict[str, Any]
 ) -> None:
@@ -403,6 +408,15 @@ def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(
     assert run.exit_code != 0
     assert len(run.records("accounts")) == number
     assert bookmark(run, "accounts") is None
+
+
+@pytest.mark.parametrize("expression", ["name.nonsense", "record['name'].nonsense"])
+@pytest.mark.parametrize("number", [1, 3_000])
+def test_an_expression_that_fails_ends_the_run(requests_mock: Mocker, number: int, expression: str) -> None:
+    accounts = [{**ACCOUNT, "name": f"account {place}"} for place in range(number)]
+    requests_mock.get(url("accounts"), [{"json": accounts}, {"json": []}])
+    with pytest.raises(MapExpressionError):
+        sync({**config("personalization"), "stream_maps": {"accounts": {"x": expression}}}, only={"accounts"})
 
 
 def test_users_are_never_taken_for_retired(requests_mock: Mocker) -> None:

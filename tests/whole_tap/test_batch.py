@@ -64,11 +64,12 @@ def test_no_bookmark_is_written_before_the_files_of_its_window(sandbox: Sandbox,
     assert bookmark
 
 
-def test_selection_and_stream_maps_apply_to_batches(sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("note", ["'mapped'", "'mapped' if record else None"], ids=["by columns", "record by record"])
+def test_selection_and_stream_maps_apply_to_batches(sandbox: Sandbox, tmp_path: Path, note: str) -> None:
     catalog = selecting(discovered(sandbox), "users", without={"email_address"})
-    maps = {"users": {"name": "md5(name)", "note": "'mapped'"}}
+    maps = {"users": {"name": "md5(name)", "note": note, "__filter__": "name > 'b'", "__alias__": "people"}}
     run = run_tap({**sandbox.settings(), "end_date": NOW, "stream_maps": maps, **batched(tmp_path)}, catalog=catalog)
-    found = rows(run, "users")
+    found = rows(run, "people")
     assert found
     assert all("@" not in row["name"] and row["note"] == "mapped" and "email_address" not in row for row in found)
     (schema,) = [message["schema"] for message in run.messages if message["type"] == "SCHEMA"]

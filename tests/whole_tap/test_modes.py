@@ -82,8 +82,10 @@ def test_a_deselected_stream_is_not_asked_for_and_a_deselected_column_not_sent(s
     assert {entry.path.rpartition("/")[2] for entry in sandbox.ledger.entries()} == {"users.json"}
 
 
-@pytest.mark.parametrize("way", ["whole runs", "record by record"])
-def test_of_columns_that_only_the_tap_or_only_the_catalog_has_none_is_sent(sandbox: Sandbox, way: str) -> None:
+@pytest.mark.parametrize(
+    "note", [None, "'mapped'", "'mapped' if record else None"], ids=["whole runs", "by columns", "record by record"]
+)
+def test_of_columns_that_only_the_tap_or_only_the_catalog_has_none_is_sent(sandbox: Sandbox, note: str | None) -> None:
     catalog = discovered(sandbox)
     streams = ("users", "apsis_profiles", "apsis_events", "braze_users")
     for entry in catalog["streams"]:
@@ -94,7 +96,7 @@ def test_of_columns_that_only_the_tap_or_only_the_catalog_has_none_is_sent(sandb
                 item["metadata"]["selected"] = entry["tap_stream_id"] in streams
             elif item["breadcrumb"][-1] == "extra":
                 item["breadcrumb"][-1] = "later"
-    maps = {stream: {"note": "'mapped'"} for stream in streams} if way == "record by record" else {}
+    maps = {stream: {"note": note} for stream in streams} if note else {}
     run = run_tap({**sandbox.settings(), "end_date": NOW, "stream_maps": maps}, catalog=catalog)
     assert run.exit_code == 0, run.log
     for stream in streams:
@@ -141,6 +143,16 @@ def test_stream_maps_and_flattening_see_every_record(sandbox: Sandbox) -> None:
     run = run_tap(flat)
     assert run.exit_code == 0, run.log
     assert all(not isinstance(value, dict) for row in run.records("apsis_events") for value in row.values())
+
+
+@pytest.mark.parametrize("rule", ["False", "bool(record) and False"], ids=["by columns", "record by record"])
+def test_a_filter_that_leaves_nothing_is_no_export_without_rows(sandbox: Sandbox, rule: str) -> None:
+    maps = {"braze_users": {"__filter__": rule}}
+    settings = {**vendor(sandbox.settings(), "braze"), "emit_activate_version_messages": True}
+    run = run_tap({**settings, "stream_maps": maps})
+    assert run.exit_code == 0, run.log
+    assert not run.records("braze_users")
+    assert "ACTIVATE_VERSION" in [message["type"] for message in run.messages]
 
 
 def test_activate_version_comes_after_the_last_record(sandbox: Sandbox) -> None:
@@ -207,13 +219,18 @@ def test_a_second_core_changes_nothing() -> None:
         assert runs[0].records(stream)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
 @pytest.mark.parametrize("stream", ["users", "accounts", "apsis_profiles", "apsis_events", "braze_users"])
-def test_whole_runs_at_once_and_record_by_record_give_the_same(sandbox: Sandbox, stream: str) -> None:
+def test_whole_runs_at_once_and_record_by_record_give_the_same(sandbox: Sandbox, stream: str, *, mapped: bool) -> None:
     catalog = selecting(discovered(sandbox), stream, without={"window_start", "tags", "email"})
     settings = {**sandbox.settings(), "end_date": NOW}
-    at_once = run_tap(settings, catalog=catalog)
-    map_that_changes_nothing = {stream: {"__alias__": stream}}
-    by_record = run_tap({**settings, "stream_maps": map_that_changes_nothing}, catalog=catalog)
+    key = {"users": "name", "accounts": "name", "braze_users": "braze_id"}.get(stream, "profile_key")
+    some = {"__alias__": "some", "__filter__": f"md5({key}) > '8'", "hash": f"sha256({key})", "extra": "__NULL__"}
+    definition = some if mapped else {}
+    at_once = run_tap({**settings, "stream_maps": {stream: definition}}, catalog=catalog)
+    seeing_records = {**definition, "__filter__": f"bool(record) and {definition.get('__filter__', True)}"}
+    by_record = run_tap({**settings, "stream_maps": {stream: seeing_records}}, catalog=catalog)
     assert by_record.exit_code == 0, by_record.log
-    assert at_once.records(stream) == by_record.records(stream)
-    assert at_once.records(stream)
+    name = definition.get("__alias__", stream)
+    assert at_once.records(name) == by_record.records(name)
+    assert at_once.records(name)

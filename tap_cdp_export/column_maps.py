@@ -1,0 +1,141 @@
+"""Stream maps applied to columns: only what an expression reads has to become a record.
+
+The SDK's own map evaluates every expression. What is decided here is which columns it must be shown, which pass
+it by, and which it makes; where that cannot be told beforehand, each whole record goes through the map instead.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from fnmatch import fnmatch
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Final
+
+from singer_sdk.mapper import (
+    MAPPER_ALIAS_OPTION,
+    MAPPER_ELSE_OPTION,
+    MAPPER_FILTER_OPTION,
+    MAPPER_KEY_PROPERTIES_OPTION,
+    NULL_STRING,
+    CustomStreamMap,
+    SameRecordTransform,
+)
+
+from tap_cdp_export.records import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from singer_sdk.mapper import StreamMap
+
+    Columns = Mapping[str, Iterable[Any]]
+
+_OPTIONS: Final = {
+    MAPPER_ALIAS_OPTION,
+    MAPPER_ELSE_OPTION,
+    MAPPER_FILTER_OPTION,
+    MAPPER_KEY_PROPERTIES_OPTION,
+}
+_WHOLE_RECORD: Final = {"_", "record"}
+_NOT_SHARED: Final = {"fake"}
+"""Processes that begin alike would all invent the same."""
+
+_FREE: Final = {"array", "object"}
+_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+
+
+class ColumnMap:
+    """What a stream map does, column by column.
+
+    Attributes:
+        alias: the name under which its records go out.
+    """
+
+    def __init__(
+        self, stream_map: StreamMap, *, shown: Sequence[str], passed: Iterable[str], made: Iterable[str], filters: bool
+    ) -> None:
+        """Take the map apart.
+
+        Args:
+            stream_map: the SDK's.
+            shown: the columns that it reads; at least one, or nothing tells it how many records there are.
+            passed: the columns that it leaves alone.
+            made: the columns that its expressions give.
+            filters: whether it leaves out records.
+        """
+        self.alias = stream_map.stream_alias
+        self._map = stream_map
+        self._shown = shown
+        self._passed = frozenset(passed)
+        self._made = tuple(made)
+        self._filters = filters
+
+    def apply(self, columns: Columns) -> tuple[Columns, int]:
+        """Map records.
+
+        Args:
+            columns: their selected columns, all equally long.
+
+        Returns:
+            Their columns as the map has them, and how many records it left out.
+        """
+        if not self._made and not self._filters:
+            return {name: values for name, values in columns.items() if name in self._passed}, 0
+        whole = {name: list(values) for name, values in columns.items()}
+        rows = zip(*(whole[name] for name in self._shown), strict=True)
+        found = [self._mapped(dict(zip(self._shown, row, strict=True))) for row in rows]
+        mapped = [record for record in found if record is not None]
+        passed: Columns = {name: values for name, values in whole.items() if name in self._passed}
+        left_out = len(found) - len(mapped)
+        if left_out:
+            kept = [record is not None for record in found]
+            passed = {name: compress(values, kept) for name, values in passed.items()}
+        return {**passed, **{name: [record[name] for record in mapped] for name in self._made}}, left_out
+
+    def _mapped(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        if self._made:
+            return self._map.transform(record)
+        return record if self._map.get_filter_result(record) else None
+
+
+def column_map(
+    stream_map: StreamMap, definitions: Mapping[str, Any], stream: str, columns: Mapping[str, Any]
+) -> ColumnMap | None:
+    """Tell what a stream map does to columns.
+
+    Args:
+        stream_map: the SDK's, the only one of the stream.
+        definitions: the setting `stream_maps`.
+        stream: the stream's name.
+        columns: JSON schemas of the selected columns by name.
+
+    Returns:
+        The map over columns; None where it must see whole records.
+    """
+    if stream_map.flattening_enabled:
+        return None
+    if type(stream_map) is SameRecordTransform:
+        return ColumnMap(stream_map, shown=(), passed=columns, made=(), filters=False)
+    matching = [found for pattern, found in definitions.items() if fnmatch(stream, pattern)]
+    if type(stream_map) is not CustomStreamMap or len(matching) != 1:
+        return None
+    definition = matching[0]
+    own = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
+    made = {name: expression for name, expression in own.items() if expression not in {None, NULL_STRING}}
+    filter_rule = definition.get(MAPPER_FILTER_OPTION)
+    read = _names([*made.values(), *([filter_rule] if filter_rule is not None else [])])
+    if "self" in read:
+        read |= made.keys()
+    shown = [name for name in columns if name in read] or [*columns][:1]
+    passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - own.keys()
+    is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(_UNSPEAKABLE.search, made))
+    if not is_known or any(name in read and kind_of(columns[name]) in _FREE for name in shown) or not (passed or made):
+        return None
+    return ColumnMap(stream_map, shown=shown, passed=passed, made=made, filters=filter_rule is not None)
+
+
+def _names(expressions: Iterable[str]) -> set[str]:
+    """Collect the names in expressions."""
+    nodes = (node for expression in expressions for node in ast.walk(ast.parse(expression)))
+    return {node.id for node in nodes if isinstance(node, ast.Name)}

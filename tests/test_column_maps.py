@@ -1,0 +1,144 @@
+"""A stream map over columns gives what the SDK's map gives record by record, or leaves the records to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from singer_sdk.exceptions import MapExpressionError
+from singer_sdk.helpers._flattening import FlatteningOptions
+from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
+
+from tap_cdp_export.column_maps import ColumnMap, column_map
+
+TEXT: dict[str, Any] = {"type": ["string", "null"]}
+COLUMNS: dict[str, Any] = {
+    "key": {"type": "string"},
+    "email": TEXT,
+    "seen_at": {**TEXT, "format": "date-time"},
+    "score": {"type": ["number", "null"]},
+    "attributes": {"type": ["object", "null"]},
+    "tags": {"type": ["array", "null"], "items": {"type": "string"}},
+}
+EXPRESSIONS: dict[str, list[Any]] = {
+    "key": ["md5(key)", "self + '!'", "'same'"],
+    "email": [None, "__NULL__", "md5(email) if email else None", "'@' in email if email else False"],
+    "seen_at": ["seen_at[:10] if seen_at else None", "datetime.date.fromisoformat('2026-01-02')"],
+    "score": ["score * 2 if score else self", "key"],
+    "attributes": [None, "'none'"],
+    "tags": ["__NULL__", "email"],
+    "new": ["config['salt'] + key", "[key, score]", "f'{key}-{score}'", "__stream_name__"],
+    "a-b": ["score", "__NULL__"],
+    "__filter__": ["score", "email is not None and key > 'a'", "False", "True"],
+    "__key_properties__": [["key"], None],
+    "__else__": [None],
+    "__alias__": ["people"],
+}
+definitions = st.fixed_dictionaries({}, optional={name: st.sampled_from(found) for name, found in EXPRESSIONS.items()})
+records = st.fixed_dictionaries(
+    {
+        "key": st.text(max_size=3),
+        "email": st.none() | st.sampled_from(["a@b", "nobody"]),
+        "seen_at": st.none() | st.just("2026-01-01T00:00:00.000Z"),
+        "score": st.none() | st.integers(-2, 2) | st.floats(0, 1),
+        "attributes": st.none() | st.just({"a": 1}),
+        "tags": st.none() | st.just(["x"]),
+    }
+)
+
+
+def sdk_map(definition: dict[str, Any], columns: dict[str, Any] = COLUMNS, depth: int = 0) -> CustomStreamMap:
+    own = {**definition}
+    return CustomStreamMap(
+        stream_alias=own.pop("__alias__", "users"),
+        map_config={"salt": "pepper"},
+        faker_config={},
+        raw_schema={"type": "object", "properties": columns},
+        key_properties=["key"],
+        map_transform=own,
+        flattening_options=FlatteningOptions(enabled=bool(depth), max_level=depth),
+        stream_name="users",
+    )
+
+
+def by_column(definition: dict[str, Any]) -> ColumnMap | None:
+    return column_map(sdk_map(definition), {"users": definition, "others": {}}, "users", COLUMNS)
+
+
+def rows(columns: Any) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@given(definition=definitions, objects=st.lists(records, max_size=4))
+def test_columns_are_mapped_as_records_are(definition: dict[str, Any], objects: list[dict[str, Any]]) -> None:
+    if "__else__" in definition:
+        definition.setdefault("key", "key")
+    mapped = by_column(definition)
+    if mapped is None:  # since it might mean a value of any form
+        assert "self" in str(definition)
+        return
+    columns, left_out = mapped.apply({name: [record[name] for record in objects] for name in COLUMNS})
+    expected = [found for record in objects if (found := sdk_map(definition).transform(record)) is not None]
+    assert rows(columns) == expected
+    assert left_out == len(objects) - len(expected)
+    assert mapped.alias == definition.get("__alias__", "users")
+
+
+def test_without_a_map_columns_pass_as_they_are() -> None:
+    same = SameRecordTransform("users", {"properties": COLUMNS}, ["key"], None)
+    mapped = column_map(same, {}, "users", COLUMNS)
+    assert mapped
+    assert mapped.apply({"key": ["a"], "email": [None]}) == ({"key": ["a"], "email": [None]}, 0)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"new": "record['key']"},
+        {"new": "_['key']"},
+        {"__filter__": "bool(record)"},
+        {"new": "fake.name()"},
+        {"new": "attributes['a']"},
+        {"tags": "self"},
+        {"__filter__": "len(tags) > 1"},
+        {'a "new" one': "key"},
+    ],
+)
+def test_a_map_that_may_read_more_than_plain_values_gets_whole_records(definition: dict[str, Any]) -> None:
+    assert by_column(definition) is None
+
+
+def test_a_column_of_any_form_may_be_removed() -> None:
+    mapped = by_column({"attributes": None, "new": "key"})
+    assert mapped
+    columns, _ = mapped.apply({"key": ["a"], "attributes": [b"raw"], "tags": [b"raw"]})
+    assert rows(columns) == [{"key": "a", "tags": b"raw", "new": "a"}]
+
+
+def test_flattening_gets_whole_records() -> None:
+    columns = {name: COLUMNS[name] for name in ("key", "email")}
+    assert column_map(sdk_map({}, columns, depth=1), {"users": {}}, "users", columns) is None
+
+
+def test_a_stream_that_is_removed_gets_whole_records() -> None:
+    removed = RemoveRecordTransform("users", {"properties": COLUMNS}, ["key"], None)
+    assert column_map(removed, {"users": None}, "users", COLUMNS) is None
+
+
+def test_of_two_maps_that_match_a_stream_none_is_guessed() -> None:
+    found: dict[str, dict[str, Any]] = {"users": {"new": "key"}, "use*": {"email": None}}
+    assert column_map(sdk_map(found["use*"]), found, "users", COLUMNS) is None
+
+
+def test_a_map_for_streams_of_a_pattern_is_found() -> None:
+    assert column_map(sdk_map({"new": "key"}), {"use*": {"new": "key"}}, "users", COLUMNS)
+
+
+@pytest.mark.parametrize("expression", ["nothing", "email.nonsense"])
+def test_trouble_with_an_expression_is_the_sdk_s(expression: str) -> None:
+    mapped = by_column({"new": expression})
+    assert mapped
+    with pytest.raises(MapExpressionError):
+        mapped.apply({name: ["a"] for name in COLUMNS})
