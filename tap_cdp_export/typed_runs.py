@@ -57,6 +57,7 @@ class _AnyObject(msgspec.Struct, gc=False):
 
 _ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": _AnyObject}
 _objects: Final = msgspec.json.Decoder(list[_AnyObject | None])
+_FITTING_OBJECTS: Final = frozenset({_AnyObject, NoneType})
 _anything: Final = msgspec.json.Decoder(list[_AnyObject | list[Raw] | str | int | float | bool | None])
 
 
@@ -314,5 +315,5 @@ def _misfits(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: byte
     """Find the places of values of another type than their column's; where that is an object, all at once."""
     if decoder is _objects:
         kinds = map(type, _anything.decode(b"[%b]" % joined))
-        return [place for place, kind in enumerate(kinds) if kind not in {_AnyObject, NoneType}]
+        return [place for place, kind in enumerate(kinds) if kind not in _FITTING_OBJECTS]
     return [place for place, raw in enumerate(values) if not _are(decoder, raw)]
