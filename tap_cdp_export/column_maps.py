@@ -1,15 +1,17 @@
 """Stream maps applied to columns: only what an expression reads has to become a record.
 
-The SDK's own map evaluates every expression. What is decided here is which columns it must be shown, which pass
-it by, and which it makes; where that cannot be told beforehand, each whole record goes through the map instead.
+Which columns a map must be shown, which pass it by, and which it makes is decided beforehand; where it cannot be,
+each whole record goes through the SDK's map instead. Plain expressions are called as functions, all others are
+evaluated by the SDK's map, which is shown records of nothing but what they read.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from contextlib import suppress
 from fnmatch import fnmatch
-from itertools import compress
+from itertools import compress, repeat, starmap
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.mapper import (
@@ -22,6 +24,7 @@ from singer_sdk.mapper import (
     SameRecordTransform,
 )
 
+from tap_cdp_export.map_expressions import compiled
 from tap_cdp_export.records import kind_of
 
 if TYPE_CHECKING:
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
 
     from singer_sdk.mapper import StreamMap
 
+    from tap_cdp_export.map_expressions import Compiled
+
     Columns = Mapping[str, Iterable[Any]]
+    Lists = dict[str, list[Any]]
 
 _OPTIONS: Final = {
     MAPPER_ALIAS_OPTION,
@@ -53,7 +59,13 @@ class ColumnMap:
     """
 
     def __init__(
-        self, stream_map: StreamMap, *, shown: Sequence[str], passed: Iterable[str], made: Iterable[str], filters: bool
+        self,
+        stream_map: StreamMap,
+        *,
+        shown: Sequence[str] = (),
+        passed: Iterable[str] = (),
+        made: Mapping[str, str] | None = None,
+        filter_rule: str | None = None,
     ) -> None:
         """Take the map apart.
 
@@ -61,15 +73,16 @@ class ColumnMap:
             stream_map: the SDK's.
             shown: the columns that it reads; at least one, or nothing tells it how many records there are.
             passed: the columns that it leaves alone.
-            made: the columns that its expressions give.
-            filters: whether it leaves out records.
+            made: expressions of the columns that it gives.
+            filter_rule: an expression that tells which records it lets out.
         """
         self.alias = stream_map.stream_alias
         self._map = stream_map
         self._shown = shown
         self._passed = frozenset(passed)
-        self._made = tuple(made)
-        self._filters = filters
+        self._made = made or {}
+        self._rules = {"": filter_rule} if filter_rule is not None else {}
+        self._compiled = _compiled_with(stream_map, shown, {**self._made, **self._rules})
 
     def apply(self, columns: Columns) -> tuple[Columns, int]:
         """Map records.
@@ -80,23 +93,60 @@ class ColumnMap:
         Returns:
             Their columns as the map has them, and how many records it left out.
         """
-        if not self._made and not self._filters:
+        if not self._made and not self._rules:
             return {name: values for name, values in columns.items() if name in self._passed}, 0
         whole = {name: list(values) for name, values in columns.items()}
-        rows = zip(*(whole[name] for name in self._shown), strict=True)
-        found = [self._mapped(dict(zip(self._shown, row, strict=True))) for row in rows]
-        mapped = [record for record in found if record is not None]
+        made, kept = self._mapped(whole)
         passed: Columns = {name: values for name, values in whole.items() if name in self._passed}
-        left_out = len(found) - len(mapped)
+        left_out = kept.count(False)
         if left_out:
-            kept = [record is not None for record in found]
             passed = {name: compress(values, kept) for name, values in passed.items()}
-        return {**passed, **{name: [record[name] for record in mapped] for name in self._made}}, left_out
+        return {**passed, **made}, left_out
 
-    def _mapped(self, record: dict[str, Any]) -> dict[str, Any] | None:
+    def _mapped(self, whole: Lists) -> tuple[Lists, list[bool]]:
+        """Make the columns that are made, and tell which records are kept."""
+        if self._compiled:
+            with suppress(Exception):  # the evaluator knows what is wrong with which record, if anything is
+                return self._called(whole, self._compiled)
+        rows = zip(*(whole[name] for name in self._shown), strict=True)
+        found = [self._evaluated(dict(zip(self._shown, row, strict=True))) for row in rows]
+        mapped = [record for record in found if record is not None]
+        made = {name: [record[name] for record in mapped] for name in self._made}
+        return made, [record is not None for record in found]
+
+    def _evaluated(self, record: dict[str, Any]) -> dict[str, Any] | None:
         if self._made:
             return self._map.transform(record)
         return record if self._map.get_filter_result(record) else None
+
+    def _called(self, whole: Lists, functions: Mapping[str, Compiled]) -> tuple[Lists, list[bool]]:
+        shown = {name: whole[name] for name in self._shown}
+        kept = [True] * len(shown[self._shown[0]])
+        for name in self._rules:
+            kept = [*map(bool, _values(functions[name], name, shown))]
+            shown = {name: [*compress(values, kept)] for name, values in shown.items()}
+        return {name: _values(functions[name], name, shown) for name in self._made}, kept
+
+
+def _compiled_with(
+    stream_map: StreamMap, shown: Sequence[str], expressions: Mapping[str, str]
+) -> dict[str, Compiled] | None:
+    """Compile all expressions of a map; none if one is not plain."""
+    if not isinstance(stream_map, CustomStreamMap):
+        return None
+    found = {
+        name: compiled(expression, {*shown, *(["self"] if name in shown else [])}, stream_map.functions)
+        for name, expression in expressions.items()
+    }
+    functions = {name: function for name, function in found.items() if function}
+    return functions if len(functions) == len(expressions) else None
+
+
+def _values(expression: Compiled, name: str, shown: Lists) -> list[Any]:
+    """Give an expression's values; in that of a column, `self` is the column."""
+    columns = [shown[name if read == "self" and name in shown else read] for read in expression.reads]
+    rows = zip(*columns, strict=True) if columns else repeat((), len(next(iter(shown.values()))))
+    return [*starmap(expression.function, rows)]
 
 
 def column_map(
@@ -116,7 +166,7 @@ def column_map(
     if stream_map.flattening_enabled:
         return None
     if type(stream_map) is SameRecordTransform:
-        return ColumnMap(stream_map, shown=(), passed=columns, made=(), filters=False)
+        return ColumnMap(stream_map, passed=columns)
     matching = [found for pattern, found in definitions.items() if fnmatch(stream, pattern)]
     if type(stream_map) is not CustomStreamMap or len(matching) != 1:
         return None
@@ -132,7 +182,7 @@ def column_map(
     is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(_UNSPEAKABLE.search, made))
     if not is_known or any(name in read and kind_of(columns[name]) in _FREE for name in shown) or not (passed or made):
         return None
-    return ColumnMap(stream_map, shown=shown, passed=passed, made=made, filters=filter_rule is not None)
+    return ColumnMap(stream_map, shown=shown, passed=passed, made=made, filter_rule=filter_rule)
 
 
 def _names(expressions: Iterable[str]) -> set[str]:

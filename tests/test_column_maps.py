@@ -136,9 +136,9 @@ def test_a_map_for_streams_of_a_pattern_is_found() -> None:
     assert column_map(sdk_map({"new": "key"}), {"use*": {"new": "key"}}, "users", COLUMNS)
 
 
-@pytest.mark.parametrize("expression", ["nothing", "email.nonsense"])
+@pytest.mark.parametrize("expression", ["nothing", "email.nonsense", "int(key)", "key[5]"])
 def test_trouble_with_an_expression_is_the_sdk_s(expression: str) -> None:
     mapped = by_column({"new": expression})
     assert mapped
-    with pytest.raises(MapExpressionError):
+    with pytest.raises((MapExpressionError, ValueError, IndexError)):
         mapped.apply({name: ["a"] for name in COLUMNS})
