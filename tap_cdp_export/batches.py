@@ -8,24 +8,111 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
-from tap_cdp_export.messages import Lines
+from tap_cdp_export.messages import Lines, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from singer_sdk.helpers._batch import BatchConfig
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 _FAST: Final = 1  # the level; 9 takes six times as long for a sixth less
+_PACKED_AT_ONCE_BYTES: Final = 128 * 1024
+"""So much of what comes record by record waits to be compressed together; a bound in records would bound no memory."""
+
 _IN_MEMORY_BYTES: Final = 4 * 2**20
 
 
-class BatchFiles:
+class Batches:
+    """The BATCH files of a run: of one stream, or of those that its stream maps make of it."""
+
+    def __init__(self, config: BatchConfig, write: Callable[[str, BaseBatchFileEncoding, str], None]) -> None:
+        """Open nothing yet.
+
+        Args:
+            config: encoding, storage and size.
+            write: writes a BATCH message: the stream, the file's encoding and its URL.
+        """
+        self._config = config
+        self._write = write
+        self._files: dict[str, _Files] = {}
+        self._waiting: dict[str, bytearray] = {}
+
+    def packed(self, lines: Lines) -> Lines:
+        """Make a piece of a file: pieces of gzip follow each other in one file.
+
+        Args:
+            lines: encoded records.
+
+        Returns:
+            The same, as a file has them.
+        """
+        return lines._replace(data=igzip.compress(lines.data, _FAST, mtime=0)) if _is_gzip(self._config) else lines
+
+    def add_record(self, stream: str, record: Mapping[str, Any]) -> None:
+        """Write one record.
+
+        Args:
+            stream: its name.
+            record: whatever changes it must have been done.
+        """
+        waiting = self._waiting.setdefault(stream, bytearray())
+        waiting += encode(record) + b"\n"
+        if len(waiting) >= _PACKED_AT_ONCE_BYTES:
+            self._add_waiting(stream)
+
+    def add(self, stream: str, lines: Lines) -> None:
+        """Write encoded records.
+
+        Args:
+            stream: their name.
+            lines: from `packed`.
+        """
+        if stream not in self._files:
+            self._files[stream] = _Files(self._config, stream)
+        files = self._files[stream]
+        for part in self._parts(lines):
+            if not files.has_room_for(part.number):
+                self._finish(stream)
+            files.add(part)
+
+    def write(self) -> None:
+        """Finish all files, and tell of them."""
+        for stream in [*self._waiting]:
+            self._add_waiting(stream)
+        for stream in self._files:
+            self._finish(stream)
+
+    def _add_waiting(self, stream: str) -> None:
+        waiting = self._waiting.pop(stream)
+        self.add(stream, self.packed(Lines(waiting.count(b"\n"), bytes(waiting))))
+
+    def _parts(self, lines: Lines) -> Iterator[Lines]:
+        """Cut what is too much for one file, which is little for any usual size."""
+        size = self._config.batch_size
+        if lines.number <= size:
+            yield lines
+            return
+        data = bytes(lines.data)
+        if _is_gzip(self._config):
+            data = igzip.decompress(data)  # type: ignore[no-untyped-call]
+        rows = data.split(b"\n")[:-1]
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield self.packed(Lines(len(part), b"\n".join([*part, b""])))
+
+    def _finish(self, stream: str) -> None:
+        url = self._files[stream].take()
+        if url:
+            self._write(stream, self._config.encoding, url)
+
+
+class _Files:
     """The files of one stream's records in a run, one open at a time, kept aside until it is whole."""
 
     def __init__(self, config: BatchConfig, stream: str) -> None:
@@ -44,27 +131,6 @@ class BatchFiles:
     def has_room_for(self, number: int) -> bool:
         """Tell whether the open file may have so many records more."""
         return self._records + number <= self._config.batch_size
-
-    def parts(self, lines: Lines) -> Iterator[Lines]:
-        """Cut what is too much for one file, which is little for any usual size.
-
-        Args:
-            lines: from `packed`.
-
-        Yields:
-            The same records.
-        """
-        size = self._config.batch_size
-        if lines.number <= size:
-            yield lines
-            return
-        data = bytes(lines.data)
-        if _is_gzip(self._config):
-            data = igzip.decompress(data)  # type: ignore[no-untyped-call]
-        rows = data.split(b"\n")[:-1]
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            yield packed(self._config, Lines(len(part), b"\n".join([*part, b""])))
 
     def add(self, lines: Lines) -> None:
         """Write records into the open file, which must have room for them.
@@ -115,19 +181,6 @@ class BatchFiles:
             finally:
                 self._kept = None
         return self._config.storage.get_url(name)
-
-
-def packed(config: BatchConfig, lines: Lines) -> Lines:
-    """Make a piece of a file: pieces of gzip follow each other in one file.
-
-    Args:
-        config: says whether they are compressed.
-        lines: encoded records.
-
-    Returns:
-        The same, as a file has them.
-    """
-    return lines._replace(data=igzip.compress(lines.data, _FAST, mtime=0)) if _is_gzip(config) else lines
 
 
 def _is_gzip(config: BatchConfig) -> bool:

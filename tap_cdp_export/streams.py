@@ -19,11 +19,11 @@ from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
-from tap_cdp_export.batches import BatchFiles, packed
+from tap_cdp_export.batches import Batches
 from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
-from tap_cdp_export.messages import Lines, encode, encode_columns
+from tap_cdp_export.messages import encode, encode_columns
 from tap_cdp_export.shutdown import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
@@ -31,19 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk import Tap
-    from singer_sdk.helpers._batch import BatchConfig
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
     from tap_cdp_export.column_maps import ColumnMap
     from tap_cdp_export.feeds import Feed
-    from tap_cdp_export.messages import LineWriter
+    from tap_cdp_export.messages import Lines, LineWriter
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
-_PACKED_AT_ONCE_BYTES: Final = 128 * 1024
-"""So much of what comes record by record waits to be compressed together; a bound in records would bound no memory."""
 
 
 class ExportStream(Stream):
@@ -74,9 +72,7 @@ class ExportStream(Stream):
         self._schema_is_written = False
         self._version_to_activate: int | None = None
         self._emitted = 0
-        self._batch_config: BatchConfig | None = None
-        self._batches: dict[str, BatchFiles] = {}
-        self._waiting: dict[str, bytearray] = {}
+        self._batches: Batches | None = None
         self._counter: metrics.Counter | None = None
 
     # Emission
@@ -113,8 +109,9 @@ class ExportStream(Stream):
             record: with every column of the schema.
         """
         SHUTDOWN.check()
-        if self._batch_config:
-            self._add_to_batches(record)
+        if self._batches:
+            for message in self._generate_record_messages(record):
+                self._batches.add_record(message.stream, message.record)
         else:
             self._write_record_message(record)
         self._emitted += 1
@@ -148,8 +145,8 @@ class ExportStream(Stream):
             Whole messages, or a piece of a file if they are to go to BATCH files.
         """
         mapped, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
-        if self._batch_config:
-            return packed(self._batch_config, encode_columns(mapped)._replace(left_out=left_out))
+        if self._batches:
+            return self._batches.packed(encode_columns(mapped)._replace(left_out=left_out))
         message = RecordMessage(self._alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
         before, _, after = encode(message.to_dict()).partition(b'"record":{}')
         return encode_columns(mapped, before + b'"record":', after)._replace(left_out=left_out)
@@ -165,8 +162,8 @@ class ExportStream(Stream):
             lines: from `encode_columns`.
         """
         SHUTDOWN.check()
-        if self._batch_config and lines.number:
-            self._add_lines_to_batches(self._alias, lines)
+        if self._batches and lines.number:
+            self._batches.add(self._alias, lines)
         elif lines.number:
             cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
         number = lines.number + lines.left_out
@@ -185,7 +182,8 @@ class ExportStream(Stream):
         if self.replication_method == REPLICATION_FULL_TABLE and self.emit_activate_version_messages:
             self._stream_version = self._initialized_at // 1000  # the SDK does it in the stream's own turn only
             self._write_activate_version_message(self._stream_version)
-        self._batch_config = self.get_batch_config(self.config)
+        batch_config = self.get_batch_config(self.config)
+        self._batches = Batches(batch_config, self._tell_of_batch) if batch_config else None
         began = time.monotonic()
         with self.get_record_counter() as self._counter, self.get_sync_timer():
             yield
@@ -226,42 +224,12 @@ class ExportStream(Stream):
         for _ in self._sync_records(context):
             pass
 
-    def _add_to_batches(self, record: dict[str, Any]) -> None:
-        for message in self._generate_record_messages(record):
-            waiting = self._waiting.setdefault(message.stream, bytearray())
-            waiting += encode(message.record) + b"\n"
-            if len(waiting) >= _PACKED_AT_ONCE_BYTES:
-                self._add_waiting_to_batches(message.stream)
-
-    def _add_waiting_to_batches(self, stream: str) -> None:
-        waiting = self._waiting.pop(stream)
-        if self._batch_config:
-            lines = Lines(waiting.count(b"\n"), bytes(waiting))
-            self._add_lines_to_batches(stream, packed(self._batch_config, lines))
-
-    def _add_lines_to_batches(self, stream: str, lines: Lines) -> None:
-        files = self._files(stream)
-        for part in files.parts(lines):
-            if not files.has_room_for(part.number):
-                self._write_batch(stream)
-            files.add(part)
-
-    def _files(self, stream: str) -> BatchFiles:
-        if stream not in self._batches and self._batch_config:
-            self._batches[stream] = BatchFiles(self._batch_config, stream)
-        return self._batches[stream]
+    def _tell_of_batch(self, stream: str, encoding: BaseBatchFileEncoding, url: str) -> None:
+        self._tap.write_message(SDKBatchMessage(stream, encoding, [url], self._stream_version))
 
     def _write_batches(self) -> None:
-        for stream in [*self._waiting]:
-            self._add_waiting_to_batches(stream)
-        for stream in self._batches:
-            self._write_batch(stream)
-
-    def _write_batch(self, stream: str) -> None:
-        url = self._batches[stream].take()
-        if url and self._batch_config:
-            encoding = self._batch_config.encoding
-            self._tap.write_message(SDKBatchMessage(stream, encoding, [url], self._stream_version))
+        if self._batches:
+            self._batches.write()
 
     def _write_schema_message(self) -> None:
         if not self._schema_is_written:
