@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import strategies as st
+
+from tap_cdp_export.exports import json_members, readers
+from tap_cdp_export.exports.json_members import object_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,3 +68,46 @@ def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
     """Cut bytes into chunks of one size."""
     for start in range(0, len(data), size):
         yield data[start : start + size]
+
+
+PROFILES = object_under("profiles", "sections")
+RUN_BYTES = st.sampled_from([1, 16, 64, 1024])
+ARRAYS = st.lists(OBJECTS, max_size=6)
+MEMBERS = OBJECTS.map(lambda fields: {"sections": {}, **fields}) | OBJECTS
+TOP_KEYS = STORABLE_TEXTS.filter(lambda key: key != "profiles")
+
+
+@st.composite
+def files(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a document whose members stand under `profiles`, among other keys."""
+    before = draw(st.dictionaries(TOP_KEYS, VALUES, max_size=2))
+    after: dict[str, Any] = draw(
+        st.dictionaries(TOP_KEYS, VALUES | st.just({"sections": {"a": {"sections": {}}}}), max_size=2)
+    )
+    after = {key: value for key, value in after.items() if key not in before}
+    return {**before, "profiles": draw(st.dictionaries(STORABLE_TEXTS, MEMBERS, max_size=6)), **after}
+
+
+@contextmanager
+def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> Iterator[None]:
+    """Let documents of a few bytes take the ways that otherwise only huge ones take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_members, "_RUN_BYTES", size)
+        patch.setattr(json_members, "_NEAR_BYTES", max(size // 2, 1))
+        patch.setattr(readers, "_SMALL_BYTES", 0)
+        patch.setattr(json_members, "MEMBER_BYTES", member_bytes)
+        yield
+
+
+TROUBLE = {
+    "bad UTF-8": b'{"a":"\xff"}',
+    "bad UTF-8 in a key": b'{"\xff":1}',
+    "an integer of 5000 digits": b'{"a":' + b"1" * 5000 + b"}",
+    "NaN": b'{"a":NaN}',
+    "deep nesting": b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "a raw newline in a text": b'{"a":"\n"}',
+    "an unknown escape": b'{"a":"\\x"}',
+    "no object": b"1",
+    "no end": b'{"a":1',
+    "no comma": b'{"a":1}{"a":1}',
+}

@@ -14,7 +14,7 @@ from tap_cdp_export.answers import read_object, retry_after
 from tap_cdp_export.apsis.export_file import PROFILES
 from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
-from tap_cdp_export.exports.json_members import prove
+from tap_cdp_export.exports.proven_json import prove
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call

@@ -26,7 +26,8 @@ from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.exports.job import ExportRequest
-from tap_cdp_export.exports.json_members import NoMembers, proven_runs, runs
+from tap_cdp_export.exports.json_members import NoMembers, runs
+from tap_cdp_export.exports.proven_json import proven_runs
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.exports.runner import REPLACEMENTS, ExportRunner, Patience
 from tap_cdp_export.feeds import Feed

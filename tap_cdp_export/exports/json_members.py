@@ -10,20 +10,15 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from array import array
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.readers import contents
-from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from tap_cdp_export.exports.spool import Spool
+    from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -103,10 +98,16 @@ def runs(
         IncompleteAnswer: If the document ends inside.
         UnusableAnswer: If it is something else, or anything but space follows it.
     """
-    return _Splitter(chunks, container, decode, accept, is_proven=is_proven).runs()
+    return Splitter(chunks, container, decode, accept, is_proven=is_proven).runs()
 
 
-class _Splitter(Generic[T]):
+class Splitter(Generic[T]):
+    """Splits one document.
+
+    Attributes:
+        run: where the last run's members begin and end, in bytes of the document.
+    """
+
     def __init__(
         self,
         chunks: Iterable[bytes],
@@ -116,6 +117,7 @@ class _Splitter(Generic[T]):
         *,
         is_proven: bool,
     ) -> None:
+        """Read nothing yet; arguments as of `runs`."""
         self._chunks = iter(chunks)
         self._opening, self._closing, self._boundary, self._key = container
         self._decode = decode
@@ -137,6 +139,7 @@ class _Splitter(Generic[T]):
         self._position += size
 
     def runs(self) -> Iterator[T]:
+        """Split; yields and raises as the function `runs` does."""
         try:
             self._enter()
             yield from self._members()
@@ -312,54 +315,3 @@ def _after(text: str, position: int, mark: str) -> int:
     """Find what follows a mark and space; 0 if the mark is not there."""
     position = _skip_space(text, position) if position else len(text)
     return _skip_space(text, position + 1) if text[position : position + 1] == mark else 0
-
-
-def prove(spool: Spool, container: Container) -> None:
-    """Read a spooled document once to its end, for its errors and for the places where it can be cut.
-
-    Args:
-        spool: the document, plain or gzip; gets its `cuts`.
-        container: where its members are.
-
-    Raises:
-        IncompleteAnswer: If it ends inside.
-        NoMembers: If it is an object without them.
-        UnusableAnswer: If it is something else.
-    """
-    decoder = msgspec.json.Decoder(list[_AnyObject] if container.opening == b"[" else dict[str, _AnyObject])
-    splitter = _Splitter(contents(spool), container, decoder.decode, lambda _run: None, is_proven=False)
-    cuts = array("Q")
-    for _ in splitter.runs():
-        cuts.extend(splitter.run)
-        SHUTDOWN.check()
-    spool.cuts = cuts
-
-
-def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
-    """Cut a document that `prove` has seen, without decoding it.
-
-    Args:
-        spool: the document.
-        container: where its members are.
-
-    Yields:
-        Runs of members, each wrapped as a small container of the same kind.
-    """
-    chunks = contents(spool)
-    buffer = b""
-    position = 0
-    for start, end in _pairs(spool.cuts):
-        while position + len(buffer) < end:
-            buffer += next(chunks)
-        yield b"%b%b%b" % (container.opening, buffer[start - position : end - position], container.closing)
-        buffer = buffer[end - position :]
-        position = end
-
-
-def _pairs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    places = iter(cuts)
-    return zip(places, places, strict=True)
-
-
-class _AnyObject(msgspec.Struct, gc=False):
-    """Any JSON object: a decoder checks the grammar of all that it skips."""

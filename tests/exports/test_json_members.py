@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports import json_members, readers
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, object_under, prove, proven_runs, runs
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.exports.spool import Spool
-from tests.json_documents import OBJECTS, STORABLE_TEXTS, VALUES, in_chunks, spelled
+from tests.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, in_chunks, small_runs, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-PROFILES = object_under("profiles", "sections")
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
 
 
@@ -34,32 +31,6 @@ def decode_list(run: bytes) -> list[dict[str, Any]]:
 decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 
 CHUNK_SIZES = st.integers(1, 80) | st.just(10_000)
-RUN_BYTES = st.sampled_from([1, 16, 64, 1024])
-ARRAYS = st.lists(OBJECTS, max_size=6)
-MEMBERS = OBJECTS.map(lambda fields: {"sections": {}, **fields}) | OBJECTS
-TOP_KEYS = STORABLE_TEXTS.filter(lambda key: key != "profiles")
-
-
-@st.composite
-def files(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a document whose members stand under `profiles`, among other keys."""
-    before = draw(st.dictionaries(TOP_KEYS, VALUES, max_size=2))
-    after: dict[str, Any] = draw(
-        st.dictionaries(TOP_KEYS, VALUES | st.just({"sections": {"a": {"sections": {}}}}), max_size=2)
-    )
-    after = {key: value for key, value in after.items() if key not in before}
-    return {**before, "profiles": draw(st.dictionaries(STORABLE_TEXTS, MEMBERS, max_size=6)), **after}
-
-
-@contextmanager
-def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> Iterator[None]:
-    """Let documents of a few bytes take the ways that otherwise only huge ones take."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_members, "_RUN_BYTES", size)
-        patch.setattr(json_members, "_NEAR_BYTES", max(size // 2, 1))
-        patch.setattr(readers, "_SMALL_BYTES", 0)
-        patch.setattr(json_members, "MEMBER_BYTES", member_bytes)
-        yield
 
 
 def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
@@ -318,20 +289,6 @@ def test_a_proven_document_gives_all_its_members(array: list[Any], *, packed: bo
     assert read == array
 
 
-TROUBLE = {
-    "bad UTF-8": b'{"a":"\xff"}',
-    "bad UTF-8 in a key": b'{"\xff":1}',
-    "an integer of 5000 digits": b'{"a":' + b"1" * 5000 + b"}",
-    "NaN": b'{"a":NaN}',
-    "deep nesting": b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
-    "a raw newline in a text": b'{"a":"\n"}',
-    "an unknown escape": b'{"a":"\\x"}',
-    "no object": b"1",
-    "no end": b'{"a":1',
-    "no comma": b'{"a":1}{"a":1}',
-}
-
-
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
 @pytest.mark.parametrize("after", [0, 1, 100])
 @pytest.mark.parametrize("packed", [False, True])
@@ -340,32 +297,3 @@ def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes,
     text = b"[" + (good + b",") * 100 + trouble + (b"," + good) * after + b"]"
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64):
         assert until_the_error(lambda: proven_objects(spool)) == []
-
-
-@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
-@pytest.mark.parametrize("after", [0, 1, 100])
-def test_a_file_that_would_not_decode_does_not_prove(trouble: bytes, after: int) -> None:
-    good = b'"k":{"sections":{"a":"%b"}}' % (b"x" * 10_000)
-    text = b'{"profiles":{' + (good + b",") * 100 + b'"t":' + trouble + (b"," + good) * after + b"}}"
-    with Spool([text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
-        prove(spool, PROFILES)
-
-
-@given(text=spelled(ARRAYS), data=st.data())
-@example(text=b'[{"a":1}]', data=None)
-def test_a_gzip_body_cut_at_any_byte_never_proves(text: bytes, data: st.DataObject | None) -> None:
-    packed = gzip.compress(text)
-    for end in [data.draw(st.integers(0, len(packed) - 1))] if data else range(len(packed)):
-        with Spool([packed[:end]]) as spool, small_runs(16), pytest.raises(UnusableAnswer):
-            prove(spool, ARRAY_OF_OBJECTS)
-
-
-@given(file=files(), data=st.data(), run=RUN_BYTES, packed=st.booleans())
-def test_a_proven_document_is_cut_into_runs_that_hold_all_members(
-    file: dict[str, Any], data: st.DataObject, run: int, *, packed: bool
-) -> None:
-    text = data.draw(spelled(st.just(file)))
-    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(run):
-        prove(spool, PROFILES)
-        cut = list(proven_runs(spool, PROFILES))
-    assert [pair for part in cut for pair in json_text.decode(part).items()] == list(file["profiles"].items())

@@ -22,7 +22,8 @@ from tap_cdp_export.braze import archive
 from tap_cdp_export.braze.schemas import OWN as BRAZE_OWN
 from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.exports.json_members import prove, proven_runs, runs
+from tap_cdp_export.exports.json_members import runs
+from tap_cdp_export.exports.proven_json import prove, proven_runs
 from tap_cdp_export.exports.readers import contents, proven
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.messages import encode

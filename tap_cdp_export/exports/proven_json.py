@@ -1,0 +1,69 @@
+"""One huge JSON document proven whole before anything of it is used, and then cut at the places found meanwhile."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tap_cdp_export.exports.json_members import Splitter
+from tap_cdp_export.exports.readers import contents
+from tap_cdp_export.shutdown import SHUTDOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tap_cdp_export.exports.json_members import Container
+    from tap_cdp_export.exports.spool import Spool
+
+
+def prove(spool: Spool, container: Container) -> None:
+    """Read a spooled document once to its end, for its errors and for the places where it can be cut.
+
+    Args:
+        spool: the document, plain or gzip; gets its `cuts`.
+        container: where its members are.
+
+    Raises:
+        IncompleteAnswer: If it ends inside.
+        NoMembers: If it is an object without them.
+        UnusableAnswer: If it is something else.
+    """
+    decoder = msgspec.json.Decoder(list[_AnyObject] if container.opening == b"[" else dict[str, _AnyObject])
+    splitter = Splitter(contents(spool), container, decoder.decode, lambda _run: None, is_proven=False)
+    cuts = array("Q")
+    for _ in splitter.runs():
+        cuts.extend(splitter.run)
+        SHUTDOWN.check()
+    spool.cuts = cuts
+
+
+def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
+    """Cut a document that `prove` has seen, without decoding it.
+
+    Args:
+        spool: the document.
+        container: where its members are.
+
+    Yields:
+        Runs of members, each wrapped as a small container of the same kind.
+    """
+    chunks = contents(spool)
+    buffer = b""
+    position = 0
+    for start, end in _pairs(spool.cuts):
+        while position + len(buffer) < end:
+            buffer += next(chunks)
+        yield b"%b%b%b" % (container.opening, buffer[start - position : end - position], container.closing)
+        buffer = buffer[end - position :]
+        position = end
+
+
+def _pairs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    places = iter(cuts)
+    return zip(places, places, strict=True)
+
+
+class _AnyObject(msgspec.Struct, gc=False):
+    """Any JSON object: a decoder checks the grammar of all that it skips."""

@@ -1,0 +1,46 @@
+"""A document is proven whole before anything of it is used, and then cut without being decoded again."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tap_cdp_export import json_text
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS
+from tap_cdp_export.exports.proven_json import prove, proven_runs
+from tap_cdp_export.exports.spool import Spool
+from tests.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, small_runs, spelled
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize("after", [0, 1, 100])
+def test_a_file_that_would_not_decode_does_not_prove(trouble: bytes, after: int) -> None:
+    good = b'"k":{"sections":{"a":"%b"}}' % (b"x" * 10_000)
+    text = b'{"profiles":{' + (good + b",") * 100 + b'"t":' + trouble + (b"," + good) * after + b"}}"
+    with Spool([text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
+        prove(spool, PROFILES)
+
+
+@given(text=spelled(ARRAYS), data=st.data())
+@example(text=b'[{"a":1}]', data=None)
+def test_a_gzip_body_cut_at_any_byte_never_proves(text: bytes, data: st.DataObject | None) -> None:
+    packed = gzip.compress(text)
+    for end in [data.draw(st.integers(0, len(packed) - 1))] if data else range(len(packed)):
+        with Spool([packed[:end]]) as spool, small_runs(16), pytest.raises(UnusableAnswer):
+            prove(spool, ARRAY_OF_OBJECTS)
+
+
+@given(file=files(), data=st.data(), run=RUN_BYTES, packed=st.booleans())
+def test_a_proven_document_is_cut_into_runs_that_hold_all_members(
+    file: dict[str, Any], data: st.DataObject, run: int, *, packed: bool
+) -> None:
+    text = data.draw(spelled(st.just(file)))
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(run):
+        prove(spool, PROFILES)
+        cut = list(proven_runs(spool, PROFILES))
+    assert [pair for part in cut for pair in json_text.decode(part).items()] == list(file["profiles"].items())
