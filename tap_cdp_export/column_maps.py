@@ -8,7 +8,6 @@ evaluated by the SDK's map, which is shown records of nothing but what they read
 from __future__ import annotations
 
 import ast
-import re
 from contextlib import suppress
 from fnmatch import fnmatch
 from itertools import compress, repeat, starmap
@@ -25,6 +24,7 @@ from singer_sdk.mapper import (
 )
 
 from tap_cdp_export.map_expressions import compiled
+from tap_cdp_export.messages import UNSPEAKABLE
 from tap_cdp_export.records import kind_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ _NOT_SHARED: Final = {"fake"}
 """Processes that begin alike would all invent the same."""
 
 _FREE: Final = {"array", "object"}
-_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+_NOT_COLUMNS: Final = {"config", "__stream_name__", "__original_stream_name__"}
+"""What these mean in an expression, a column of the same name does not change."""
 
 
 class ColumnMap:
@@ -134,8 +135,9 @@ def _compiled_with(
     """Compile all expressions of a map; none if one is not plain."""
     if not isinstance(stream_map, CustomStreamMap):
         return None
+    names = {*shown} - _NOT_COLUMNS
     found = {
-        name: compiled(expression, {*shown, *(["self"] if name in shown else [])}, stream_map.functions)
+        name: compiled(expression, names | {"self"} if name in shown else names, stream_map.functions)
         for name, expression in expressions.items()
     }
     functions = {name: function for name, function in found.items() if function}
@@ -179,7 +181,7 @@ def column_map(
         read |= made.keys()
     shown = [name for name in columns if name in read] or [*columns][:1]
     passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - own.keys()
-    is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(_UNSPEAKABLE.search, made))
+    is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(UNSPEAKABLE.search, made))
     if not is_known or any(name in read and kind_of(columns[name]) in _FREE for name in shown) or not (passed or made):
         return None
     return ColumnMap(stream_map, shown=shown, passed=passed, made=made, filter_rule=filter_rule)

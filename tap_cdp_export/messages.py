@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import fcntl
+import re
 import select
 import sys
 from contextlib import suppress
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.messages import Message
 
 _BUFFER_BYTES: Final = 64 * 1024
+UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+"""No field of a struct may be renamed to a name that has one of these in it."""
+
 _PIPE_BYTES: Final = 2**20
 """So much may wait for the target, so that neither side waits for the other's every turn; 64 KiB is usual."""
 
@@ -85,7 +89,7 @@ def struct(names: tuple[str, ...]) -> Callable[..., Any]:
     """Compile what is encoded as an object faster than a dict is.
 
     Args:
-        names: the object's keys; none may have a quote, a backslash or a control character.
+        names: the object's keys, none of them `UNSPEAKABLE`.
 
     Returns:
         Makes one of its values.

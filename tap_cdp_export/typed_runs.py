@@ -8,7 +8,6 @@ through `RecordShape` instead, so that both ways give the same.
 
 from __future__ import annotations
 
-import re
 from itertools import repeat
 from operator import attrgetter
 from types import NoneType
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from tap_cdp_export import json_text
+from tap_cdp_export.messages import UNSPEAKABLE
 from tap_cdp_export.records import MISFIT, RecordShape, epoch_column, epoch_time, kind_of, spelled_column, spelled_time
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     Decode = Callable[[bytes], list[Any]]
 
 _MOST_UNKNOWN: Final = 100
-_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
-"""No field of a struct may be renamed to a name that has one of these in it."""
-
 _INTEGER: Final = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
 _AROUND: Final = 2
 """A column's value stands in an object, and that in an array or a line."""
@@ -191,7 +188,7 @@ class TypedRuns:
         """Meet new fields, which are no longer odd from then on."""
         known = {*map(self._spell, self._columns), *self._unknown}
         met = dict.fromkeys(field for fields in objects for field in fields if field not in known)
-        new = [field for field in met if not _UNSPEAKABLE.search(field)]
+        new = [field for field in met if not UNSPEAKABLE.search(field)]
         if not new or len(self._unknown) + len(new) > _MOST_UNKNOWN:
             return False
         self._unknown += new

@@ -117,6 +117,17 @@ def test_a_column_of_any_form_may_be_removed() -> None:
     assert rows(columns) == [{"key": "a", "tags": b"raw", "new": "a"}]
 
 
+@pytest.mark.parametrize("expression", ["config", "__stream_name__", "config['salt']"])
+def test_a_column_does_not_hide_what_the_sdk_means_by_a_name(expression: str) -> None:
+    columns = {"key": TEXT, "config": TEXT, "__stream_name__": TEXT}
+    definition = {"new": expression}
+    mapped = column_map(sdk_map(definition, columns), {"users": definition}, "users", columns)
+    assert mapped
+    record = {"key": "a", "config": "b", "__stream_name__": "c"}
+    found, _ = mapped.apply({name: [value] for name, value in record.items()})
+    assert rows(found) == [sdk_map(definition, columns).transform(record)]
+
+
 def test_flattening_gets_whole_records() -> None:
     columns = {name: COLUMNS[name] for name in ("key", "email")}
     assert column_map(sdk_map({}, columns, depth=1), {"users": {}}, "users", columns) is None

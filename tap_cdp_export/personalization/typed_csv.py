@@ -6,12 +6,11 @@ It gives what `csv_pages` and `RecordShape` give; rows among which anything odd 
 from __future__ import annotations
 
 import math
-import re
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.messages import struct
+from tap_cdp_export.messages import UNSPEAKABLE, struct
 from tap_cdp_export.records import MISFIT, epoch_column, kind_of
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from tap_cdp_export.records import RecordShape
 
     Cells = tuple[str, ...]
-
-_UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
-"""No field of a struct may be renamed to a name that has one of these in it."""
 
 _WHOLE: Final = b"0123456789-+,"
 _DECIMAL: Final = _WHOLE + b".eE"
@@ -83,7 +79,7 @@ class TypedCsv:
 
     def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-        if any(_UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
+        if any(UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
             raise _Odd
         read: dict[str, Iterable[Any]] = {name: repeat(value, len(rows)) for name, value in self._own.items()}
         for spelled, name in self._columns.items():
