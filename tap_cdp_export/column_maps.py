@@ -25,7 +25,6 @@ from singer_sdk.mapper import (
 
 from tap_cdp_export.map_expressions import compiled
 from tap_cdp_export.messages import UNSPEAKABLE
-from tap_cdp_export.records import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,7 +71,7 @@ class ColumnMap:
 
         Args:
             stream_map: the SDK's.
-            shown: the columns that it reads; at least one, or nothing tells it how many records there are.
+            shown: the columns that it reads, as far as records have them.
             passed: the columns that it leaves alone.
             made: expressions of the columns that it gives.
             filter_rule: an expression that tells which records it lets out.
@@ -82,7 +81,7 @@ class ColumnMap:
         self._shown = shown
         self._passed = frozenset(passed)
         self._made = made or {}
-        self._rules = {"": filter_rule} if filter_rule is not None else {}
+        self._rules = {MAPPER_FILTER_OPTION: filter_rule} if filter_rule is not None else {}
         self._compiled = _compiled_with(stream_map, shown, {**self._made, **self._rules})
 
     def apply(self, columns: Columns) -> tuple[Columns, int]:
@@ -102,15 +101,18 @@ class ColumnMap:
         left_out = kept.count(False)
         if left_out:
             passed = {name: compress(values, kept) for name, values in passed.items()}
-        return {**passed, **made}, left_out
+        mapped = {**passed, **made}
+        return {**{name: mapped[name] for name in whole if name in mapped}, **mapped}, left_out
 
     def _mapped(self, whole: Lists) -> tuple[Lists, list[bool]]:
         """Make the columns that are made, and tell which records are kept."""
+        names = [name for name in self._shown if name in whole] or [*whole][:1]  # one tells how many records there are
+        shown = {name: whole[name] for name in names}
         if self._compiled:
             with suppress(Exception):  # the evaluator knows what is wrong with which record, if anything is
-                return self._called(whole, self._compiled)
-        rows = zip(*(whole[name] for name in self._shown), strict=True)
-        found = [self._evaluated(dict(zip(self._shown, row, strict=True))) for row in rows]
+                return self._called(shown, self._compiled)
+        rows = zip(*shown.values(), strict=True)
+        found = [self._evaluated(dict(zip(names, row, strict=True))) for row in rows]
         mapped = [record for record in found if record is not None]
         made = {name: [record[name] for record in mapped] for name in self._made}
         return made, [record is not None for record in found]
@@ -120,9 +122,8 @@ class ColumnMap:
             return self._map.transform(record)
         return record if self._map.get_filter_result(record) else None
 
-    def _called(self, whole: Lists, functions: Mapping[str, Compiled]) -> tuple[Lists, list[bool]]:
-        shown = {name: whole[name] for name in self._shown}
-        kept = [True] * len(shown[self._shown[0]])
+    def _called(self, shown: Lists, functions: Mapping[str, Compiled]) -> tuple[Lists, list[bool]]:
+        kept = [True] * len(next(iter(shown.values())))
         for name in self._rules:
             kept = [*map(bool, _values(functions[name], name, shown))]
             shown = {name: [*compress(values, kept)] for name, values in shown.items()}
@@ -136,10 +137,11 @@ def _compiled_with(
     if not isinstance(stream_map, CustomStreamMap):
         return None
     names = {*shown} - _NOT_COLUMNS
-    found = {
-        name: compiled(expression, names | {"self"} if name in shown else names, stream_map.functions)
-        for name, expression in expressions.items()
-    }
+    found: dict[str, Compiled | None] = {}
+    with suppress(Exception):  # what Python cannot compile may be no trouble for the evaluator
+        for name, expression in expressions.items():
+            known = names | {"self"} if name in shown else names
+            found[name] = compiled(expression, known, stream_map.functions)
     functions = {name: function for name, function in found.items() if function}
     return functions if len(functions) == len(expressions) else None
 
@@ -176,18 +178,33 @@ def column_map(
     own = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
     made = {name: expression for name, expression in own.items() if expression not in {None, NULL_STRING}}
     filter_rule = definition.get(MAPPER_FILTER_OPTION)
-    read = _names([*made.values(), *([filter_rule] if filter_rule is not None else [])])
+    trees = [*map(ast.parse, [*made.values(), *([filter_rule] if filter_rule is not None else [])])]
+    read = _names(trees)
     if "self" in read:
         read |= made.keys()
-    shown = [name for name in columns if name in read] or [*columns][:1]
+    shown = [name for name in columns if name in read]
     passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - own.keys()
     is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(UNSPEAKABLE.search, made))
-    if not is_known or any(name in read and kind_of(columns[name]) in _FREE for name in shown) or not (passed or made):
+    if not is_known or _may_change_config(trees) or any(_is_free(columns[name]) for name in shown):
+        return None
+    if not passed and not made:
         return None
     return ColumnMap(stream_map, shown=shown, passed=passed, made=made, filter_rule=filter_rule)
 
 
-def _names(expressions: Iterable[str]) -> set[str]:
+def _names(trees: Iterable[ast.AST]) -> set[str]:
     """Collect the names in expressions."""
-    nodes = (node for expression in expressions for node in ast.walk(ast.parse(expression)))
-    return {node.id for node in nodes if isinstance(node, ast.Name)}
+    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _may_change_config(trees: Iterable[ast.AST]) -> bool:
+    """Tell whether a method of what the settings hold is called: every process has them for itself."""
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return "config" in _names(node for node in nodes if isinstance(node, ast.Attribute))
+
+
+def _is_free(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a column may hold objects or arrays."""
+    types = schema.get("type", [])
+    kinds = {types} if isinstance(types, str) else {*types}
+    return not kinds - {"null"} or not kinds.isdisjoint(_FREE)

@@ -126,7 +126,8 @@ class ExportStream(Stream):
     @cached_property
     def _column_map(self) -> ColumnMap | None:
         (only, *more) = self.stream_maps
-        properties = self.effective_schema["properties"]
+        own = type(self).columns["properties"]  # a catalog may call a column something else, but not make it so
+        properties = {**self.effective_schema["properties"], **own}
         columns = {name: properties[name] for name in self.selected_columns}
         return None if more else column_map(only, self.config.get("stream_maps", {}), self.name, columns)
 

@@ -37,6 +37,15 @@ def told(item: Item) -> list[Part]:
     return [(Lines(1, b"%d %d\n" % (len(item.data), os.getpid())),), (Lines(1, b"%d\n" % item.place[0]),)]
 
 
+def left_out(item: Item) -> list[Part]:
+    return [(Lines(1, b"x\n", left_out=item.place[0]),)]
+
+
+def test_how_many_records_a_filter_left_out_is_told_across_processes() -> None:
+    found = in_order(left_out, [Item(b"x" * 300_000, (number,)) for number in range(6)])
+    assert [lines.left_out for (lines,) in found] == [*range(6)]
+
+
 def read(items: Iterable[Item | Part]) -> list[bytes]:
     return [b"".join(bytes(lines.data) for lines in part) for part in in_order(told, items)]
 

@@ -105,6 +105,26 @@ def test_of_columns_that_only_the_tap_or_only_the_catalog_has_none_is_sent(sandb
         assert all("extra" not in row and "later" not in row and ("note" in row) == bool(maps) for row in rows)
 
 
+@pytest.mark.parametrize("expression", ["'x'", "name or gone", "str(attributes)"])
+def test_a_catalog_that_knows_other_columns_and_types_changes_no_mapped_record(
+    sandbox: Sandbox, expression: str
+) -> None:
+    catalog = selecting(discovered(sandbox), "users", without=set())
+    for entry in catalog["streams"]:
+        known = entry["schema"]["properties"]
+        if entry["tap_stream_id"] == "users":
+            known["attributes"] = {"type": ["string", "null"]}
+            entry["schema"]["properties"] = {"gone": {"type": ["string", "null"]}, **known}
+            entry["metadata"].append({"breadcrumb": ["properties", "gone"], "metadata": {"selected": True}})
+    settings = {**sandbox.settings(), "end_date": NOW}
+    by_column = run_tap({**settings, "stream_maps": {"users": {"new": expression}}}, catalog=catalog)
+    seeing_records = {"new": expression, "__filter__": "bool(record)"}
+    by_record = run_tap({**settings, "stream_maps": {"users": seeing_records}}, catalog=catalog)
+    assert by_record.exit_code == 0, by_record.log
+    assert by_column.records("users") == by_record.records("users")
+    assert by_column.records("users")
+
+
 def test_a_key_may_be_deselected_by_a_catalog_that_lets_it(sandbox: Sandbox) -> None:
     catalog = selecting(discovered(sandbox), "braze_users", without={"braze_id", "segment_id"})
     for entry in catalog["streams"]:
