@@ -25,6 +25,7 @@ _RATIOS: Final = (
     ("batch-braze", RIGHT, 15.0),
     ("batch-maps", RIGHT, 15.0),
     ("maps", PLAIN, 3.0),
+    ("maps-records", PLAIN, 3.0),
 )
 _STARTUP_SECONDS: Final = 0.5
 _PEAK_MB: Final = 100.0

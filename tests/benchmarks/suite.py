@@ -62,6 +62,7 @@ _MAPS: Final = {
         "email_address": "__NULL__",
     }
 }
+_WHOLE_RECORDS: Final = {"users": {**_MAPS["users"], "has_email": "bool(record['email_address'])"}}
 
 
 def _stream(kind: str, plan: Plan) -> list[Table]:
@@ -79,13 +80,19 @@ def _stream(kind: str, plan: Plan) -> list[Table]:
 
 
 def _maps(plan: Plan) -> list[Table]:
-    """Measure RECORDs that a stream map has changed."""
+    """Measure RECORDs that a stream map has changed, and such as one has seen whole."""
+    return [
+        _mapped("maps", "users from JSON, through a stream map", _MAPS, plan),
+        _mapped("maps-records", "users from JSON, through a stream map that sees whole records", _WHOLE_RECORDS, plan),
+    ]
+
+
+def _mapped(name: str, title: str, maps: dict[str, Any], plan: Plan) -> Table:
     part = _PARTS["users"][plan.quick]
     with serving(part) as url:
-        folder = plan.folder / "maps"
-        taps = [variant(tap, part, url, folder, settings={"stream_maps": _MAPS}) for tap in (OURS, PLAIN)]
-        title = "users from JSON, through a stream map"
-        return [compare("maps", title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)]
+        folder = plan.folder / name
+        taps = [variant(tap, part, url, folder, settings={"stream_maps": maps}) for tap in (OURS, PLAIN)]
+        return compare(name, title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)
 
 
 def _batch(plan: Plan) -> list[Table]:
