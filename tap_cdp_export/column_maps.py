@@ -81,8 +81,9 @@ class ColumnMap:
         self._shown = shown
         self._passed = frozenset(passed)
         self._made = made or {}
-        self._rules = {MAPPER_FILTER_OPTION: filter_rule} if filter_rule is not None else {}
-        self._compiled = _compiled_with(stream_map, shown, {**self._made, **self._rules})
+        self._filters = filter_rule is not None
+        rules = {} if filter_rule is None else {MAPPER_FILTER_OPTION: filter_rule}
+        self._compiled = _compiled_with(stream_map, shown, {**self._made, **rules})
 
     def apply(self, columns: Columns) -> tuple[Columns, int]:
         """Map records.
@@ -93,7 +94,7 @@ class ColumnMap:
         Returns:
             Their columns as the map has them, and how many records it left out.
         """
-        if not self._made and not self._rules:
+        if not self._made and not self._filters:
             return {name: values for name, values in columns.items() if name in self._passed}, 0
         whole = {name: list(values) for name, values in columns.items()}
         made, kept = self._mapped(whole)
@@ -124,8 +125,8 @@ class ColumnMap:
 
     def _called(self, shown: Lists, functions: Mapping[str, Compiled]) -> tuple[Lists, list[bool]]:
         kept = [True] * len(next(iter(shown.values())))
-        for name in self._rules:
-            kept = [*map(bool, _values(functions[name], name, shown))]
+        if self._filters:
+            kept = [*map(bool, _values(functions[MAPPER_FILTER_OPTION], MAPPER_FILTER_OPTION, shown))]
             shown = {name: [*compress(values, kept)] for name, values in shown.items()}
         return {name: _values(functions[name], name, shown) for name in self._made}, kept
 

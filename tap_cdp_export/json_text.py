@@ -33,6 +33,10 @@ _strict: Final = msgspec.json.Decoder()
 T = TypeVar("T")
 
 
+class AnyObject(msgspec.Struct, gc=False):
+    """Any JSON object, looked at and not kept: a decoder checks the grammar of all that it skips."""
+
+
 class InvalidJSON(ValueError):
     """Text is no JSON that can be used; the message says why in a few words, without the text."""
 

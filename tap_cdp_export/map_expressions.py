@@ -54,14 +54,13 @@ def compiled(expression: str, names: Collection[str], functions: Mapping[str, Ca
         return None
     nodes = list(ast.walk(first.value))
     called = [node.func for node in nodes if isinstance(node, ast.Call)]
-    attributes = {id(node): node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
     read = {node.id for node in nodes if isinstance(node, ast.Name) and node not in called}
     used = {node.id for node in called if isinstance(node, ast.Name)}
     is_plain = (
         all(isinstance(node, _FORMS) for node in nodes)
         and all(isinstance(node, ast.Name | ast.Attribute) for node in called)
-        and {id(node) for node in called} >= attributes.keys()
-        and _METHODS.issuperset(attributes.values())
+        and all(node in called and node.attr in _METHODS for node in attributes)
         and not any(node.keywords for node in nodes if isinstance(node, ast.Call))
         and all(_is_plain(node.value) for node in nodes if isinstance(node, ast.Constant))
         and all(_tells_singletons(node) for node in nodes if isinstance(node, ast.Compare))

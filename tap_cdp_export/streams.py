@@ -132,6 +132,11 @@ class ExportStream(Stream):
         return None if more else column_map(only, self.config.get("stream_maps", {}), self.name, columns)
 
     @property
+    def _plain_map(self) -> ColumnMap:
+        """The map over columns, which there is wherever `is_plain`."""
+        return cast("ColumnMap", self._column_map)
+
+    @property
     def selected_columns(self) -> list[str]:
         """The columns that the catalog has and selects; of columns that it does not have, SCHEMA says nothing."""
         return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
@@ -145,16 +150,14 @@ class ExportStream(Stream):
         Returns:
             Whole messages, or a piece of a file if they are to go to BATCH files.
         """
-        mapped, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
+        mapped, left_out = self._plain_map.apply(columns)
         if self._batches:
             return self._batches.packed(encode_columns(mapped)._replace(left_out=left_out))
-        message = RecordMessage(self._alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
+        message = RecordMessage(
+            self._plain_map.alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC)
+        )
         before, _, after = encode(message.to_dict()).partition(b'"record":{}')
         return encode_columns(mapped, before + b'"record":', after)._replace(left_out=left_out)
-
-    @property
-    def _alias(self) -> str:
-        return self._column_map.alias if self._column_map else self.name
 
     def emit_lines(self, lines: Lines) -> None:
         """Write records that are encoded already; only where `is_plain`.
@@ -164,7 +167,7 @@ class ExportStream(Stream):
         """
         SHUTDOWN.check()
         if self._batches and lines.number:
-            self._batches.add(self._alias, lines)
+            self._batches.add(self._plain_map.alias, lines)
         elif lines.number:
             cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
         number = lines.number + lines.left_out

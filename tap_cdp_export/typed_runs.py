@@ -47,15 +47,10 @@ _TIMES: Final[dict[Fit, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
-
-class _AnyObject(msgspec.Struct, gc=False):
-    """Any JSON object, looked at and not kept."""
-
-
-_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": _AnyObject}
-_objects: Final = msgspec.json.Decoder(list[_AnyObject | None])
-_FITTING_OBJECTS: Final = frozenset({_AnyObject, NoneType})
-_anything: Final = msgspec.json.Decoder(list[_AnyObject | list[Raw] | str | int | float | bool | None])
+_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": json_text.AnyObject}
+_objects: Final = msgspec.json.Decoder(list[json_text.AnyObject | None])
+_FITTING_OBJECTS: Final = frozenset({json_text.AnyObject, NoneType})
+_anything: Final = msgspec.json.Decoder(list[json_text.AnyObject | list[Raw] | str | int | float | bool | None])
 
 
 class TypedRuns:

@@ -9,6 +9,7 @@ import msgspec
 
 from tap_cdp_export.exports.json_members import Splitter
 from tap_cdp_export.exports.readers import contents
+from tap_cdp_export.json_text import AnyObject
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def prove(spool: Spool, container: Container) -> None:
         NoMembers: If it is an object without them.
         UnusableAnswer: If it is something else.
     """
-    decoder = msgspec.json.Decoder(list[_AnyObject] if container.opening == b"[" else dict[str, _AnyObject])
+    decoder = msgspec.json.Decoder(list[AnyObject] if container.opening == b"[" else dict[str, AnyObject])
     splitter = Splitter(contents(spool), container, decoder.decode, lambda _run: None, is_proven=False)
     cuts = array("Q")
     for _ in splitter.runs():
@@ -63,7 +64,3 @@ def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
 def _pairs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     places = iter(cuts)
     return zip(places, places, strict=True)
-
-
-class _AnyObject(msgspec.Struct, gc=False):
-    """Any JSON object: a decoder checks the grammar of all that it skips."""
