@@ -1,0 +1,47 @@
+"""Freed memory is kept, so that it need not be fetched from the system again page by page."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from tap_cdp_export.memory import keep_freed_memory
+
+FAULTS = """
+import resource
+from tap_cdp_export.memory import keep_freed_memory
+
+if {kept}:
+    keep_freed_memory()
+for _ in range(100):
+    blocks = [b"x" * size for size in range(300_000, 900_000, 100_000)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+def faults(*, kept: bool) -> int:
+    program = [sys.executable, "-c", FAULTS.format(kept=kept)]
+    return int(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="only glibc can be told")
+def test_blocks_that_are_freed_are_used_again() -> None:
+    assert faults(kept=True) < faults(kept=False) / 3
+
+
+@pytest.mark.parametrize("trouble", [OSError, TypeError])
+def test_another_allocator_is_let_be(trouble: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_name: None) -> None:
+        raise trouble
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    keep_freed_memory()
+
+
+def test_a_library_without_the_function_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
+    keep_freed_memory()
