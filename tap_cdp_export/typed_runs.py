@@ -8,9 +8,8 @@ through `RecordShape` instead, so that both ways give the same.
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import compress, count, repeat
 from operator import attrgetter
-from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -49,7 +48,7 @@ _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
 _ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": json_text.AnyObject}
 _objects: Final = msgspec.json.Decoder(list[json_text.AnyObject | None])
-_FITTING_OBJECTS: Final = frozenset({json_text.AnyObject, NoneType})
+_NO_OBJECTS: Final = frozenset({list, str, int, float, bool})
 _anything: Final = msgspec.json.Decoder(list[json_text.AnyObject | list[Raw] | str | int | float | bool | None])
 
 
@@ -307,5 +306,5 @@ def _misfits(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: byte
     """Find the places of values of another type than their column's; where that is an object, all at once."""
     if decoder is _objects:
         kinds = map(type, _anything.decode(b"[%b]" % joined))
-        return [place for place, kind in enumerate(kinds) if kind not in _FITTING_OBJECTS]
+        return list(compress(count(), map(_NO_OBJECTS.__contains__, kinds)))
     return [place for place, raw in enumerate(values) if not _are(decoder, raw)]

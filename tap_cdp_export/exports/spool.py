@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import tempfile
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -51,6 +52,21 @@ class Spool:
             with suppress(OSError):  # a full disk refuses the last bytes once more
                 self.close()
             raise
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Take a whole body that is in memory already, without a copy of it.
+
+        Args:
+            data: the body.
+
+        Returns:
+            The same as a spool.
+        """
+        spool = cls.__new__(cls)
+        spool.file = io.BytesIO(data)
+        spool.size = len(data)
+        return spool
 
     def chunks(self, size: int = _READ_BYTES) -> Iterator[bytes]:
         """Read the body from its beginning.

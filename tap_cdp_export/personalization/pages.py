@@ -130,7 +130,7 @@ class Pages:
         """
 
         def encode(item: Item) -> Iterator[tuple[Lines]]:
-            with Spool([item.data]) as page:
+            with Spool.of(item.data) as page:
                 yield from zip(encoder.lines(page))
 
         with closing(self._whole_or_encoded(encoder)) as items, closing(in_order(encode, items)) as found:
@@ -142,7 +142,7 @@ class Pages:
         with closing(self._pages()) as pages:
             for page in pages:
                 if is_small(page):
-                    yield Item(b"".join(page.chunks()))
+                    yield Item(page.head(page.size))
                 else:
                     yield from zip(proven(page, encoder.lines))
 
