@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="how often each command is timed (3)")
     parser.add_argument("--quick", action="store_true", help="small data, two rounds, nothing to be installed")
     parser.add_argument("--sizes", action="store_true", help="also 1, 10 and 100 times a base size")
-    parser.add_argument("--large", action="store_true", help="also both taps at ten times the usual size, once")
+    parser.add_argument("--large", action="store_true", help="also both taps at the usual size and at ten times that")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
     parser.add_argument("--take", type=Path, metavar="FILE", nargs="+", help="measure nothing, take these JSON files")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")

@@ -70,7 +70,9 @@ def bars(tables: Sequence[Table]) -> Iterator[Bar]:
     for kind in KINDS:
         yield from _growth(kind, by_name)
     for kind in KINDS:
-        usual, large = (by_name[name].ratio(PLAIN) if name in by_name else None for name in (kind, f"{kind}-large"))
+        usual, large = (
+            by_name[name].ratio(PLAIN) if name in by_name else None for name in (f"{kind}-usual", f"{kind}-large")
+        )
         if usual is not None and large is not None:
             what = f"{by_name[f'{kind}-large'].title}: against {PLAIN}"
             yield Bar(what, f"{large:.1f} x", f"≥ {usual:.1f} x, as usual", large * _NOISE >= usual)

@@ -125,8 +125,15 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _undisturbed(variant: Variant) -> Run:
-    """Time a run; once more if the machine stood still in it, which says nothing about the variant."""
+def undisturbed(variant: Variant) -> Run:
+    """Time a run; once more if the machine stood still in it, which says nothing about the variant.
+
+    Args:
+        variant: the command.
+
+    Returns:
+        What it took.
+    """
     for _ in range(_TRIES):
         run = measure(variant)
         if run.pause < _PAUSE_SECONDS:
@@ -168,7 +175,7 @@ def compare(  # noqa: PLR0913 -- what may differ between two comparisons
         table.notes.append("THE VARIANTS DID NOT EMIT THE SAME NUMBER OF RECORDS.")
     for number in range(rounds):
         for variant, row in zip(variants, table.rows, strict=True):
-            row.runs.append(_undisturbed(variant))
+            row.runs.append(undisturbed(variant))
             say(f"{name}: round {number + 1} of {rounds}, {variant.name}: {row.runs[-1].seconds:.2f} s")
     if trees:
         table.rows[0].tree_mb = peak_of_tree(variants[0])
