@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.mapper import CustomStreamMap
-
 from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.messages import Lines, encode_columns
+from tests.stream_maps import STREAM, stream_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,8 +32,8 @@ class Columns:
         self.selected_columns = list(names)
         properties = (schema or {}).get("properties", {})
         chosen = {name: properties[name] for name in self.selected_columns} if definition else {}
-        self._map = _stream_map(chosen, definition) if definition else None
-        self._column_map = column_map(self._map, {"some": definition}, "some", chosen) if self._map else None
+        self._map = stream_map(chosen, definition) if definition else None
+        self._column_map = column_map(self._map, {STREAM: definition}, STREAM, chosen) if self._map else None
         assert bool(self._map) == bool(self._column_map)
 
     def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
@@ -45,16 +44,3 @@ class Columns:
         """Do the same to one record as the SDK does."""
         selected = {name: record[name] for name in self.selected_columns}
         return self._map.transform(selected) if self._map else selected
-
-
-def _stream_map(columns: dict[str, Any], definition: dict[str, Any]) -> CustomStreamMap:
-    return CustomStreamMap(
-        stream_alias="some",
-        map_config={},
-        faker_config={},
-        raw_schema={"type": "object", "properties": columns},
-        key_properties=[],
-        map_transform=definition,
-        flattening_options=None,
-        stream_name="some",
-    )

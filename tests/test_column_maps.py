@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from singer_sdk.helpers._flattening import FlatteningOptions
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 
 from tap_cdp_export.column_maps import ColumnMap, column_map
+from tests.stream_maps import stream_map
 
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
 COLUMNS: dict[str, Any] = {
@@ -49,17 +49,7 @@ records = st.fixed_dictionaries(
 
 
 def sdk_map(definition: dict[str, Any], columns: dict[str, Any] = COLUMNS, depth: int = 0) -> CustomStreamMap:
-    own = {**definition}
-    return CustomStreamMap(
-        stream_alias=own.pop("__alias__", "users"),
-        map_config={"salt": "pepper"},
-        faker_config={},
-        raw_schema={"type": "object", "properties": columns},
-        key_properties=["key"],
-        map_transform=own,
-        flattening_options=FlatteningOptions(enabled=bool(depth), max_level=depth),
-        stream_name="users",
-    )
+    return stream_map(columns, definition, keys=("key",), depth=depth)
 
 
 def by_column(definition: dict[str, Any]) -> ColumnMap | None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from singer_sdk.mapper import CustomStreamMap
 
 from tap_cdp_export.map_expressions import compiled
+from tests.stream_maps import stream_map
 
 NAMES = ("a", "b", "self")
-SCHEMA = {"type": "object", "properties": {name: {"type": "string"} for name in ("a", "b", "made")}}
+COLUMNS = {name: {"type": "string"} for name in ("a", "b", "made")}
 
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-1, 1) | st.text("aB@. ", max_size=4)
 leaves = st.sampled_from(NAMES) | scalars.map(repr)
@@ -44,21 +44,12 @@ expressions = st.recursive(leaves, _larger, max_leaves=6)
 
 
 def sdk_value(expression: str, record: dict[str, Any]) -> Any:
-    mapped = CustomStreamMap(
-        stream_alias="some",
-        map_config={},
-        faker_config={},
-        raw_schema=SCHEMA,
-        key_properties=[],
-        map_transform={"made": expression},
-        flattening_options=None,
-        stream_name="some",
-    ).transform(record)
+    mapped = stream_map(COLUMNS, {"made": expression}).transform(record)
     assert mapped
     return mapped["made"]
 
 
-functions = CustomStreamMap("some", {}, {}, SCHEMA, [], {}, None).functions
+functions = stream_map(COLUMNS, {}).functions
 
 
 @given(expression=expressions, a=scalars, b=scalars, made=scalars)
