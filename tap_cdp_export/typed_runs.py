@@ -9,23 +9,24 @@ through `RecordShape` instead, so that both ways give the same.
 from __future__ import annotations
 
 from itertools import compress, count, repeat
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec.structs import astuple
 
 from tap_cdp_export import json_text
 from tap_cdp_export.messages import UNSPEAKABLE
 from tap_cdp_export.records import MISFIT, RecordShape, epoch_column, epoch_time, kind_of, spelled_column, spelled_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.messages import Lines, Output
     from tap_cdp_export.records import Fit
 
     Columns = dict[str, Iterable[Any]]
+    Values = Mapping[str, Sequence[Any]]
     Decode = Callable[[bytes], list[Any]]
 
 _MOST_UNKNOWN: Final = 100
@@ -107,8 +108,9 @@ class TypedRuns:
         self._one = msgspec.json.Decoder(known)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None
-        self._free = {name: attrgetter(name) for name in (*self._free_types, *unknown)}
-        self._of_unknown = [attrgetter(name) for name in unknown]
+        self._fields = [self._required, *(name for name, *_ in (*optional, *extra))]
+        self._free = [*self._free_types, *unknown]
+        self._extra_fields = [*unknown]
 
     def _type(self, name: str) -> tuple[Any, Any]:
         """Give the type that a column is decoded as, and its value where the vendor left it out."""
@@ -203,17 +205,22 @@ class TypedRuns:
         """
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
-        times = {name: self._fit_times(map(attrgetter(name), known)) for name in self._times}
-        columns = self._of_known(known, times)
-        self._move_to_extra(columns, known, [*self._free_misfits(known), *self._time_misfits(known, times)])
+        values = self._values(known)
+        times = {name: self._fit_times(values[name]) for name in self._times}
+        columns = self._of_known(values, times, len(known))
+        self._move_to_extra(columns, values, [*self._free_misfits(values), *self._time_misfits(values, times)])
         if has_dicts:
             self._insert(columns, objects)
         return self._encode(columns)
 
-    def _free_misfits(self, known: list[Any]) -> Iterator[tuple[int, str, Any]]:
+    def _values(self, known: list[Any]) -> Values:
+        """Give what structs hold field by field."""
+        return dict(zip(self._fields, zip(*map(astuple, known), strict=True) if known else repeat(()), strict=False))
+
+    def _free_misfits(self, values: Values) -> Iterator[tuple[int, str, Any]]:
         """Find free-form values of another type than their column's, and make sure that all can be passed on."""
-        for name, value_of in self._free.items():
-            raws = list(filter(None, map(value_of, known)))
+        for name in self._free:
+            raws = list(filter(None, values[name]))
             if not raws:
                 continue
             joined = b",".join(raws)
@@ -223,25 +230,23 @@ class TypedRuns:
                 places = _misfits(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
-    def _time_misfits(self, known: list[Any], times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
+    def _time_misfits(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
         """Find what is no time."""
         for name, texts in times.items():
             if MISFIT in texts:
                 places = [place for place, text in enumerate(texts) if text is MISFIT]
-                yield from ((place, name, getattr(known[place], name)) for place in places)
+                yield from ((place, name, values[name][place]) for place in places)
 
-    def _of_known(self, known: list[Any], times: Mapping[str, list[Any]]) -> Columns:
+    def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
         """Give the selected columns of structs."""
-        columns: Columns = {
-            name: repeat(value, len(known)) for name, value in self._own.items() if name in self._selected
-        }
-        columns |= {name: map(attrgetter(name), known) for name in self._sent}
+        columns: Columns = {name: repeat(value, number) for name, value in self._own.items() if name in self._selected}
+        columns |= {name: values[name] for name in self._sent}
         columns |= {name: texts for name, texts in times.items() if name in self._selected}
         if "extra" in self._selected:
-            columns["extra"] = self._extras(known)
+            columns["extra"] = self._extras(values, number)
         return columns
 
-    def _move_to_extra(self, columns: Columns, known: list[Any], misfits: Iterable[tuple[int, str, Any]]) -> None:
+    def _move_to_extra(self, columns: Columns, values: Values, misfits: Iterable[tuple[int, str, Any]]) -> None:
         """Take values out of their columns, and keep them in `extra`, as far as these are selected."""
         for place, name, value in misfits:
             if name in columns:
@@ -249,7 +254,7 @@ class TypedRuns:
             if "extra" in columns:
                 extras = _listed(columns, "extra")
                 if not isinstance(extras[place], dict):
-                    raws = (value_of(known[place]) for value_of in self._of_unknown)
+                    raws = (values[field][place] for field in self._extra_fields)
                     fields = zip(self._unknown, raws, strict=True)
                     extras[place] = {field: raw for field, raw in fields if raw is not UNSET}
                 extras[place][self._spell(name)] = value
@@ -262,15 +267,15 @@ class TypedRuns:
             for place, record in records:
                 column.insert(place, record[name])
 
-    def _extras(self, known: list[Any]) -> Iterable[Any]:
+    def _extras(self, values: Values, number: int) -> Iterable[Any]:
         extra = self._extra
         if extra is None:
-            return repeat(None, len(known))
-        found = [list(map(value_of, known)) for value_of in self._of_unknown]
-        if any(UNSET not in values for values in found):  # then no record is without extra
+            return repeat(None, number)
+        found = [values[field] for field in self._extra_fields]
+        if any(UNSET not in column for column in found):  # then no record is without extra
             return map(extra, *found)
         nothing = (UNSET,) * len(found)
-        return (None if values == nothing else extra(*values) for values in zip(*found, strict=True))
+        return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._spell(self._required))
