@@ -99,13 +99,12 @@ def _float(digits: str) -> float | Decimal | msgspec.Raw:
         return msgspec.Raw(digits.encode())
 
 
-def is_tame(text: bytes, *, around: int = 0, longest: int | None = None) -> bool:
+def is_tame(text: bytes, *, around: int = 0) -> bool:
     """Tell that JSON which a decoder has accepted, but may have skipped in part, needs none of this module's care.
 
     Args:
         text: JSON, or values with commas between them.
         around: how many objects and arrays it stands in.
-        longest: bytes of the longest value, where it is several: each level takes two.
 
     Returns:
         Whether it surely is UTF-8, not nested deeply, and without endless numbers.
@@ -115,9 +114,7 @@ def is_tame(text: bytes, *, around: int = 0, longest: int | None = None) -> bool
             text.decode()
         except UnicodeDecodeError:
             return False
-    most = DEEPEST - around
-    is_short = longest is not None and longest <= 2 * most
-    return is_short or (_is_shallow(_brackets(text), most) and not _may_hold_endless_number(text))
+    return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
 
 
 def holds_nul(text: bytes) -> bool:

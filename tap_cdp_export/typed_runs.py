@@ -224,7 +224,7 @@ class TypedRuns:
             if not raws:
                 continue
             joined = b",".join(raws)
-            if not json_text.is_tame(joined, around=_AROUND, longest=max(map(len, raws))):
+            if not json_text.is_tame(joined, around=_AROUND):
                 raise msgspec.DecodeError
             if name in self._free_types and not _are(self._free_types[name], joined):
                 places = _misfits(self._free_types[name], raws, joined)
