@@ -142,10 +142,10 @@ def _may_hold_endless_number(text: bytes) -> bool:
 def _brackets(text: bytes) -> bytes:
     """Give the brackets of JSON, all of them square, without those in its texts."""
     unescaped = _ESCAPE.sub(b"", text) if b"\\" in text else text
-    brackets = unescaped.translate(_SQUARE, _NOT_BRACKETS_OR_QUOTES).replace(b'""', b"")
-    if b'"' in brackets:  # around brackets in a text; there is no other way for a quote to be left
-        brackets = _STRING.sub(b"", unescaped).translate(_SQUARE, _NOT_BRACKETS)
-    return brackets
+    marks = unescaped.translate(_SQUARE, _NOT_BRACKETS_OR_QUOTES)
+    if 2 * marks.count(b'""') == marks.count(b'"'):  # no quote is apart from its text's other one
+        return marks.translate(None, b'"')
+    return _STRING.sub(b"", unescaped).translate(_SQUARE, _NOT_BRACKETS)
 
 
 def _is_shallow(brackets: bytes, most: int) -> bool:
