@@ -292,7 +292,8 @@ def _listed(columns: Columns, name: str) -> list[Any]:
 
 
 def _cut_lines(run: bytes) -> list[bytes]:
-    return run.removesuffix(b"\n").split(b"\n")
+    found = run.split(b"\n")
+    return found[:-1] if run.endswith(b"\n") else found
 
 
 def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
