@@ -108,9 +108,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
                 yield f"unknown setting {'.'.join(filter(None, (name, key)))}"
         case "required":
             for key in sorted(set(limit) - set(instance)):
-                wanted = schema.get("properties", {}).get(key, {}).get("description", "").partition(". ")[0].rstrip(".")
-                problem = f"setting {'.'.join(filter(None, (name, key)))} is missing"
-                yield f"{problem} ({wanted})" if wanted else problem
+                wanted = re.split(r"[.;] |\.$", schema.get("properties", {}).get(key, {}).get("description", ""))[0]
+                yield f"setting {'.'.join(filter(None, (name, key)))} is missing{': ' * bool(wanted)}{wanted}"
         case "type":
             types = [limit] if isinstance(limit, str) else limit
             yield f"setting {name} must be of type {' or '.join(t for t in types if t != 'null')}"

@@ -68,6 +68,15 @@ def test_a_missing_setting_is_named(vendor: str, name: str) -> None:
     assert f"{vendor}.{name} is missing" in problems(config(vendor, **{name: None}))
 
 
+def test_a_missing_setting_is_told_with_what_belongs_there() -> None:
+    wanted = (
+        "braze.segment_ids is missing: Segment API identifiers, or names with the wildcards * and ?, or global_control"
+    )
+    text = problems(config("braze", segment_ids=None, api_key=None))
+    assert f"{wanted}_group" in text
+    assert all(part.startswith("setting braze.") for part in text.split("; "))
+
+
 def test_every_problem_is_told_at_once() -> None:
     text = problems({**config("braze", api_key=5, segment_ids=None, nonsense=1), "start_date": 5})
     assert all(name in text for name in ("braze.api_key", "braze.segment_ids", "braze.nonsense", "start_date"))
