@@ -17,7 +17,10 @@ _LARGEST_KEPT_BYTES: Final = 4 * 2**20
 
 
 def keep_freed_memory() -> None:
-    """Let the allocator of this process, and of those it forks, keep a little; one that is not glibc's is let be."""
+    """Let the allocator of this process, and of those it forks, keep some MiB for each thread that frees them.
+
+    One that is not glibc's is let be.
+    """
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from tap_cdp_export import __main__ as command
 from tap_cdp_export.memory import keep_freed_memory
+from tap_cdp_export.tap import TapCDPExport
 
 FAULTS = """
 import resource
@@ -45,3 +48,12 @@ def test_another_allocator_is_let_be(trouble: type[Exception], monkeypatch: pyte
 def test_a_library_without_the_function_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     keep_freed_memory()
+
+
+def test_the_command_keeps_memory_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(command, "keep_freed_memory", lambda: done.append("memory"))
+    monkeypatch.setattr(command, "gc", SimpleNamespace(freeze=lambda: None, enable=lambda: None))
+    monkeypatch.setattr(TapCDPExport, "cli", lambda: done.append("run"))
+    command.main()
+    assert done == ["memory", "run"]
