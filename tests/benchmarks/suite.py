@@ -160,7 +160,8 @@ def _large(plan: Plan) -> list[Table]:
                 rounds = 1 if part is large else plan.rounds
                 table = compare(f"{kind}-{name}", f"{TITLES[kind]}, {title}", taps, rounds=rounds,
                                 plain_bytes=part.plain_bytes, counted=False)  # fmt: skip
-                table.rows[0].runs.append(undisturbed(taps[0]))  # before and after what takes minutes
+                if part is large:
+                    table.rows[0].runs.append(undisturbed(taps[0]))  # before and after what takes minutes
             found.append(table)
     return found
 
