@@ -8,7 +8,8 @@ through `RecordShape` instead, so that both ways give the same.
 
 from __future__ import annotations
 
-from itertools import compress, count, repeat
+from itertools import repeat
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -49,7 +50,7 @@ _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
 _ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": json_text.AnyObject}
 _objects: Final = msgspec.json.Decoder(list[json_text.AnyObject | None])
-_NO_OBJECTS: Final = frozenset({list, str, int, float, bool})
+_FITTING_OBJECTS: Final = frozenset({json_text.AnyObject, NoneType})
 _anything: Final = msgspec.json.Decoder(list[json_text.AnyObject | list[Raw] | str | int | float | bool | None])
 
 
@@ -108,7 +109,7 @@ class TypedRuns:
         self._one = msgspec.json.Decoder(known)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None
-        self._fields = [self._required, *(name for name, *_ in (*optional, *extra))]
+        self._fields = known.__struct_fields__
         self._free = [*self._free_types, *unknown]
         self._extra_fields = [*unknown]
 
@@ -215,7 +216,8 @@ class TypedRuns:
 
     def _values(self, known: list[Any]) -> Values:
         """Give what structs hold field by field."""
-        return dict(zip(self._fields, zip(*map(astuple, known), strict=True) if known else repeat(()), strict=False))
+        columns = zip(*map(astuple, known), strict=True) if known else repeat((), len(self._fields))
+        return dict(zip(self._fields, columns, strict=True))
 
     def _free_misfits(self, values: Values) -> Iterator[tuple[int, str, Any]]:
         """Find free-form values of another type than their column's, and make sure that all can be passed on."""
@@ -312,5 +314,5 @@ def _misfits(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: byte
     """Find the places of values of another type than their column's; where that is an object, all at once."""
     if decoder is _objects:
         kinds = map(type, _anything.decode(b"[%b]" % joined))
-        return list(compress(count(), map(_NO_OBJECTS.__contains__, kinds)))
+        return [place for place, kind in enumerate(kinds) if kind not in _FITTING_OBJECTS]
     return [place for place, raw in enumerate(values) if not _are(decoder, raw)]
