@@ -108,8 +108,10 @@ def _explain(error: ValidationError) -> Iterator[str]:
                 yield f"unknown setting {'.'.join(filter(None, (name, key)))}"
         case "required":
             for key in sorted(set(limit) - set(instance)):
-                wanted = re.split(r"[.;] |\.$", schema.get("properties", {}).get(key, {}).get("description", ""))[0]
-                yield f"setting {'.'.join(filter(None, (name, key)))} is missing{': ' * bool(wanted)}{wanted}"
+                problem = f"setting {'.'.join(filter(None, (name, key)))} is missing"
+                description = schema.get("properties", {}).get(key, {}).get("description", "")
+                wanted, *_ = re.split(r"[.;] |\.$", description)
+                yield f"{problem}: {wanted}" if wanted else problem
         case "type":
             types = [limit] if isinstance(limit, str) else limit
             yield f"setting {name} must be of type {' or '.join(t for t in types if t != 'null')}"
