@@ -151,17 +151,23 @@ def _sizes(plan: Plan) -> list[Table]:
 
 def _large(plan: Plan) -> list[Table]:
     """Compare both taps at the usual size and at ten times that, with the same data; the larger one once."""
+    sizes = (("usual", "the usual size", plan.rounds), ("large", "ten times the usual size", 1))
     found = []
     for kind in KINDS:
-        usual, large = (replace(_BASES[kind][plan.quick], repeats=scale) for scale in SCALES[1:])
-        for name, title, part in (("usual", "the usual size", usual), ("large", "ten times the usual size", large)):
+        for (name, title, rounds), scale in zip(sizes, SCALES[1:], strict=True):
+            part = replace(_BASES[kind][plan.quick], repeats=scale)
             with serving(part) as url:
                 taps = [variant(tap, part, url, plan.folder / name / kind) for tap in (OURS, PLAIN)]
-                rounds = 1 if part is large else plan.rounds
-                table = compare(f"{kind}-{name}", f"{TITLES[kind]}, {title}", taps, rounds=rounds,
-                                plain_bytes=part.plain_bytes, counted=False)  # fmt: skip
-                if part is large:
-                    table.rows[0].runs.append(undisturbed(taps[0]))  # before and after what takes minutes
+                table = compare(
+                    f"{kind}-{name}",
+                    f"{TITLES[kind]}, {title}",
+                    taps,
+                    rounds=rounds,
+                    plain_bytes=part.plain_bytes,
+                    counted=False,
+                )
+                if rounds == 1:  # the plain one takes minutes: ours is timed before and after them
+                    table.rows[0].runs.append(undisturbed(taps[0]))
             found.append(table)
     return found
 
