@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 _GZIP_MARK: Final = b"\x1f\x8b"
 
 
+def _is_zip(spool: Spool) -> bool:
+    return spool.head(4).startswith(zip_members.MARKS)
+
+
 def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
     """Give the plain bytes of every file inside, whatever its name; what is no zip holds one."""
-    return zip_members.members(spool.file) if spool.head(4).startswith(zip_members.MARKS) else iter([contents(spool)])
+    return zip_members.members(spool.file) if _is_zip(spool) else iter([contents(spool)])
 
 
 def prove(spool: Spool) -> None:
@@ -41,11 +45,13 @@ def prove(spool: Spool) -> None:
         IncompleteAnswer: If it is not whole.
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
-    if not spool.head(4).startswith((*zip_members.MARKS, _GZIP_MARK)):  # plain text could be cut at any line unseen
-        raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
-    for member in _members(spool):
-        for _ in member:
+    if _is_zip(spool):
+        zip_members.prove(spool.file)
+    elif spool.head(2) == _GZIP_MARK:
+        for _ in contents(spool):
             SHUTDOWN.check()
+    else:  # plain text could be cut at any line unseen
+        raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
 def users(spool: Spool) -> Iterator[dict[str, Any]]:
