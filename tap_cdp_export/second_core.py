@@ -16,7 +16,7 @@ import warnings
 from collections import deque
 from contextlib import ExitStack, suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.messages import Lines
@@ -30,18 +30,6 @@ Part: TypeAlias = "tuple[Lines, ...]"
 """Encoded records, for one stream or for several."""
 
 
-class Item(NamedTuple):
-    """What is encoded at once.
-
-    Attributes:
-        data: bytes that a process gets to see.
-        place: where they are from, in a form of the function's own.
-    """
-
-    data: bytes
-    place: tuple[int, ...] = ()
-
-
 _CHILDREN: Final = 2
 _ROOMS: Final = 2
 """A child has its next item before anyone takes what the last one has become."""
@@ -53,12 +41,12 @@ _SHARED_BYTES: Final = 32 * 2**20
 """So much an item, and what it becomes, may have; only what is used of it takes memory."""
 
 
-def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | Part]) -> Generator[Part]:
+def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes | Part]) -> Generator[Part]:
     """Encode items, in other processes once there is much of them.
 
     Args:
         function: encodes an item; depends on nothing else, and neither logs nor writes.
-        items: what it is applied to; a part among them is passed on in its turn.
+        items: bytes that it is applied to; a part among them is passed on in its turn.
 
     Yields:
         The parts, in the order of the items; none of an item before all of them are there.
@@ -71,7 +59,7 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
     has_cores = _has_cores()
     done = 0
     for item in waiting:
-        done += len(item.data) if isinstance(item, Item) else 0
+        done += len(item) if isinstance(item, bytes) else 0
         if has_cores and done > _TOO_LITTLE:
             waiting = chain([item], waiting)
             break
@@ -88,7 +76,7 @@ def in_order(function: Callable[[Item], Iterable[Part]], items: Iterable[Item | 
             busy.extend((item, crew.room_with(item)) for item in islice(waiting, 1))
 
 
-def _until_trouble(items: Iterable[Item | Part]) -> Iterator[Item | Part | Exception]:
+def _until_trouble(items: Iterable[bytes | Part]) -> Iterator[bytes | Part | Exception]:
     """Keep trouble with an item for its turn: items are asked for before those ahead of them are done."""
     try:
         yield from items
@@ -96,24 +84,24 @@ def _until_trouble(items: Iterable[Item | Part]) -> Iterator[Item | Part | Excep
         yield trouble
 
 
-def _done_here(function: Callable[[Item], Iterable[Part]], item: Item | Part | Exception) -> list[Part]:
+def _done_here(function: Callable[[bytes], Iterable[Part]], item: bytes | Part | Exception) -> list[Part]:
     if isinstance(item, Exception):
         raise item
-    return list(function(item)) if isinstance(item, Item) else [item]
+    return list(function(item)) if isinstance(item, bytes) else [item]
 
 
 class _Crew:
     """The processes of one call, begun one by one as there is work for them."""
 
-    def __init__(self, function: Callable[[Item], Iterable[Part]], children: ExitStack) -> None:
+    def __init__(self, function: Callable[[bytes], Iterable[Part]], children: ExitStack) -> None:
         self._function = function
         self._children = children
         self._to_begin = _CHILDREN
         self.idle: deque[_Room] = deque()
 
-    def room_with(self, item: Item | Part | Exception) -> _Room | None:
+    def room_with(self, item: bytes | Part | Exception) -> _Room | None:
         """Give an item to a child; None where it is for the parent."""
-        if not isinstance(item, Item) or len(item.data) > _SHARED_BYTES:
+        if not isinstance(item, bytes) or len(item) > _SHARED_BYTES:
             return None
         if self._to_begin:
             self._to_begin -= 1
@@ -142,10 +130,10 @@ class _Room:
         self.item = mmap.mmap(-1, _SHARED_BYTES)
         self.encoded = mmap.mmap(-1, _SHARED_BYTES)
 
-    def ask(self, item: Item) -> None:
-        self.item[: len(item.data)] = item.data
+    def ask(self, item: bytes) -> None:
+        self.item[: len(item)] = item
         with suppress(OSError):  # a child that is gone is found out when its answer is due
-            self._questions.send((self._number, len(item.data), item.place))
+            self._questions.send((self._number, len(item)))
 
     def answer(self) -> Iterator[Part] | None:
         """Wait for the parts, which are there until the next question; None if there was trouble."""
@@ -167,7 +155,7 @@ class _Room:
 class _Child:
     """One process, which answers one item after the other, in the order in which it is asked."""
 
-    def __init__(self, function: Callable[[Item], Iterable[Part]]) -> None:
+    def __init__(self, function: Callable[[bytes], Iterable[Part]]) -> None:
         self._function = function
 
     def __enter__(self) -> Self:
@@ -192,10 +180,10 @@ class _Child:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             while True:
-                number, size, place = questions.recv()
+                number, size = questions.recv()
                 room = self.rooms[number]
                 try:
-                    answers.send(self._encode(Item(room.item[:size], place), room.encoded))
+                    answers.send(self._encode(room.item[:size], room.encoded))
                 except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
                     answers.send(None)
         except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
@@ -203,7 +191,7 @@ class _Child:
         finally:
             os._exit(0)
 
-    def _encode(self, item: Item, memory: mmap.mmap) -> list[list[tuple[int, int, int, int]]]:
+    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, int, int, int]]]:
         """Put what an item becomes into the shared memory; tell how many records are from where to where."""
         told: list[list[tuple[int, int, int, int]]] = []
         end = 0

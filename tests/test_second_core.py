@@ -16,14 +16,22 @@ import pytest
 from tap_cdp_export import second_core
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.messages import Lines
-from tap_cdp_export.second_core import Item, Part, in_order
+from tap_cdp_export.second_core import Part, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
 
-_LARGE = b"x" * 300_000
+_LARGE = b" ".ljust(300_000, b"x")
+
+
+def _numbered(number: int) -> bytes:
+    return b"%d" % number + _LARGE
+
+
+def _number(item: bytes) -> int:
+    return int(item.split(b" ", 1)[0])
 
 
 @pytest.fixture(autouse=True)
@@ -32,21 +40,21 @@ def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
 
 
-def told(item: Item) -> list[Part]:
+def told(item: bytes) -> list[Part]:
     """Say what came, and in which process."""
-    return [(Lines(1, b"%d %d\n" % (len(item.data), os.getpid())),), (Lines(1, b"%d\n" % item.place[0]),)]
+    return [(Lines(1, b"%d %d\n" % (len(item), os.getpid())),), (Lines(1, b"%d\n" % _number(item)),)]
 
 
-def left_out(item: Item) -> list[Part]:
-    return [(Lines(1, b"x\n", left_out=item.place[0]),)]
+def left_out(item: bytes) -> list[Part]:
+    return [(Lines(1, b"x\n", left_out=_number(item)),)]
 
 
 def test_how_many_records_a_filter_left_out_is_told_across_processes() -> None:
-    found = in_order(left_out, [Item(b"x" * 300_000, (number,)) for number in range(6)])
+    found = in_order(left_out, [_numbered(number) for number in range(6)])
     assert [lines.left_out for (lines,) in found] == [*range(6)]
 
 
-def read(items: Iterable[Item | Part]) -> list[bytes]:
+def read(items: Iterable[bytes | Part]) -> list[bytes]:
     return [b"".join(bytes(lines.data) for lines in part) for part in in_order(told, items)]
 
 
@@ -61,25 +69,25 @@ def others() -> set[str]:
 
 
 def test_items_come_in_order_from_other_processes_and_parts_between_them_stay_in_their_place() -> None:
-    items: list[Item | Part] = []
+    items: list[bytes | Part] = []
     for number in range(8):
-        items += [Item(_LARGE + b"y" * number, (number,)), (Lines(1, b"between %d\n" % number),)]
+        items += [_numbered(number) + b"y" * number, (Lines(1, b"between %d\n" % number),)]
     found = read(items)
     assert [part.split()[-1] for part in found[1::3]] == [b"%d" % number for number in range(8)]
     assert found[2::3] == [b"between %d\n" % number for number in range(8)]
     sizes, workers = zip(*(part.split() for part in found[::3]), strict=True)
-    assert [int(size) for size in sizes] == [len(_LARGE) + number for number in range(8)]
+    assert [int(size) for size in sizes] == [len(_numbered(0)) + number for number in range(8)]
     assert b"%d" % os.getpid() not in workers
 
 
 def test_little_is_done_without_another_process() -> None:
-    found = read([Item(b"x" * 1000, (number,)) for number in range(20)])
+    found = read([_numbered(number)[:1000] for number in range(20)])
     assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
 
 
 def test_one_core_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0})
-    found = read([Item(_LARGE, (number,)) for number in range(4)])
+    found = read([_numbered(number) for number in range(4)])
     assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
 
 
@@ -88,13 +96,13 @@ def test_a_system_that_gives_no_process_is_enough(monkeypatch: pytest.MonkeyPatc
         raise BlockingIOError
 
     monkeypatch.setattr(os, "fork", refuse)
-    found = read([Item(_LARGE, (number,)) for number in range(4)])
+    found = read([_numbered(number) for number in range(4)])
     assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
 
 
 def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second_core, "_SHARED_BYTES", 400_000)
-    found = read([Item(_LARGE, (1,)), Item(_LARGE * 2, (2,)), Item(_LARGE, (3,))])
+    found = read([_numbered(1), _numbered(2) + _LARGE, _numbered(3)])
     assert found[1::2] == [b"1\n", b"2\n", b"3\n"]
     assert found[2].split()[1] == b"%d" % os.getpid()
     assert found[0].split()[1] != b"%d" % os.getpid()
@@ -103,30 +111,30 @@ def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.
 def test_an_answer_larger_than_the_shared_memory_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second_core, "_SHARED_BYTES", 400_000)
 
-    def doubled(item: Item) -> Iterator[Part]:
-        yield (Lines(1, item.data * 2),)
+    def doubled(item: bytes) -> Iterator[Part]:
+        yield (Lines(1, item * 2),)
 
-    assert [bytes(part[0].data) for part in in_order(doubled, [Item(_LARGE)] * 3)] == [_LARGE * 2] * 3
+    assert [bytes(part[0].data) for part in in_order(doubled, [_LARGE] * 3)] == [_LARGE * 2] * 3
 
 
 def test_trouble_with_an_item_comes_in_its_turn_and_gives_nothing_of_that_item(others: set[str]) -> None:
-    def picky(item: Item) -> Iterator[Part]:
-        yield (Lines(1, b"%d" % item.place[0]),)
-        if item.place[0] == 3:
+    def picky(item: bytes) -> Iterator[Part]:
+        yield (Lines(1, b"%d" % _number(item)),)
+        if _number(item) == 3:
             raise ValueError("three")
 
     found = []
     with pytest.raises(ValueError, match="three"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in in_order(picky, (Item(_LARGE, (number,)) for number in range(6))):
+        for (lines,) in in_order(picky, (_numbered(number) for number in range(6))):
             found.append(bytes(lines.data))
     assert found == [b"0", b"1", b"2"]
     assert children() <= others
 
 
 def test_trouble_with_getting_an_item_comes_after_all_that_was_there_before() -> None:
-    def items() -> Iterator[Item]:
-        yield Item(_LARGE, (0,))
-        yield Item(_LARGE, (1,))
+    def items() -> Iterator[bytes]:
+        yield _numbered(0)
+        yield _numbered(1)
         raise ValueError("no more")
 
     found = []
@@ -142,27 +150,27 @@ def test_shared_memory_is_given_back() -> None:
 
     before = shared()
     for _ in range(3):
-        read([Item(_LARGE, (number,)) for number in range(6)])
+        read([_numbered(number) for number in range(6)])
     assert shared() == before
 
 
 def test_a_parent_that_ignores_the_end_of_children_sees_all_of_them() -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        assert len(read([Item(_LARGE, (number,)) for number in range(6)])) == 12
+        assert len(read([_numbered(number) for number in range(6)])) == 12
     finally:
         signal.signal(signal.SIGCHLD, before)
 
 
 def test_a_process_that_the_system_ends_is_an_error_that_says_so(others: set[str]) -> None:
-    def deadly(item: Item) -> Iterator[Part]:
-        if item.place[0] == 2:
+    def deadly(item: bytes) -> Iterator[Part]:
+        if _number(item) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        yield (Lines(1, b"%d" % item.place[0]),)
+        yield (Lines(1, b"%d" % _number(item)),)
 
     found = []
     with pytest.raises(LocalFailure, match="memory"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in in_order(deadly, (Item(_LARGE, (number,)) for number in range(6))):
+        for (lines,) in in_order(deadly, (_numbered(number) for number in range(6))):
             found.append(bytes(lines.data))
     assert found == [b"0", b"1"]
     assert children() <= others
@@ -170,7 +178,7 @@ def test_a_process_that_the_system_ends_is_an_error_that_says_so(others: set[str
 
 def test_nothing_is_left_when_nobody_wants_more(others: set[str]) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- not a folder of ours
-    with closing(in_order(told, (Item(_LARGE, (number,)) for number in range(6)))) as found:
+    with closing(in_order(told, (_numbered(number) for number in range(6)))) as found:
         next(found)
         assert len(children() - others) == 2
     assert children() <= others
@@ -181,11 +189,11 @@ def test_nothing_is_left_when_nobody_wants_more(others: set[str]) -> None:
 _PROGRAM = """
 import os, sys, time
 from tap_cdp_export.messages import Lines
-from tap_cdp_export.second_core import Item, in_order
+from tap_cdp_export.second_core import in_order
 os.sched_getaffinity = lambda _process: {0, 1}
 def told(item):
     return [(Lines(1, b"%d" % os.getpid()),)]
-found = in_order(told, (Item(b"x" * 300_000) for _ in range(1_000_000)))
+found = in_order(told, (b"x" * 300_000 for _ in range(1_000_000)))
 workers = {bytes(next(found)[0].data).decode() for _ in range(8)}
 print(*workers, flush=True)
 for signal_number in (2, 15):

@@ -31,7 +31,7 @@ from tap_cdp_export.exports.proven_json import proven_runs
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.exports.runner import REPLACEMENTS, ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
-from tap_cdp_export.second_core import Item, in_order
+from tap_cdp_export.second_core import in_order
 from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
@@ -189,7 +189,7 @@ class ApsisFeed(Feed):
         attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
         if all(stream.is_plain() for stream in (profiles, events) if stream):
             typed = TypedExport(own, columns, attribute_ids, profiles=profiles, events=events)
-            with closing(in_order(lambda item: typed.lines(item.data), map(Item, proven_runs(file, FILE)))) as found:
+            with closing(in_order(typed.lines, proven_runs(file, FILE))) as found:
                 for lines in found:
                     for stream, part in zip((profiles, events), lines, strict=True):
                         if stream:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,7 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports import zip_members
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
 from tap_cdp_export.exports.readers import blocks, contents, lines
-from tap_cdp_export.second_core import Item, in_order
+from tap_cdp_export.second_core import in_order
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
     """
     for file_number, member in enumerate(_members(spool), start=1):
         for line_number, line in lines(member, limit=MEMBER_BYTES):
-            yield _user(line, file_number, line_number)
+            try:
+                user = _user(line)
+            except json_text.InvalidJSON as error:
+                raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {error}.") from None
+            yield user
 
 
 def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]]:
@@ -78,43 +82,39 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
         spool: a proven archive.
         typed: encodes users.
 
-    Returns:
+    Yields:
         The records, in parts.
 
     Raises:
         UnusableAnswer: As `users` does.
     """
-    return in_order(partial(_encoded, typed), _blocks(spool))
+    with closing(in_order(partial(_encoded, typed), _blocks(spool))) as parts:
+        try:
+            yield from parts
+        except json_text.InvalidJSON:
+            for _ in users(spool):  # which finds the line, so that lines need no counting as long as all is well
+                SHUTDOWN.check()
+            raise
 
 
-def _blocks(spool: Spool) -> Iterator[Item]:
-    """Give whole lines, many at a time, with the number of their file and of the lines before them."""
-    for file_number, member in enumerate(_members(spool), start=1):
-        lines_before = 0
-        for block in blocks(member, limit=MEMBER_BYTES):
-            yield Item(block, (file_number, lines_before))
-            lines_before += block.count(b"\n")
+def _blocks(spool: Spool) -> Iterator[bytes]:
+    """Give whole lines, many at a time."""
+    for member in _members(spool):
+        yield from blocks(member, limit=MEMBER_BYTES)
 
 
-def _encoded(typed: TypedRuns, item: Item) -> list[tuple[Lines]]:
+def _encoded(typed: TypedRuns, block: bytes) -> list[tuple[Lines]]:
     """Encode a block at once, or line by line where it is not all in order."""
-    block = item.data
-    file_number, lines_before = item.place
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
         if not json_text.holds_nul(block):
             return [(typed.json_lines(block),)]
-    found = lines([block], limit=MEMBER_BYTES)
-    return [(typed.lines([_user(line, file_number, lines_before + number) for number, line in found]),)]
+    return [(typed.lines([_user(line) for _, line in lines([block], limit=MEMBER_BYTES)]),)]
 
 
-def _user(line: bytes, file_number: int, line_number: int) -> dict[str, Any]:
-    place = f"File {file_number} of the archive, line {line_number}"
-    try:
-        user = json_text.shallow(json_text.decode(line))
-    except json_text.InvalidJSON as error:
-        raise UnusableAnswer(f"{place}: {error}.") from None
+def _user(line: bytes) -> dict[str, Any]:
+    user = json_text.shallow(json_text.decode(line))
     if not isinstance(user, dict):
-        raise UnusableAnswer(f"{place}: is no JSON object.")
+        raise json_text.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:
-        raise UnusableAnswer(f"{place}: has no braze_id.")
+        raise json_text.InvalidJSON("has no braze_id")
     return user

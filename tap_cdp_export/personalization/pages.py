@@ -14,7 +14,7 @@ from tap_cdp_export.exports.ahead import pages_ahead
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.exports.readers import contents, is_small, proven
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.second_core import Item, in_order
+from tap_cdp_export.second_core import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -129,20 +129,20 @@ class Pages:
             The records.
         """
 
-        def encode(item: Item) -> Iterator[tuple[Lines]]:
-            with Spool.of(item.data) as page:
+        def encode(body: bytes) -> Iterator[tuple[Lines]]:
+            with Spool.of(body) as page:
                 yield from zip(encoder.lines(page))
 
         with closing(self._whole_or_encoded(encoder)) as items, closing(in_order(encode, items)) as found:
             for (lines,) in found:
                 yield lines
 
-    def _whole_or_encoded(self, encoder: EncodesPages) -> Generator[Item | tuple[Lines]]:
+    def _whole_or_encoded(self, encoder: EncodesPages) -> Generator[bytes | tuple[Lines]]:
         """Give small pages as they are, since they can be encoded elsewhere; large ones run by run."""
         with closing(self._pages()) as pages:
             for page in pages:
                 if is_small(page):
-                    yield Item(page.head(page.size))
+                    yield page.head(page.size)
                 else:
                     yield from zip(proven(page, encoder.lines))
 

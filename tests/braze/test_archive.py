@@ -11,12 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_cdp_export.braze.archive import prove, users
+from tap_cdp_export.braze.archive import encoded_users, prove, users
+from tap_cdp_export.braze.schemas import OWN, USERS
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.exports import readers
 from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.records import RecordShape, spelled_time
+from tap_cdp_export.typed_runs import TypedRuns
 from tests.archives import gzipped, zipped
 from tests.json_documents import OBJECTS
+from tests.outputs import Columns
 
 NAMES = st.sampled_from(["a.txt", "b.json", "c", "deep/er/d.txt", "../../etc/passwd", "/abs.txt", "e.csv", "ü.txt"])
 
@@ -218,3 +222,14 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None
     assert "canary" not in text
     assert "line 3" in text
     assert "ile 2" in text
+    assert refusal_of_the_fast_way(archive) == text
+
+
+def refusal_of_the_fast_way(archive: bytes) -> str:
+    shape = RecordShape(USERS, own=OWN, time=spelled_time)
+    typed = TypedRuns(shape, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id", may_be_empty=False)
+    with Spool([archive]) as spool:
+        prove(spool)
+        with pytest.raises(UnusableAnswer) as failure:
+            list(encoded_users(spool, typed))
+    return str(failure.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import zipfile
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.errors import IncompleteAnswer, Interrupted, UnusableAnswer
 from tap_cdp_export.exports import zip_members
+from tap_cdp_export.shutdown import SHUTDOWN
 
 NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
 FILES = st.dictionaries(NAMES, st.binary(max_size=2_000), max_size=4)
 PACKINGS = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+COMMENTS = st.binary(max_size=30).filter(lambda comment: b"PK\x05\x06" not in comment)
+"""Where it holds what a zip ends with, nobody can tell the two ends apart."""
 
 
 def zipped(files: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED, **options: Any) -> bytes:
@@ -30,7 +34,7 @@ def members(data: bytes) -> list[bytes]:
     return [b"".join(member) for member in zip_members.members(io.BytesIO(data))]
 
 
-@given(files=FILES, packing=PACKINGS, comment=st.binary(max_size=30))
+@given(files=FILES, packing=PACKINGS, comment=COMMENTS)
 def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comment: bytes) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", packing) as archive:
@@ -38,6 +42,23 @@ def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comm
         for name, content in files.items():
             archive.writestr(name, content)
     assert members(file.getvalue()) == list(files.values())
+    zip_members.prove(file)
+
+
+def test_damage_in_any_file_is_found_though_files_are_proven_side_by_side() -> None:
+    contents = [b"%d" % number * 100_000 for number in range(8)]
+    whole = zipped({f"file {number}": content for number, content in enumerate(contents)}, zipfile.ZIP_STORED)
+    for content in contents:
+        damaged = bytearray(whole)
+        damaged[whole.index(content) + 1] ^= 1
+        with pytest.raises(IncompleteAnswer):
+            zip_members.prove(io.BytesIO(bytes(damaged)))
+
+
+def test_a_signal_ends_a_proof_between_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SHUTDOWN, "_signal_number", signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        zip_members.prove(io.BytesIO(zipped({"a": b"1", "b": b"2"})))
 
 
 def test_a_file_written_in_one_go_with_its_sizes_behind_it_is_read() -> None:
