@@ -145,7 +145,7 @@ class Splitter(Generic[T]):
             yield from self._members()
             self._leave()
         except json_text.InvalidJSON as error:
-            raise UnusableAnswer(f"A JSON file {error}, near byte {self._position}.") from None
+            raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.run[0])}.") from None
 
     def _members(self) -> Iterator[T]:
         threshold = _RUN_BYTES
@@ -154,7 +154,7 @@ class Splitter(Generic[T]):
             while more and len(self._buffer) < threshold:
                 more = self._more()
             size = len(self._buffer)
-            yield from self._guessed_run()
+            yield from self._guessed_run(to_the_end=not more)
             if len(self._buffer) == size:
                 yield from self._single_members()
             if len(self._buffer) < size:
@@ -169,30 +169,33 @@ class Splitter(Generic[T]):
             else:
                 threshold = 2 * size
 
-    def _guessed_run(self) -> Iterator[T]:
-        for match in self._guesses():
-            run = b"%b%b%b" % (self._opening, self._buffer[: match.start() + 1], self._closing)
+    def _guessed_run(self, *, to_the_end: bool) -> Iterator[T]:
+        for end, next_start in self._guesses(to_the_end=to_the_end):
+            run = b"%b%b%b" % (self._opening, self._buffer[:end], self._closing)
             if json_text.holds_nul(run):
                 return
             try:
                 decoded = self._decode(run)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
                 continue
             if not self._is_proven and not json_text.is_tame(run):
                 return
-            self.run = self._position, self._position + match.start() + 1
-            self._drop(match.end())
+            self.run = self._position, self._position + end
+            self._closed = next_start == len(self._buffer)  # a boundary has the next member behind it
+            self._drop(next_start)
             self._inside = True
             yield decoded
             return
 
-    def _guesses(self) -> list[re.Match[bytes]]:
-        """Find the last boundaries, the very last one first."""
+    def _guesses(self, *, to_the_end: bool) -> list[tuple[int, int]]:
+        """Find where the last members may end, and the next ones begin; the very last ones first."""
+        if to_the_end and self._key is None and self._buffer.endswith(b"}" + self._closing):
+            return [(len(self._buffer) - 1, len(self._buffer))]
         for distance in (_NEAR_BYTES, 16 * _NEAR_BYTES, len(self._buffer)):
             start = max(0, len(self._buffer) - distance)
             found = list(self._boundary.finditer(self._buffer, start))[-_GUESSES:]
             if found:
-                return found[::-1]
+                return [(match.start() + 1, match.end()) for match in reversed(found)]
         return []
 
     def _single_members(self) -> Iterator[T]:
