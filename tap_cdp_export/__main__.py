@@ -1,8 +1,26 @@
 """The command: `tap-cdp-export`, or `python -m tap_cdp_export`."""
 
+import atexit
 import gc
+import os
+import sys
 
 gc.disable()  # no module is garbage, yet the collector would look through all of them again and again
+
+_exit_codes: list[int] = []
+
+
+@atexit.register  # ahead of all imports, so that it comes last
+def _leave_at_once() -> None:
+    """Leave without taking the interpreter apart, object by object, while the target waits for the pipe's end."""
+    if _exit_codes:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:  # which the usual way out tells of
+            return
+        os._exit(_exit_codes[0])
+
 
 from tap_cdp_export.memory import keep_freed_memory  # noqa: E402 -- as below
 from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
@@ -13,7 +31,12 @@ def main() -> None:
     keep_freed_memory()
     gc.freeze()
     gc.enable()
-    TapCDPExport.cli()
+    try:
+        TapCDPExport.cli()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _exit_codes.append(end.code)
+        raise
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import sys
 import traceback
 from contextlib import contextmanager
@@ -53,7 +51,6 @@ class TapCommand(SingerCommand):
         Raises:
             SystemExit: Always, with the exit code.
         """
-        atexit.register(gc.freeze)  # or the collector looks through all there is once more, for a tenth of a start
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except click.ClickException as error:

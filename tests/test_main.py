@@ -1,0 +1,40 @@
+"""The process ends at once, but not before all is said and done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import atexit, sys
+from tap_cdp_export import __main__ as command
+
+atexit.register(lambda: sys.stdout.write("last words"))
+command.TapCDPExport.cli = lambda: sys.exit({code!r})
+command.main()
+"""
+FULL = Path("/dev/full")
+
+
+def ended(code: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM.format(code=code)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    return subprocess.run(command, check=False, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (12, 12), (None, 0), ("why", 1)])
+def test_the_exit_code_is_kept_and_whatever_waits_for_the_end_is_done(code: object, expected: int) -> None:
+    run = ended(code)
+    assert (run.returncode, run.stdout) == (expected, "last words")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="nothing is always full")
+def test_output_that_cannot_be_written_is_told_as_python_tells_it() -> None:
+    with FULL.open("w") as full:
+        run = ended(0, full.fileno())
+    assert run.returncode == 120
+    assert "No space left" in run.stderr
