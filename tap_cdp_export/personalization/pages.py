@@ -148,19 +148,12 @@ class Pages:
 
     def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""
-        digests: dict[Spool, tuple[int, int, int]] = {}
-
-        def fetch(number: int) -> Spool:
-            page = self._fetch(number)
-            digests[page] = _digest(page)
-            return page
-
         seen: set[tuple[int, int, int]] = set()
-        with closing(pages_ahead(fetch, self._is_last)) as pages:
+        with closing(pages_ahead(self._fetch, self._is_last)) as pages:
             for number, page in enumerate(pages):
                 with page:
                     logger.debug("%s: page %d, %d bytes.", self._what, number, page.size)
-                    digest = digests.pop(page)
+                    digest = _digest(page)
                     if digest in seen:
                         raise UnusableAnswer(f"Page {number} of the {self._what} repeats an earlier page to the byte.")
                     seen.add(digest)
