@@ -106,6 +106,10 @@ class TypedRuns:
             forbid_unknown_fields=True,
             gc=False,
         )
+        named = msgspec.defstruct(
+            "Named", [(self._required, _NOT_EMPTY)], rename={self._required: self._spell(self._required)}
+        )
+        self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._one = msgspec.json.Decoder(known)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None
@@ -139,6 +143,17 @@ class TypedRuns:
             run = run.translate(None, b"\r\n")
             objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
         return self.lines(objects)
+
+    def check(self, run: bytes) -> None:
+        """Decode just enough of a run of an array to know that `array` and `lines` will not refuse it.
+
+        Args:
+            run: a JSON array of whole objects.
+
+        Raises:
+            msgspec.DecodeError: If the run is no array of objects, or one of them is for `lines` to judge.
+        """
+        self._named.decode(run)
 
     def json_lines(self, run: bytes) -> Lines:
         """Encode a run of JSON lines.

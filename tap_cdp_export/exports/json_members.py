@@ -151,10 +151,10 @@ class Splitter(Generic[T]):
         threshold = _RUN_BYTES
         more = True
         while not self._closed:
-            while more and len(self._buffer) < threshold:
+            while more and (len(self._buffer) < threshold or self._may_be_all()):
                 more = self._more()
             size = len(self._buffer)
-            yield from self._guessed_run(to_the_end=not more)
+            yield from self._guessed_run(to_the_end=not more and self._may_be_all())
             if len(self._buffer) == size:
                 yield from self._single_members()
             if len(self._buffer) < size:
@@ -168,6 +168,10 @@ class Splitter(Generic[T]):
                 )
             else:
                 threshold = 2 * size
+
+    def _may_be_all(self) -> bool:
+        """Tell whether the array seems to end where the buffer does."""
+        return self._key is None and self._buffer.endswith(b"}" + self._closing)
 
     def _guessed_run(self, *, to_the_end: bool) -> Iterator[T]:
         for end, next_start in self._guesses(to_the_end=to_the_end):
@@ -189,7 +193,7 @@ class Splitter(Generic[T]):
 
     def _guesses(self, *, to_the_end: bool) -> list[tuple[int, int]]:
         """Find where the last members may end, and the next ones begin; the very last ones first."""
-        if to_the_end and self._key is None and self._buffer.endswith(b"}" + self._closing):
+        if to_the_end:
             return [(len(self._buffer) - 1, len(self._buffer))]
         for distance in (_NEAR_BYTES, 16 * _NEAR_BYTES, len(self._buffer)):
             start = max(0, len(self._buffer) - distance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,26 +13,34 @@ from tap_cdp_export.json_text import AnyObject
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tap_cdp_export.exports.json_members import Container
     from tap_cdp_export.exports.spool import Spool
 
 
-def prove(spool: Spool, container: Container) -> None:
+def prove(
+    spool: Spool,
+    container: Container,
+    decode: Callable[[bytes], object] | None = None,
+    accept: Callable[[Any], object] = lambda _run: None,
+) -> None:
     """Read a spooled document once to its end, for its errors and for the places where it can be cut.
 
     Args:
         spool: the document, plain or gzip; gets its `cuts`.
         container: where its members are.
+        decode: as of `json_members.runs`; by default it demands nothing but objects.
+        accept: as of `json_members.runs`.
 
     Raises:
         IncompleteAnswer: If it ends inside.
         NoMembers: If it is an object without them.
         UnusableAnswer: If it is something else.
     """
-    decoder = msgspec.json.Decoder(list[AnyObject] if container.opening == b"[" else dict[str, AnyObject])
-    splitter = Splitter(contents(spool), container, decoder.decode, lambda _run: None, is_proven=False)
+    if decode is None:
+        decode = msgspec.json.Decoder(list[AnyObject] if container.opening == b"[" else dict[str, AnyObject]).decode
+    splitter = Splitter(contents(spool), container, decode, accept, is_proven=False)
     cuts = array("Q")
     for _ in splitter.runs():
         cuts.extend(splitter.run)

@@ -22,7 +22,7 @@ DAMAGE: Final = cast("type[Exception]", zlib.error)  # the library's stubs call 
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
 _SMALL_BYTES: Final = 3 * 2**20
-_SMALL_PACKED_BYTES: Final = 128 * 1024
+_USUAL_RATIO: Final = 24
 _BLOCK_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _HARMLESS_BYTES: Final = 256 * 2**20
@@ -71,16 +71,17 @@ def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     return read(spool)
 
 
-def is_small(spool: Spool) -> bool:
+def is_small(spool: Spool, *, most: int = _SMALL_BYTES) -> bool:
     """Tell whether a file takes little memory as a whole, however it is packed.
 
     Args:
         spool: the file.
+        most: what counts as little, in plain bytes.
 
     Returns:
         Whether it surely does.
     """
-    return spool.size <= (_SMALL_PACKED_BYTES if spool.head(2).startswith(_GZIP) else _SMALL_BYTES)
+    return spool.size <= (most // _USUAL_RATIO if spool.head(2).startswith(_GZIP) else most)
 
 
 def contents(spool: Spool) -> Iterator[bytes]:

@@ -11,7 +11,8 @@ import csv
 import io
 import math
 import re
-from itertools import islice
+from array import array
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export import json_text
@@ -19,6 +20,7 @@ from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.records import camel_case, kind_of
+from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -83,13 +85,43 @@ class CsvPages:
             The names of the columns, and rows of as many cells.
 
         Raises:
-            UnusableAnswer: If a row is not as long as the header, or the text is no UTF-8 or no CSV.
+            UnusableAnswer: If a row is not as long as the header or has no identifier, or the text is no UTF-8 or
+                no CSV.
         """
+        for header, table, _ in self._tables(spool):
+            if table:
+                yield header, table
+
+    def pieces(self, spool: Spool) -> Iterator[bytes]:
+        """Prove a page, and cut it into pages of some rows each.
+
+        Args:
+            spool: the page.
+
+        Yields:
+            CSV with the page's own header.
+
+        Raises:
+            UnusableAnswer: As `tables` does, but before the first piece.
+        """
+        ends = array("Q")
+        for _, _, end in self._tables(spool):
+            ends.append(end)
+            SHUTDOWN.check()
+        lines = _lines(contents(spool))
+        header = "".join(islice(lines, ends[0]))
+        for start, end in pairwise(ends):
+            yield (header + "".join(islice(lines, end - start))).encode()
+
+    def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]], int]]:
+        """Read the header, then some rows at a time; tell how many lines of text were read so far."""
         csv.field_size_limit(MEMBER_BYTES)
         rows = csv.reader(_lines(contents(spool)), strict=True)
         number = 1
         try:
             header = self._names(next(rows, []))
+            yield header, [], rows.line_num
+            key = header.index("name") if header else 0
             filled = filter(None, rows)
             while table := list(islice(filled, _ROWS)):
                 for place, row in enumerate(table, start=number):
@@ -97,7 +129,9 @@ class CsvPages:
                         raise UnusableAnswer(
                             f"Row {place} of a CSV page has {len(row)} cells, its header {len(header)}."
                         )
-                yield header, table
+                    if not row[key]:
+                        raise UnusableAnswer(f"Row {place} of a CSV page has no identifier.")
+                yield header, table, rows.line_num
                 number += len(table)
         except UnicodeDecodeError:
             raise UnusableAnswer("A CSV page is not valid UTF-8.") from None

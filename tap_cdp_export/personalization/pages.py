@@ -12,6 +12,7 @@ from isal import isal_zlib
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.exports.ahead import pages_ahead
 from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.exports.proven_json import prove, proven_runs
 from tap_cdp_export.exports.readers import contents, is_small, proven
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.second_core import in_order
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SMALL_PAGE_BYTES: Final = 64 * 1024
+_ENCODED_AT_ONCE_BYTES: Final = 512 * 1024
 _array: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
@@ -33,6 +35,9 @@ class EncodesPages(Protocol):
 
     def lines(self, page: Spool) -> Iterator[Lines]:
         """Encode a page."""
+
+    def pieces(self, page: Spool) -> Iterator[bytes]:
+        """Prove a page that is too large to be encoded at once, and cut it into small ones."""
 
 
 class JsonPages:
@@ -78,6 +83,21 @@ class TypedJson:
             UnusableAnswer: If it is no array of objects, or an object has no identifier.
         """
         return runs(contents(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_proven=True)
+
+    def pieces(self, page: Spool) -> Iterator[bytes]:
+        """Prove a page, and cut it.
+
+        Args:
+            page: as the vendor sent it.
+
+        Returns:
+            Pages of some of its objects.
+
+        Raises:
+            UnusableAnswer: As `lines` does, but before the first piece.
+        """
+        prove(page, ARRAY_OF_OBJECTS, self._typed.check, self._typed.lines)
+        return proven_runs(page, ARRAY_OF_OBJECTS)
 
 
 class Pages:
@@ -133,18 +153,18 @@ class Pages:
             with Spool.of(body) as page:
                 yield from zip(encoder.lines(page))
 
-        with closing(self._whole_or_encoded(encoder)) as items, closing(in_order(encode, items)) as found:
+        with closing(self._whole_or_cut(encoder)) as items, closing(in_order(encode, items)) as found:
             for (lines,) in found:
                 yield lines
 
-    def _whole_or_encoded(self, encoder: EncodesPages) -> Generator[bytes | tuple[Lines]]:
-        """Give small pages as they are, since they can be encoded elsewhere; large ones run by run."""
+    def _whole_or_cut(self, encoder: EncodesPages) -> Generator[bytes]:
+        """Give small pages as they are, and large ones piece by piece, so that memory knows no large ones."""
         with closing(self._pages()) as pages:
             for page in pages:
-                if is_small(page):
+                if is_small(page, most=_ENCODED_AT_ONCE_BYTES):
                     yield page.head(page.size)
                 else:
-                    yield from zip(proven(page, encoder.lines))
+                    yield from encoder.pieces(page)
 
     def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""

@@ -9,7 +9,6 @@ import math
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.messages import UNSPEAKABLE, struct
 from tap_cdp_export.records import MISFIT, epoch_column, kind_of
 
@@ -77,6 +76,20 @@ class TypedCsv:
                 columns = self._tolerant(header, rows)
             yield self._encode(columns)
 
+    def pieces(self, page: Spool) -> Iterator[bytes]:
+        """Prove a page, and cut it.
+
+        Args:
+            page: as the vendor sent it.
+
+        Returns:
+            Pages of some of its rows.
+
+        Raises:
+            UnusableAnswer: As `lines` does, but before the first piece.
+        """
+        return self._pages.pieces(page)
+
     def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         if any(UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
@@ -90,19 +103,12 @@ class TypedCsv:
                 read[name] = self._readers[kind](columns[spelled])
             else:
                 raise _Odd
-        if "" in columns["name"]:
-            raise _Odd
         others = [name for name in header if name not in self._columns]
         read["extra"] = _extra(others, columns) if others else repeat(None, len(rows))
         return {name: read[name] for name in self._selected}
 
     def _tolerant(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
-        records = []
-        for row in rows:
-            fields = self._pages.object(header, row)
-            if not isinstance(fields["name"], str):
-                raise UnusableAnswer("A row of a CSV page has no identifier.")
-            records.append(self._shape.record(fields, self._own))
+        records = [self._shape.record(self._pages.object(header, row), self._own) for row in rows]
         return {name: [record[name] for record in records] for name in self._selected}
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tap_cdp_export.messages import Lines
+    from tap_cdp_export.personalization.pages import EncodesPages
     from tests.faults.nursery import Nursery
 
     _Reader = Callable[[bytes, random.Random], Iterator[bytes]]
@@ -52,6 +53,7 @@ _ROOM: Final = 200 * 2**20
 _BATCH_SECONDS: Final = 60
 _ALL_SELECTED: Final = 0.5
 _MAPPED: Final = 0.4
+_WHOLE: Final = 0.5
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
 _users: Final = RecordShape(USERS, own=OWN, spell=camel_case)
 _braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
@@ -63,11 +65,20 @@ def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     encoder = TypedJson(TypedRuns(_users, own, columns, required="name"))
     yield from _both_ways(
         data,
-        lambda spool: _rows(proven(spool, encoder.lines)),
+        lambda spool: _rows(_page_lines(encoder, spool, chance)),
         lambda spool: (
             columns.of_record(_users.record(_named(fields), own)) for fields in proven(spool, JsonPages().objects)
         ),
     )
+
+
+def _page_lines(encoder: EncodesPages, page: Spool, chance: random.Random) -> Iterator[Lines]:
+    """Encode a page as a small or as a large one."""
+    if chance.random() < _WHOLE:
+        yield from proven(page, encoder.lines)
+    else:
+        for piece in encoder.pieces(page):
+            yield from encoder.lines(Spool.of(piece))
 
 
 def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
@@ -77,7 +88,7 @@ def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
     encoder = TypedCsv(pages, _users, own, columns)
     yield from _both_ways(
         data,
-        lambda spool: _rows(proven(spool, encoder.lines)),
+        lambda spool: _rows(_page_lines(encoder, spool, chance)),
         lambda spool: (
             columns.of_record(_users.record(_named(fields), own)) for fields in proven(spool, pages.objects)
         ),

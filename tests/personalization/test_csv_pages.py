@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,12 +14,16 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.personalization import csv_pages
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.personalization.typed_csv import TypedCsv
 from tap_cdp_export.records import RecordShape
 from tests.json_documents import STORABLE_TEXTS
 from tests.outputs import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CELLS = STORABLE_TEXTS | st.sampled_from(['"', 'a"b', "a,b", "a;b", "line\nbreak", "line\r\nbreak", "=cmd", " padded "])
 COLUMNS = st.lists(CELLS.filter(lambda name: name and not name.lstrip().startswith("<")), max_size=4, unique=True)
@@ -33,6 +37,11 @@ def read(
         return list(CsvPages(stream, USERS if stream == "users" else ACCOUNTS, separator).objects(spool))
 
 
+def cut(page: bytes) -> list[bytes]:
+    with Spool([page]) as spool:
+        return list(CsvPages("users", USERS, None).pieces(spool))
+
+
 def written(rows: list[list[str]], *, end: str, quoting: Any) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator=end, quoting=quoting).writerows(rows)
@@ -44,15 +53,22 @@ def test_every_cell_comes_through_under_its_column_whatever_the_dialect(
     columns: list[str], data: st.DataObject, end: str, *, bom: bool, packed: bool
 ) -> None:
     columns = ["name", *(f"x{column}" for column in columns)]
-    rows = data.draw(st.lists(st.lists(CELLS, min_size=len(columns), max_size=len(columns)), max_size=4))
+    rows = data.draw(st.lists(st.tuples(CELLS.filter(bool), *[CELLS] * (len(columns) - 1)).map(list), max_size=4))
     needs_quotes = any("\r" in cell for row in [columns, *rows] for cell in row)  # the writer forgets that one
     quoting = csv.QUOTE_ALL if needs_quotes else data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     page = b"\xef\xbb\xbf" * bom + written([columns, *rows], end=end, quoting=quoting)
-    expected = [{name: cell or None for name, cell in zip(columns, row, strict=True)} for row in rows if row != [""]]
-    if len(columns) == 1:  # then an empty cell is an empty line, where it is not quoted
-        expected = [fields for fields in expected if fields["name"]]
-    read_rows = read(gzip.compress(page) if packed else page, chunks=data.draw(st.integers(1, 50)))
-    assert [fields for fields in read_rows if len(columns) > 1 or fields["name"]] == expected
+    expected = [{name: cell or None for name, cell in zip(columns, row, strict=True)} for row in rows]
+    sent = gzip.compress(page) if packed else page
+    assert read(sent, chunks=data.draw(st.integers(1, 50))) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_pages, "_ROWS", 1)
+        assert [read(piece) for piece in cut(sent)] == [[fields] for fields in expected]
+
+
+@pytest.mark.parametrize("way", [read, cut])
+def test_a_row_without_an_identifier_is_named(way: Callable[[bytes], object]) -> None:
+    with pytest.raises(UnusableAnswer, match="Row 3 of a CSV page has no identifier"):
+        way(b"displayName,name\nA,a\nB,b\n\ncanary,\n")
 
 
 def test_known_columns_are_read_as_json_would_give_them() -> None:
