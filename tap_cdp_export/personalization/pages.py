@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import msgspec
 from isal import isal_zlib
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SMALL_PAGE_BYTES: Final = 64 * 1024
-_ENCODED_AT_ONCE_BYTES: Final = 512 * 1024
 _array: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 class EncodesPages(Protocol):
-    """Makes the records of a page."""
+    """Makes the records of a page.
+
+    Attributes:
+        at_once_bytes: a page has so many bytes at most to be encoded as a whole, with little memory.
+    """
+
+    at_once_bytes: ClassVar[int]
 
     def lines(self, page: Spool) -> Iterator[Lines]:
         """Encode a page."""
@@ -61,6 +66,8 @@ class JsonPages:
 
 class TypedJson:
     """Encodes pages in JSON."""
+
+    at_once_bytes: ClassVar[int] = 2**20
 
     def __init__(self, typed: TypedRuns) -> None:
         """Take what encodes a run.
@@ -161,7 +168,7 @@ class Pages:
         """Give small pages as they are, and large ones piece by piece, so that memory knows no large ones."""
         with closing(self._pages()) as pages:
             for page in pages:
-                if is_small(page, most=_ENCODED_AT_ONCE_BYTES):
+                if is_small(page, most=encoder.at_once_bytes):
                     yield page.head(page.size)
                 else:
                     yield from encoder.pieces(page)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.messages import UNSPEAKABLE, struct
 from tap_cdp_export.records import MISFIT, epoch_column, kind_of
@@ -33,6 +33,8 @@ class _Odd(Exception):
 
 class TypedCsv:
     """Encodes the pages of one stream, for one set of the tap's own values."""
+
+    at_once_bytes: ClassVar[int] = 2**19  # its records are three times as long
 
     def __init__(self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], output: Output) -> None:
         """Choose what is made of a page.
