@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AHEAD: Final = 2
+_FILES_AHEAD: Final = 2
+_PAGES_AHEAD: Final = 4
+"""Pages are small, and a hiccup of the network is bridged by more of them."""
+
 _THREAD: Final = "fetch ahead"
 
 
@@ -38,7 +41,7 @@ def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[
     try:
         for item in items:
             under_way.append(_begun(item, fetch))
-            if len(under_way) > _AHEAD:
+            if len(under_way) > _FILES_AHEAD:
                 yield _next(under_way)
         while under_way:
             yield _next(under_way)
@@ -48,7 +51,7 @@ def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[
 
 
 def pages_ahead(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
-    """Fetch pages in order, at most two more than the one in hand; none is asked for behind the last.
+    """Fetch pages in order, at most four more than the one in hand; none is asked for behind the last.
 
     Args:
         fetch: fetches the page of a number from 0; called in a thread of its own.
@@ -74,7 +77,7 @@ class _Pages:
     def __init__(self, fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> None:
         self._fetch = fetch
         self._is_last = is_last
-        self._room = threading.Semaphore(_AHEAD)
+        self._room = threading.Semaphore(_PAGES_AHEAD)
         self._arrived: SimpleQueue[tuple[Spool | BaseException, bool]] = SimpleQueue()
         self._lock = threading.Lock()
         self._over = threading.Event()

@@ -67,7 +67,7 @@ class JsonPages:
 class TypedJson:
     """Encodes pages in JSON."""
 
-    at_once_bytes: ClassVar[int] = 2**20
+    at_once_bytes: ClassVar[int] = 3 * 2**18
 
     def __init__(self, typed: TypedRuns) -> None:
         """Take what encodes a run.
