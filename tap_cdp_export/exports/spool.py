@@ -13,7 +13,7 @@ from tap_cdp_export.errors import LocalFailure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
+_IN_MEMORY_BYTES: Final = 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
 
 

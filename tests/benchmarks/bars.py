@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks.peers.environments import DLT, MSDK, SINGER_PYTHON
-from tests.benchmarks.suite import KINDS, SCALES, TITLES
+from tests.benchmarks.suite import KINDS, PAGED, PAGES, SCALES, TITLES
 from tests.benchmarks.taps import PLAIN, RIGHT
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ def bars(tables: Sequence[Table]) -> Iterator[Bar]:
             yield Bar(by_name[name].title, f"{seconds:.2f} s", f"< {_STARTUP_SECONDS} s", seconds < _STARTUP_SECONDS)
     for kind in KINDS:
         yield from _growth(kind, by_name)
+    for kind in PAGED:
+        peaks = [by_name[name].rows[0].peak_mb for page in PAGES if (name := f"{kind}-pages-{page}") in by_name]
+        if peaks:
+            what = f"{TITLES[kind]}: peak from {PAGES[0]} to {PAGES[-1]:,} a page"
+            yield Bar(what, f"{max(peaks):.0f} MB", f"< {_PEAK_MB:g} MB", max(peaks) < _PEAK_MB)
     for kind in KINDS:
         usual, large = (
             by_name[name].ratio(PLAIN) if name in by_name else None for name in (f"{kind}-usual", f"{kind}-large")

@@ -34,6 +34,10 @@ class Plan:
 
 KINDS: Final = ("users", "csv", "apsis", "braze")
 SCALES: Final = (1, 10, 100)
+PAGED: Final = ("users", "csv")
+PAGES: Final = (200, 2_000, 5_000, 20_000)
+"""Records of a page."""
+
 TITLES: Final = {
     "users": "users from JSON",
     "csv": "users from CSV",
@@ -149,6 +153,20 @@ def _sizes(plan: Plan) -> list[Table]:
     return found
 
 
+def _pages(plan: Plan) -> list[Table]:
+    """Measure ours alone with the same users in pages of several sizes."""
+    found = []
+    for kind in PAGED:
+        for page in PAGES:
+            part = Part(kind, 1_000, page // 20, 1) if plan.quick else Part(kind, max(PAGES), page, 10)
+            with serving(part) as url:
+                taps = [variant(OURS, part, url, plan.folder / "pages" / f"{kind}-{page}")]
+                title = f"{TITLES[kind]}, {page:,} a page"
+                rounds = min(plan.rounds, 3)
+                found.append(compare(f"{kind}-pages-{page}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes))
+    return found
+
+
 def _large(plan: Plan) -> list[Table]:
     """Compare both taps at the usual size and at ten times that, with the same data; the larger one once."""
     sizes = (("usual", "the usual size", plan.rounds), ("large", "ten times the usual size", 1))
@@ -189,7 +207,8 @@ BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "batch": _batch,
     "startup": _startup,
     "sizes": _sizes,
+    "pages": _pages,
     "large": _large,
     "pipelines": _pipelines,
 }
-DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "large", "pipelines"})
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "pages", "large", "pipelines"})
