@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from tap_cdp_export.exports import json_members, readers
+from tap_cdp_export.exports import json_members, proven_json, readers
 from tap_cdp_export.exports.json_members import object_under
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> I
     """Let documents of a few bytes take the ways that otherwise only huge ones take."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_members, "_RUN_BYTES", size)
+        patch.setattr(proven_json, "_TOGETHER_BYTES", size)
         patch.setattr(json_members, "_NEAR_BYTES", max(size // 2, 1))
         patch.setattr(readers, "_SMALL_BYTES", 0)
         patch.setattr(json_members, "MEMBER_BYTES", member_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.exports.json_members import Container
     from tap_cdp_export.exports.spool import Spool
+
+_TOGETHER_BYTES: Final = 128 * 1024
 
 
 def prove(
@@ -43,7 +45,11 @@ def prove(
     splitter = Splitter(contents(spool), container, decode, accept, is_proven=False)
     cuts = array("Q")
     for _ in splitter.runs():
-        cuts.extend(splitter.run)
+        start, end = splitter.run
+        if cuts and end - cuts[-2] <= _TOGETHER_BYTES:  # where something was odd, members come one by one
+            cuts[-1] = end
+        else:
+            cuts.extend((start, end))
         SHUTDOWN.check()
     spool.cuts = cuts
 

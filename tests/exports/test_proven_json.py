@@ -44,3 +44,12 @@ def test_a_proven_document_is_cut_into_runs_that_hold_all_members(
         prove(spool, PROFILES)
         cut = list(proven_runs(spool, PROFILES))
     assert [pair for part in cut for pair in json_text.decode(part).items()] == list(file["profiles"].items())
+
+
+def test_members_that_had_to_be_decoded_one_by_one_stay_together() -> None:
+    text = b"[" + b",".join(b'{"number":%d,"text":"\\u0000"}' % number for number in range(10_000)) + b"]"
+    with Spool([text]) as spool:
+        prove(spool, ARRAY_OF_OBJECTS)
+        cut = list(proven_runs(spool, ARRAY_OF_OBJECTS))
+    assert [member["number"] for run in cut for member in json_text.decode(run)] == [*range(10_000)]
+    assert len(cut) < 10
