@@ -10,14 +10,14 @@ gc.disable()  # no module is garbage, yet the collector would look through all o
 _exit_codes: list[int] = []
 
 
-@atexit.register  # ahead of all imports, so that it comes last
+@atexit.register  # ahead of our imports, so that it comes behind all that they want done at the end
 def _leave_at_once() -> None:
     """Leave without taking the interpreter apart, object by object, while the target waits for the pipe's end."""
     if _exit_codes:
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:  # which the usual way out tells of
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+        except (OSError, ValueError):  # which the usual way out tells of, if it is worth telling
             return
         os._exit(_exit_codes[0])
 
@@ -27,7 +27,7 @@ from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
 
 
 def main() -> None:
-    """Run the tap."""
+    """Run the tap as this process's only purpose; a program with others calls `TapCDPExport.cli`."""
     keep_freed_memory()
     gc.freeze()
     gc.enable()

@@ -41,12 +41,12 @@ _SHARED_BYTES: Final = 32 * 2**20
 """So much an item, and what it becomes, may have; only what is used of it takes memory."""
 
 
-def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes | Part]) -> Generator[Part]:
+def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes]) -> Generator[Part]:
     """Encode items, in other processes once there is much of them.
 
     Args:
         function: encodes an item; depends on nothing else, and neither logs nor writes.
-        items: bytes that it is applied to; a part among them is passed on in its turn.
+        items: what it is applied to.
 
     Yields:
         The parts, in the order of the items; none of an item before all of them are there.
@@ -76,7 +76,7 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes 
             busy.extend((item, crew.room_with(item)) for item in islice(waiting, 1))
 
 
-def _until_trouble(items: Iterable[bytes | Part]) -> Iterator[bytes | Part | Exception]:
+def _until_trouble(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
     """Keep trouble with an item for its turn: items are asked for before those ahead of them are done."""
     try:
         yield from items
@@ -84,10 +84,10 @@ def _until_trouble(items: Iterable[bytes | Part]) -> Iterator[bytes | Part | Exc
         yield trouble
 
 
-def _done_here(function: Callable[[bytes], Iterable[Part]], item: bytes | Part | Exception) -> list[Part]:
+def _done_here(function: Callable[[bytes], Iterable[Part]], item: bytes | Exception) -> list[Part]:
     if isinstance(item, Exception):
         raise item
-    return list(function(item)) if isinstance(item, bytes) else [item]
+    return list(function(item))
 
 
 class _Crew:
@@ -99,9 +99,9 @@ class _Crew:
         self._to_begin = _CHILDREN
         self.idle: deque[_Room] = deque()
 
-    def room_with(self, item: bytes | Part | Exception) -> _Room | None:
+    def room_with(self, item: bytes | Exception) -> _Room | None:
         """Give an item to a child; None where it is for the parent."""
-        if not isinstance(item, bytes) or len(item) > _SHARED_BYTES:
+        if isinstance(item, Exception) or len(item) > _SHARED_BYTES:
             return None
         if self._to_begin:
             self._to_begin -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,12 @@ def ended(code: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedPr
 def test_the_exit_code_is_kept_and_whatever_waits_for_the_end_is_done(code: object, expected: int) -> None:
     run = ended(code)
     assert (run.returncode, run.stdout) == (expected, "last words")
+
+
+def test_a_process_without_stdout_ends_in_silence() -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m tap_cdp_export --version >&-"
+    run = subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.PIPE, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="nothing is always full")

@@ -91,10 +91,10 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
     with closing(in_order(partial(_encoded, typed), _blocks(spool))) as parts:
         try:
             yield from parts
-        except json_text.InvalidJSON:
+        except json_text.InvalidJSON as error:
             for _ in users(spool):  # which finds the line, so that lines need no counting as long as all is well
                 SHUTDOWN.check()
-            raise
+            raise UnusableAnswer(f"A line of the archive {error}.") from None
 
 
 def _blocks(spool: Spool) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ _SURROUNDINGS_BYTES: Final = 16 * 2**20
 _NEAR_BYTES: Final = 2 * 1024
 _GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
+_BLANKS: Final = b" \t\n\r"
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -151,10 +152,12 @@ class Splitter(Generic[T]):
         threshold = _RUN_BYTES
         more = True
         while not self._closed:
-            while more and (len(self._buffer) < threshold or self._may_be_all()):
+            while more and len(self._buffer) < threshold:
+                more = self._more()
+            if more and self._end_of_array():
                 more = self._more()
             size = len(self._buffer)
-            yield from self._guessed_run(to_the_end=not more and self._may_be_all())
+            yield from self._guessed_run(end_of_array=0 if more else self._end_of_array())
             if len(self._buffer) == size:
                 yield from self._single_members()
             if len(self._buffer) < size:
@@ -169,12 +172,14 @@ class Splitter(Generic[T]):
             else:
                 threshold = 2 * size
 
-    def _may_be_all(self) -> bool:
-        """Tell whether the array seems to end where the buffer does."""
-        return self._key is None and self._buffer.endswith(b"}" + self._closing)
+    def _end_of_array(self) -> int:
+        """Find where the last member ends if the array seems to end with the buffer; 0 if not."""
+        text = self._buffer.rstrip(_BLANKS)
+        return len(text) - 1 if self._key is None and text.endswith(b"}" + self._closing) else 0
 
-    def _guessed_run(self, *, to_the_end: bool) -> Iterator[T]:
-        for end, next_start in self._guesses(to_the_end=to_the_end):
+    def _guessed_run(self, *, end_of_array: int) -> Iterator[T]:
+        guesses = [(end_of_array, len(self._buffer))] if end_of_array else self._guesses()
+        for end, next_start in guesses:
             run = b"%b%b%b" % (self._opening, self._buffer[:end], self._closing)
             if json_text.holds_nul(run):
                 return
@@ -191,10 +196,8 @@ class Splitter(Generic[T]):
             yield decoded
             return
 
-    def _guesses(self, *, to_the_end: bool) -> list[tuple[int, int]]:
-        """Find where the last members may end, and the next ones begin; the very last ones first."""
-        if to_the_end:
-            return [(len(self._buffer) - 1, len(self._buffer))]
+    def _guesses(self) -> list[tuple[int, int]]:
+        """Find the last boundaries, where a member ends and the next one begins; the very last one first."""
         for distance in (_NEAR_BYTES, 16 * _NEAR_BYTES, len(self._buffer)):
             start = max(0, len(self._buffer) - distance)
             found = list(self._boundary.finditer(self._buffer, start))[-_GUESSES:]

@@ -43,10 +43,11 @@ def prove(
     if decode is None:
         decode = msgspec.json.Decoder(list[AnyObject] if container.opening == b"[" else dict[str, AnyObject]).decode
     splitter = Splitter(contents(spool), container, decode, accept, is_proven=False)
+    may_join = container.opening == b"["  # an object would lose a key that comes twice
     cuts = array("Q")
     for _ in splitter.runs():
         start, end = splitter.run
-        if cuts and end - cuts[-2] <= _TOGETHER_BYTES:  # where something was odd, members come one by one
+        if may_join and cuts and end - cuts[-2] <= _TOGETHER_BYTES:  # where something was odd, members come one by one
             cuts[-1] = end
         else:
             cuts.extend((start, end))

@@ -71,16 +71,17 @@ def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     return read(spool)
 
 
-def is_small(spool: Spool, *, most: int = _SMALL_BYTES) -> bool:
-    """Tell whether a file takes little memory as a whole, however it is packed.
+def is_small(spool: Spool, *, most: int | None = None) -> bool:
+    """Tell whether a file takes little memory as a whole, as far as its size tells.
 
     Args:
         spool: the file.
-        most: what counts as little, in plain bytes.
+        most: what counts as little, in plain bytes; by default 3 MiB.
 
     Returns:
-        Whether it surely does.
+        Whether it does.
     """
+    most = _SMALL_BYTES if most is None else most
     return spool.size <= (most // _USUAL_RATIO if spool.head(2).startswith(_GZIP) else most)
 
 

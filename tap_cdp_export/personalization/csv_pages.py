@@ -11,7 +11,6 @@ import csv
 import io
 import math
 import re
-from array import array
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,7 +68,7 @@ class CsvPages:
             An object for each record; an empty cell is null.
 
         Raises:
-            UnusableAnswer: If a row is not as long as the header, or the text is no UTF-8 or no CSV.
+            UnusableAnswer: As `tables` does.
         """
         for header, rows in self.tables(spool):
             for row in rows:
@@ -104,14 +103,14 @@ class CsvPages:
         Raises:
             UnusableAnswer: As `tables` does, but before the first piece.
         """
-        ends = array("Q")
+        ends: list[int] = []
         for _, _, end in self._tables(spool):
             ends.append(end)
             SHUTDOWN.check()
         lines = _lines(contents(spool))
         header = "".join(islice(lines, ends[0]))
         for start, end in pairwise(ends):
-            yield (header + "".join(islice(lines, end - start))).encode()
+            yield (header + "".join(islice(lines, end - start))).encode("utf-8-sig")
 
     def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]], int]]:
         """Read the header, then some rows at a time; tell how many lines of text were read so far."""

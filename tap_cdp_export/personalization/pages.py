@@ -33,7 +33,7 @@ class EncodesPages(Protocol):
     """Makes the records of a page.
 
     Attributes:
-        at_once_bytes: a page has so many bytes at most to be encoded as a whole, with little memory.
+        at_once_bytes: larger pages are cut: some of this size, and what they become, take little memory.
     """
 
     at_once_bytes: ClassVar[int]
@@ -67,7 +67,7 @@ class JsonPages:
 class TypedJson:
     """Encodes pages in JSON."""
 
-    at_once_bytes: ClassVar[int] = 3 * 2**18
+    at_once_bytes: ClassVar[int] = 768 * 1024
 
     def __init__(self, typed: TypedRuns) -> None:
         """Take what encodes a run.

@@ -34,7 +34,7 @@ class _Odd(Exception):
 class TypedCsv:
     """Encodes the pages of one stream, for one set of the tap's own values."""
 
-    at_once_bytes: ClassVar[int] = 2**19  # its records are three times as long
+    at_once_bytes: ClassVar[int] = 512 * 1024  # its records are three times as long
 
     def __init__(self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], output: Output) -> None:
         """Choose what is made of a page.

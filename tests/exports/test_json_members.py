@@ -297,3 +297,19 @@ def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes,
     text = b"[" + (good + b",") * 100 + trouble + (b"," + good) * after + b"]"
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64):
         assert until_the_error(lambda: proven_objects(spool)) == []
+
+
+def test_chunks_that_all_look_like_the_end_are_not_collected() -> None:
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        for number in range(100):
+            taken = number
+            yield (b"}," if number else b"[") + b" " * 65_000 + b'{"x":[{}]'
+        yield b"}]"
+
+    found = runs(chunks(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
+    next(found)
+    assert taken < 5
+    assert sum(map(len, found)) > 90

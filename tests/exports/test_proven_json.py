@@ -53,3 +53,12 @@ def test_members_that_had_to_be_decoded_one_by_one_stay_together() -> None:
         cut = list(proven_runs(spool, ARRAY_OF_OBJECTS))
     assert [member["number"] for run in cut for member in json_text.decode(run)] == [*range(10_000)]
     assert len(cut) < 10
+
+
+@pytest.mark.parametrize("keys", [("k", "k"), ("k\\u0000", "k\\ud800")])
+def test_profiles_with_one_key_both_come_where_they_were_proven_one_by_one(keys: tuple[str, str]) -> None:
+    members = (f'"{key}":{{"sections":{{"{number}":{{}},"x":"\\u0000"}}}}' for number, key in enumerate(keys))
+    with Spool([b'{"profiles":{' + ",".join(members).encode() + b"}}"]) as spool:
+        prove(spool, PROFILES)
+        cut = [json_text.decode(run) for run in proven_runs(spool, PROFILES)]
+    assert [next(iter(profile["sections"])) for run in cut for profile in run.values()] == ["0", "1"]

@@ -65,6 +65,11 @@ def test_every_cell_comes_through_under_its_column_whatever_the_dialect(
         assert [read(piece) for piece in cut(sent)] == [[fields] for fields in expected]
 
 
+def test_a_piece_begins_as_the_page_does_however_odd_that_is() -> None:
+    page = b"\xef\xbb\xbf" * 2 + b"name,id\nA,a\n"
+    assert [fields for piece in cut(page) for fields in read(piece)] == read(page)
+
+
 @pytest.mark.parametrize("way", [read, cut])
 def test_a_row_without_an_identifier_is_named(way: Callable[[bytes], object]) -> None:
     with pytest.raises(UnusableAnswer, match="Row 3 of a CSV page has no identifier"):

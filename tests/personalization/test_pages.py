@@ -66,8 +66,9 @@ def test_an_object_without_a_name_is_found_before_the_first_piece_and_by_its_pla
     assert "canary" not in str(failure.value)
 
 
-def test_an_array_that_is_whole_in_memory_is_one_run() -> None:
-    with Spool.of(json.dumps([{"name": "a"}, {"name": "b"}]).encode()) as page:
+@pytest.mark.parametrize("behind", ["", "\n", " \r\n"])
+def test_an_array_that_is_whole_in_memory_is_one_run(behind: str) -> None:
+    with Spool.of((json.dumps([{"name": "a"}, {"name": "b"}]) + behind).encode()) as page:
         assert [lines.number for lines in encoder().lines(page)] == [2]
 
 
