@@ -19,7 +19,10 @@ from tap_cdp_export.settings import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=30)
+FRAME = "before<(redacted)>after"
+SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=30).filter(
+    lambda secret: secret not in FRAME
+)
 FORMS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "URL-quoted": lambda secret: quote(secret, safe=""),
@@ -40,7 +43,7 @@ def test_a_secret_is_masked_in_every_form(form: str, secret: str) -> None:
     redactor = Redactor()
     redactor.learn([secret])
     spelled = FORMS[form](secret)
-    assert redactor.clean(f"before<{spelled}>after") == "before<(redacted)>after"
+    assert redactor.clean(f"before<{spelled}>after") == FRAME
 
 
 @given(secrets=st.lists(SECRETS, min_size=2, max_size=4))
