@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "C6 reader fuzz"
 _BATCH: Final = 500
-_ROOM: Final = 200 * 2**20
+_ROOM: Final = 400 * 2**20  # of addresses; each of the two threads that prove a zip reserves some 70 MiB of them
 _BATCH_SECONDS: Final = 60
 _ALL_SELECTED: Final = 0.5
 _MAPPED: Final = 0.4
