@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Part: TypeAlias = "tuple[Lines, ...]"
 """Encoded records, for one stream or for several."""
 
-
 _CHILDREN: Final = 2
 _ROOMS: Final = 2
 """A child has its next item before anyone takes what the last one has become."""

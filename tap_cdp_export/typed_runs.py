@@ -92,6 +92,8 @@ class TypedRuns:
             if kinds[name] in {"array", "object"}
         }
         self._sent = [name for name in self._columns if name in selected and name not in self._times]
+        named = msgspec.defstruct("Named", [(required, _NOT_EMPTY)], rename={required: self._spell(required)})
+        self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
         self._compile()
 
@@ -106,10 +108,6 @@ class TypedRuns:
             forbid_unknown_fields=True,
             gc=False,
         )
-        named = msgspec.defstruct(
-            "Named", [(self._required, _NOT_EMPTY)], rename={self._required: self._spell(self._required)}
-        )
-        self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._one = msgspec.json.Decoder(known)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None

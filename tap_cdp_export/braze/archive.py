@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,9 +12,8 @@ from tap_cdp_export import json_text
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports import zip_members
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
-from tap_cdp_export.exports.readers import blocks, contents, lines
+from tap_cdp_export.exports.readers import blocks, contents, exhaust, is_gzip, lines
 from tap_cdp_export.second_core import in_order
-from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from tap_cdp_export.exports.spool import Spool
     from tap_cdp_export.messages import Lines
     from tap_cdp_export.typed_runs import TypedRuns
-
-_GZIP_MARK: Final = b"\x1f\x8b"
 
 
 def _is_zip(spool: Spool) -> bool:
@@ -47,9 +44,8 @@ def prove(spool: Spool) -> None:
     """
     if _is_zip(spool):
         zip_members.prove(spool.file)
-    elif spool.head(2) == _GZIP_MARK:
-        for _ in contents(spool):
-            SHUTDOWN.check()
+    elif is_gzip(spool):
+        exhaust(contents(spool))
     else:  # plain text could be cut at any line unseen
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
@@ -92,8 +88,7 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
         try:
             yield from parts
         except json_text.InvalidJSON as error:
-            for _ in users(spool):  # which finds the line, so that lines need no counting as long as all is well
-                SHUTDOWN.check()
+            exhaust(users(spool))  # which finds the line, so that lines need no counting as long as all is well
             raise UnusableAnswer(f"A line of the archive {error}.") from None
 
 

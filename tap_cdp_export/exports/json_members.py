@@ -154,10 +154,11 @@ class Splitter(Generic[T]):
         while not self._closed:
             while more and len(self._buffer) < threshold:
                 more = self._more()
-            if more and self._end_of_array():
+            end_of_array = self._end_of_array()
+            if more and end_of_array:
                 more = self._more()
             size = len(self._buffer)
-            yield from self._guessed_run(end_of_array=0 if more else self._end_of_array())
+            yield from self._guessed_run(end_of_array=0 if more else end_of_array)
             if len(self._buffer) == size:
                 yield from self._single_members()
             if len(self._buffer) < size:

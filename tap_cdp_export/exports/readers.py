@@ -66,9 +66,33 @@ def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     """
     if is_small(spool):
         return iter(list(read(spool)))
-    for _ in read(spool):
-        SHUTDOWN.check()
+    exhaust(read(spool))
     return read(spool)
+
+
+def exhaust(parts: Iterable[object]) -> None:
+    """Read to the end for the errors alone; a signal ends it between two parts.
+
+    Args:
+        parts: what is read.
+
+    Raises:
+        Interrupted: If a signal has arrived.
+    """
+    for _ in parts:
+        SHUTDOWN.check()
+
+
+def is_gzip(spool: Spool) -> bool:
+    """Tell by its first bytes whether a file is gzip.
+
+    Args:
+        spool: the file.
+
+    Returns:
+        Whether it is.
+    """
+    return spool.head(len(_GZIP)) == _GZIP
 
 
 def is_small(spool: Spool, *, most: int | None = None) -> bool:
@@ -82,7 +106,7 @@ def is_small(spool: Spool, *, most: int | None = None) -> bool:
         Whether it does.
     """
     most = _SMALL_BYTES if most is None else most
-    return spool.size <= (most // _USUAL_RATIO if spool.head(2).startswith(_GZIP) else most)
+    return spool.size <= (most // _USUAL_RATIO if is_gzip(spool) else most)
 
 
 def contents(spool: Spool) -> Iterator[bytes]:

@@ -16,8 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 from isal import isal_zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.readers import DAMAGE, within_ratio
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.exports.readers import DAMAGE, exhaust, within_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,12 +68,7 @@ def prove(file: IO[bytes]) -> None:
         UnusableAnswer: As `members` does.
     """
     with ThreadPoolExecutor(_PROVERS, "prove") as provers:
-        deque(provers.map(_exhaust, members(file)), maxlen=0)
-
-
-def _exhaust(chunks: Iterator[bytes]) -> None:
-    for _ in chunks:
-        SHUTDOWN.check()
+        deque(provers.map(exhaust, members(file)), maxlen=0)
 
 
 class _Places:

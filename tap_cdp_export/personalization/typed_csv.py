@@ -46,6 +46,7 @@ class TypedCsv:
             output: takes the records.
         """
         self._pages = pages
+        self.pieces = pages.pieces
         self._shape = shape
         self._own = own
         self._encode = output.encode_columns
@@ -77,20 +78,6 @@ class TypedCsv:
             except _Odd:
                 columns = self._tolerant(header, rows)
             yield self._encode(columns)
-
-    def pieces(self, page: Spool) -> Iterator[bytes]:
-        """Prove a page, and cut it.
-
-        Args:
-            page: as the vendor sent it.
-
-        Returns:
-            Pages of some of its rows.
-
-        Raises:
-            UnusableAnswer: As `lines` does, but before the first piece.
-        """
-        return self._pages.pieces(page)
 
     def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
