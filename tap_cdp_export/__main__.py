@@ -22,7 +22,7 @@ def _leave_at_once() -> None:
         os._exit(_exit_codes[0])
 
 
-from tap_cdp_export.memory import keep_freed_memory  # noqa: E402 -- as below
+from tap_cdp_export.cli.malloc import keep_freed_memory  # noqa: E402 -- as below
 from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
 
 

@@ -23,14 +23,14 @@ from tap_cdp_export.braze.streams import (
     BrazeUserPurchases,
     BrazeUsers,
 )
-from tap_cdp_export.command import TapCommand, readable
+from tap_cdp_export.cli.command import TapCommand, readable
 from tap_cdp_export.configuration import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.messages import LineWriter
 from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed, Users
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.settings import SETTINGS
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 from tap_cdp_export.streams import ExportStream
 
 if TYPE_CHECKING:

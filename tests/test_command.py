@@ -20,7 +20,7 @@ import pytest
 from singer_sdk.exceptions import MappingError
 
 from tap_cdp_export import errors
-from tap_cdp_export.command import TapCommand, readable
+from tap_cdp_export.cli.command import TapCommand, readable
 from tests.configurations import config
 from tests.loopback import LoopbackServer, cut, with_length
 from tests.whole_tap.running import Run, run_tap

@@ -28,7 +28,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 from tests.loopback import LoopbackServer, cut, in_pieces, reset, with_length
 
 if TYPE_CHECKING:

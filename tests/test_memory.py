@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from tap_cdp_export import __main__ as command
-from tap_cdp_export.memory import keep_freed_memory
+from tap_cdp_export.cli.malloc import keep_freed_memory
 from tap_cdp_export.tap import TapCDPExport
 
 FAULTS = """
 import resource
-from tap_cdp_export.memory import keep_freed_memory
+from tap_cdp_export.cli.malloc import keep_freed_memory
 
 if {kept}:
     keep_freed_memory()

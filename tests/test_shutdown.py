@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tap_cdp_export.errors import Interrupted
-from tap_cdp_export.shutdown import Shutdown
+from tap_cdp_export.signals import Shutdown
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

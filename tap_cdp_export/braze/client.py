@@ -16,7 +16,7 @@ from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefus
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping

@@ -10,7 +10,7 @@ import msgspec
 from tap_cdp_export.exports.json_members import Splitter
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.json_text import AnyObject
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, VendorUnavailable
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

@@ -19,7 +19,7 @@ from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.exports.json_members import MEMBER_BYTES
 from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.records import camel_case, kind_of
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

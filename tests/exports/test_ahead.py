@@ -12,7 +12,7 @@ import pytest
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted
 from tap_cdp_export.exports.ahead import fetched_ahead, pages_ahead
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 _PATIENCE_SECONDS = 10.0
 

@@ -13,7 +13,7 @@ from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, IncompleteAnswe
 from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.exports.runner import ExportRunner, Look, Patience
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted, UnusableAnswer
 from tap_cdp_export.exports import zip_members
-from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.signals import SHUTDOWN
 
 NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
 FILES = st.dictionaries(NAMES, st.binary(max_size=2_000), max_size=4)

@@ -23,7 +23,7 @@ from tap_cdp_export.feeds import Feed
 from tap_cdp_export.messages import Lines, LineWriter
 from tap_cdp_export.personalization import pages
 from tap_cdp_export.redaction import Redactor
-from tap_cdp_export.shutdown import Shutdown
+from tap_cdp_export.signals import Shutdown
 from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.tap import TapCDPExport
 
