@@ -24,12 +24,12 @@ from tap_cdp_export.braze.streams import (
     BrazeUsers,
 )
 from tap_cdp_export.cli.command import TapCommand, readable
-from tap_cdp_export.configuration import complete
+from tap_cdp_export.config.settings import SETTINGS
+from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.messages import LineWriter
 from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed, Users
 from tap_cdp_export.redaction import REDACTOR, secret_values
-from tap_cdp_export.settings import SETTINGS
 from tap_cdp_export.signals import SHUTDOWN
 from tap_cdp_export.streams import ExportStream
 
@@ -118,7 +118,7 @@ class TapCDPExport(Tap):
         self.append_builtin_config(self.config_jsonschema)
         config = dict(self._config)
         if config.get("sandbox") is True:
-            from tap_cdp_export.sandbox_mode import with_sandbox  # noqa: PLC0415 -- a server is imported only to run one
+            from tap_cdp_export.config.sandbox import with_sandbox  # noqa: PLC0415 -- a server is imported only to run one
 
             config = with_sandbox(config)
         self._config = complete(config, self.config_jsonschema)

@@ -7,9 +7,9 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from tap_cdp_export.configuration import complete
+from tap_cdp_export.config.settings import SETTINGS
+from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted
-from tap_cdp_export.settings import SETTINGS
 from tap_cdp_export.tap import TapCDPExport
 from tests.configurations import config
 from tests.whole_tap.running import Run

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export.configuration import complete
+from tap_cdp_export.config.settings import SETTINGS
+from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import SettingsError
-from tap_cdp_export.settings import SETTINGS
 from tests.configurations import END, START, config
 from tests.json_documents import VALUES
 

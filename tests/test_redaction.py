@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_cdp_export.config.settings import SETTINGS
 from tap_cdp_export.redaction import Redactor, secret_values
-from tap_cdp_export.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_cdp_export.settings import SETTINGS, VENDORS
+from tap_cdp_export.config.settings import SETTINGS, VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -100,7 +100,7 @@ class Nursery:
 def _serve(requests: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import_module("tap_cdp_export.tap")
-    import_module("tap_cdp_export.sandbox_mode")
+    import_module("tap_cdp_export.config.sandbox")
     while True:
         text, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 2)
         if not text:

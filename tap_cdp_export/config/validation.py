@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
+from tap_cdp_export.config.settings import VENDORS
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.object_store import SCHEMES
-from tap_cdp_export.settings import VENDORS
 from tap_cdp_export.windows import parse_time
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Settings: the list, their validation, sandbox mode."""
