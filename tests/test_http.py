@@ -16,7 +16,6 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_cdp_export.answers import body, read_object, retry_after
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -27,7 +26,8 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback, origin
+from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback, origin
+from tap_cdp_export.http.responses import body, read_object, retry_after
 from tap_cdp_export.signals import SHUTDOWN
 from tests.loopback import LoopbackServer, cut, in_pieces, reset, with_length
 

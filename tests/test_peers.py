@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.peers import PublicPeersOnly, is_inside, is_public
+from tap_cdp_export.http.public_addresses import PublicPeersOnly, is_inside, is_public
 from tests.loopback import LoopbackServer, cut, with_length
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from urllib.parse import urljoin, urlsplit
 
 from tap_cdp_export.apsis.token import Token
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.http import HttpClient, is_loopback, origin
+from tap_cdp_export.http.client import HttpClient, is_loopback, origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from tap_cdp_export.http import Call, Consume
+    from tap_cdp_export.http.client import Call, Consume
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tap_cdp_export import json_text
-from tap_cdp_export.answers import read_object
 from tap_cdp_export.apsis.export_file import identifier
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
-from tap_cdp_export.http import Call
+from tap_cdp_export.http.client import Call
+from tap_cdp_export.http.responses import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export import json_text
-from tap_cdp_export.answers import read_object
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.redaction import REDACTOR
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.answers import read_object
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.responses import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import requests
 
-    from tap_cdp_export.http import Consume, T
+    from tap_cdp_export.http.client import Consume, T
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from tap_cdp_export.answers import read_object
 from tap_cdp_export.braze.bucket import Bucket, is_place
 from tap_cdp_export.braze.download import Downloads
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.runner import Look
+from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.signals import SHUTDOWN
 

@@ -10,8 +10,8 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.job import ExportStatus
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.http import Call, HttpClient, origin
-from tap_cdp_export.peers import is_inside
+from tap_cdp_export.http.client import Call, HttpClient, origin
+from tap_cdp_export.http.public_addresses import is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from requests.auth import HTTPBasicAuth
 
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds
 

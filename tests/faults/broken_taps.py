@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import requests
 
-from tap_cdp_export import http, messages
+from tap_cdp_export import messages
 from tap_cdp_export.apsis import client as apsis_client
 from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.exports import readers
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.feeds import Feed
+from tap_cdp_export.http import client
 from tap_cdp_export.messages import Lines, LineWriter
 from tap_cdp_export.personalization import pages
 from tap_cdp_export.redaction import Redactor
@@ -195,7 +196,7 @@ def short_write_ignored() -> None:
 
 def exception_with_url() -> None:
     """Put the library's words into the message."""
-    _replace(http, "_network_reason", str)
+    _replace(client, "_network_reason", str)
     _replace(Redactor, "clean", lambda _self, text: text)
 
 

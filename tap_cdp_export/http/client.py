@@ -18,7 +18,6 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError
 
-from tap_cdp_export.answers import LONGEST_SILENCE, body, http_date, retry_after
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -28,7 +27,8 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.peers import PublicPeersOnly
+from tap_cdp_export.http.public_addresses import PublicPeersOnly
+from tap_cdp_export.http.responses import LONGEST_SILENCE, body, http_date, retry_after
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

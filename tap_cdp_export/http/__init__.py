@@ -1,0 +1,1 @@
+"""Requests with retries and a deadline, and what comes back."""
