@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import astuple
 
-from tap_cdp_export import json_text
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.messages import UNSPEAKABLE
 from tap_cdp_export.records import MISFIT, RecordShape, epoch_column, epoch_time, kind_of, spelled_column, spelled_time
 
@@ -48,10 +48,10 @@ _TIMES: Final[dict[Fit, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
-_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": json_text.AnyObject}
-_objects: Final = msgspec.json.Decoder(list[json_text.AnyObject | None])
-_FITTING_OBJECTS: Final = frozenset({json_text.AnyObject, NoneType})
-_anything: Final = msgspec.json.Decoder(list[json_text.AnyObject | list[Raw] | str | int | float | bool | None])
+_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": strict_json.AnyObject}
+_objects: Final = msgspec.json.Decoder(list[strict_json.AnyObject | None])
+_FITTING_OBJECTS: Final = frozenset({strict_json.AnyObject, NoneType})
+_anything: Final = msgspec.json.Decoder(list[strict_json.AnyObject | list[Raw] | str | int | float | bool | None])
 
 
 class TypedRuns:
@@ -189,7 +189,7 @@ class TypedRuns:
         try:
             return self._one.decode(raw)
         except msgspec.ValidationError:
-            (fields,) = json_text.shallow([json_text.decode(bytes(raw))])
+            (fields,) = strict_json.shallow([strict_json.decode(bytes(raw))])
             if isinstance(fields, dict):
                 return fields
             raise
@@ -239,7 +239,7 @@ class TypedRuns:
             if not raws:
                 continue
             joined = b",".join(raws)
-            if not json_text.is_tame(joined, around=_AROUND):
+            if not strict_json.is_tame(joined, around=_AROUND):
                 raise msgspec.DecodeError
             if name in self._free_types and not _are(self._free_types[name], joined):
                 places = _misfits(self._free_types[name], raws, joined)
@@ -295,7 +295,7 @@ class TypedRuns:
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._spell(self._required))
         if not isinstance(required, str) or not (required or self._may_be_empty):
-            raise json_text.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
+            raise strict_json.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
         return self._shape.record(fields, self._own)
 
 

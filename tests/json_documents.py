@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
-from tap_cdp_export.exports import json_members, proven_json, readers
-from tap_cdp_export.exports.json_members import object_under
+from tap_cdp_export.files import compression, json_chunks, json_splitter
+from tap_cdp_export.files.json_splitter import object_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,14 +89,14 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @contextmanager
-def small_runs(size: int, *, member_bytes: int = json_members.MEMBER_BYTES) -> Iterator[None]:
+def small_runs(size: int, *, member_bytes: int = json_splitter.MEMBER_BYTES) -> Iterator[None]:
     """Let documents of a few bytes take the ways that otherwise only huge ones take."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_members, "_RUN_BYTES", size)
-        patch.setattr(proven_json, "_TOGETHER_BYTES", size)
-        patch.setattr(json_members, "_NEAR_BYTES", max(size // 2, 1))
-        patch.setattr(readers, "_SMALL_BYTES", 0)
-        patch.setattr(json_members, "MEMBER_BYTES", member_bytes)
+        patch.setattr(json_splitter, "_RUN_BYTES", size)
+        patch.setattr(json_chunks, "_TOGETHER_BYTES", size)
+        patch.setattr(json_splitter, "_NEAR_BYTES", max(size // 2, 1))
+        patch.setattr(compression, "_SMALL_BYTES", 0)
+        patch.setattr(json_splitter, "MEMBER_BYTES", member_bytes)
         yield
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export import json_text
 from tap_cdp_export.braze import schemas as braze
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.messages import Lines
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case, spelled_time
@@ -79,7 +79,7 @@ def fast_braze() -> TypedRuns:
 
 def tolerant(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["properties"]) -> list[dict[str, Any]]:
     chosen = set(selected)
-    records = [SHAPE.record(json_text.storable(fields), OWN_VALUES) for fields in objects]
+    records = [SHAPE.record(strict_json.storable(fields), OWN_VALUES) for fields in objects]
     return [{name: value for name, value in record.items() if name in chosen} for record in records]
 
 
@@ -119,11 +119,11 @@ def test_what_was_met_in_earlier_runs_changes_nothing(batches: list[list[dict[st
 @given(st.lists(braze_users, min_size=1, max_size=4))
 def test_json_lines_give_the_records_of_the_tolerant_way(objects: list[dict[str, Any]]) -> None:
     lines = b"\r\n".join(json.dumps(fields).encode() for fields in objects)
-    if json_text.holds_nul(lines):
+    if strict_json.holds_nul(lines):
         return
     encoded = fast_braze().json_lines(lines)
     assert encoded.number == len(objects)
-    assert rows(encoded.data) == [BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(json_text.storable, objects)]
+    assert rows(encoded.data) == [BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(strict_json.storable, objects)]
 
 
 def test_nothing_gives_nothing() -> None:
@@ -204,7 +204,7 @@ def test_json_lines_that_are_not_one_object_a_line_are_left_to_the_tolerant_way(
 
 @pytest.mark.parametrize("user", [b'{"braze_id": ""}', b"{}"])
 def test_a_user_without_an_identifier_is_refused(user: bytes) -> None:
-    with pytest.raises(json_text.InvalidJSON, match="braze_id"):
+    with pytest.raises(strict_json.InvalidJSON, match="braze_id"):
         fast_braze().json_lines(user)
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.apsis.export_file import PROFILES
 from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
-from tap_cdp_export.exports.proven_json import prove
 from tap_cdp_export.exports.runner import Look
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.json_chunks import prove
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import Call
 from tap_cdp_export.http.responses import read_object, retry_after
 from tap_cdp_export.signals import SHUTDOWN

@@ -13,9 +13,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from tap_cdp_export import json_text
 from tap_cdp_export.apsis.export_file import identifier
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import Call
 from tap_cdp_export.http.responses import read_object
 
@@ -204,8 +204,8 @@ class Definitions:
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> tuple[list[dict[str, Any]], str | None]:
             try:
-                page = json_text.shallow(read_object(chunks, limit=_LARGEST_PAGE))
-            except json_text.InvalidJSON as error:
+                page = strict_json.shallow(read_object(chunks, limit=_LARGEST_PAGE))
+            except strict_json.InvalidJSON as error:
                 raise UnusableAnswer(f"In APSIS One's answer, {call.what} {error}.") from None
             items = page.get("items")
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):

@@ -9,7 +9,7 @@ import msgspec
 
 from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports.json_members import object_under
+from tap_cdp_export.files.json_splitter import object_under
 from tap_cdp_export.records import RecordShape, camel_case
 
 if TYPE_CHECKING:

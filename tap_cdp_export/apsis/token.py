@@ -8,8 +8,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.redaction import REDACTOR
@@ -112,7 +112,7 @@ def _expiry(token: str, answer: Mapping[str, Any]) -> float:
     parts = token.split(".")
     if len(parts) == 3:  # noqa: PLR2004 -- a JWT's parts
         try:
-            claims = json_text.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+            claims = strict_json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
             return float(claims["exp"])
         except (ValueError, TypeError, KeyError, binascii.Error):
             pass

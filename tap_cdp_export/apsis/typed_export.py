@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tap_cdp_export import json_text
 from tap_cdp_export.apsis.export_file import event_key, event_records, identifier, profile_records
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
@@ -103,12 +103,12 @@ class TypedExport:
         Raises:
             UnusableAnswer: If a profile is not as documented.
         """
-        if not json_text.holds_nul(run):
+        if not strict_json.holds_nul(run):
             try:
                 return self._parts(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
-        return [self._tolerant(json_text.decode(run))]
+        return [self._tolerant(strict_json.decode(run))]
 
     def _parts(self, run: bytes) -> list[RunLines]:
         try:
@@ -131,7 +131,7 @@ class TypedExport:
         try:
             return self._encoded({key: _profile.decode(raw)})
         except msgspec.ValidationError:
-            return self._tolerant({key: json_text.decode(bytes(raw))})
+            return self._tolerant({key: strict_json.decode(bytes(raw))})
 
     def _encoded(self, profiles: Mapping[str, _Profile]) -> RunLines:
         sections = self._profiles.lines(self._profile_columns(profiles)) if self._profiles.columns else _NO_LINES

@@ -8,28 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports import zip_members
-from tap_cdp_export.exports.json_members import MEMBER_BYTES
-from tap_cdp_export.exports.readers import blocks, contents, exhaust, is_gzip, lines
+from tap_cdp_export.files import strict_json, zip_archive
+from tap_cdp_export.files.compression import blocks, contents, exhaust, is_gzip, lines
+from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.second_core import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.messages import Lines
     from tap_cdp_export.typed_runs import TypedRuns
 
 
 def _is_zip(spool: Spool) -> bool:
-    return spool.head(4).startswith(zip_members.MARKS)
+    return spool.head(4).startswith(zip_archive.MARKS)
 
 
 def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
     """Give the plain bytes of every file inside, whatever its name; what is no zip holds one."""
-    return zip_members.members(spool.file) if _is_zip(spool) else iter([contents(spool)])
+    return zip_archive.members(spool.file) if _is_zip(spool) else iter([contents(spool)])
 
 
 def prove(spool: Spool) -> None:
@@ -43,7 +42,7 @@ def prove(spool: Spool) -> None:
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
     if _is_zip(spool):
-        zip_members.prove(spool.file)
+        zip_archive.prove(spool.file)
     elif is_gzip(spool):
         exhaust(contents(spool))
     else:  # plain text could be cut at any line unseen
@@ -66,7 +65,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
         for line_number, line in lines(member, limit=MEMBER_BYTES):
             try:
                 user = _user(line)
-            except json_text.InvalidJSON as error:
+            except strict_json.InvalidJSON as error:
                 raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {error}.") from None
             yield user
 
@@ -87,7 +86,7 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
     with closing(in_order(partial(_encoded, typed), _blocks(spool))) as parts:
         try:
             yield from parts
-        except json_text.InvalidJSON as error:
+        except strict_json.InvalidJSON as error:
             exhaust(users(spool))  # which finds the line, so that lines need no counting as long as all is well
             raise UnusableAnswer(f"A line of the archive {error}.") from None
 
@@ -100,16 +99,16 @@ def _blocks(spool: Spool) -> Iterator[bytes]:
 
 def _encoded(typed: TypedRuns, block: bytes) -> list[tuple[Lines]]:
     """Encode a block at once, or line by line where it is not all in order."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
-        if not json_text.holds_nul(block):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON):
+        if not strict_json.holds_nul(block):
             return [(typed.json_lines(block),)]
     return [(typed.lines([_user(line) for _, line in lines([block], limit=MEMBER_BYTES)]),)]
 
 
 def _user(line: bytes) -> dict[str, Any]:
-    user = json_text.shallow(json_text.decode(line))
+    user = strict_json.shallow(strict_json.decode(line))
     if not isinstance(user, dict):
-        raise json_text.InvalidJSON("is no JSON object")
+        raise strict_json.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:
-        raise json_text.InvalidJSON("has no braze_id")
+        raise strict_json.InvalidJSON("has no braze_id")
     return user

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.braze.api import BrazeApi
     from tap_cdp_export.exports.job import ExportRequest
     from tap_cdp_export.exports.runner import Patience
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
 
 logger = logging.getLogger(__name__)
 

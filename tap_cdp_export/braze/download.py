@@ -9,7 +9,7 @@ from tap_cdp_export.braze.archive import prove
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.job import ExportStatus
 from tap_cdp_export.exports.runner import Look
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import Call, HttpClient, origin
 from tap_cdp_export.http.public_addresses import is_inside
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.exports.job import ExportJob
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
 
 
 class BrazeUsers(ExportStream):

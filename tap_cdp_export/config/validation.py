@@ -17,7 +17,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.config.settings import VENDORS
 from tap_cdp_export.errors import SettingsError
-from tap_cdp_export.object_store import SCHEMES
+from tap_cdp_export.files.object_store import SCHEMES
 from tap_cdp_export.windows import parse_time
 
 if TYPE_CHECKING:

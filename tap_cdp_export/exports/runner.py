@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from tap_cdp_export.exports.job import ExportRequest
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
 
 logger = logging.getLogger(__name__)
 

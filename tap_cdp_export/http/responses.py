@@ -1,7 +1,7 @@
 """Reading what a server answers: its body to the last byte, its dates, its small objects.
 
 Bodies are never decoded here: HTTP libraries take a gzip body that is cut short for a whole one
-(research: reliability, section 2.3), so `exports.readers` decodes and checks them.
+(research: reliability, section 2.3), so `files.compression` decodes and checks them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from urllib3.exceptions import HTTPError
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,8 +118,8 @@ def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[
         if len(text) > limit:
             raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
     try:
-        answer = json_text.decode(bytes(text))
-    except json_text.InvalidJSON as error:
+        answer = strict_json.decode(bytes(text))
+    except strict_json.InvalidJSON as error:
         raise UnusableAnswer(f"An answer {error}; it has {len(text)} bytes. Check base_url.") from None
     if not isinstance(answer, dict):
         raise UnusableAnswer("An answer is JSON, but no object. Check base_url.")

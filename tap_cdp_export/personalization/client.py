@@ -8,7 +8,7 @@ from urllib.parse import quote
 from requests.auth import HTTPBasicAuth
 
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds

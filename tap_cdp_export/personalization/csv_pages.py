@@ -14,17 +14,17 @@ import re
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.json_members import MEMBER_BYTES
-from tap_cdp_export.exports.readers import contents
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.compression import contents
+from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.records import camel_case, kind_of
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
 
 _ROWS: Final = 500
 _WHOLE: Final = re.compile(r" *[-+]?[0-9]+ *")  # Python itself also reads 1_000 and the digits of other scripts
@@ -175,7 +175,7 @@ class CsvPages:
         return names
 
     def _value(self, name: str, cell: str) -> Any:  # noqa: ANN401 -- as JSON would have it
-        return self._readers.get(name, str)(json_text.storable(cell)) if cell else None
+        return self._readers.get(name, str)(strict_json.storable(cell)) if cell else None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -204,6 +204,6 @@ def _number(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no
 
 def _object(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no object
     try:
-        return json_text.shallow(json_text.decode(cell.encode()))
-    except json_text.InvalidJSON:
+        return strict_json.shallow(strict_json.decode(cell.encode()))
+    except strict_json.InvalidJSON:
         return cell

@@ -10,11 +10,11 @@ import msgspec
 from isal import isal_zlib
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.exports.ahead import pages_ahead
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
-from tap_cdp_export.exports.proven_json import prove, proven_runs
-from tap_cdp_export.exports.readers import contents, is_small, proven
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.compression import contents, is_small, proven
+from tap_cdp_export.files.json_chunks import prove, proven_runs
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files.prefetch import pages_ahead
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.second_core import in_order
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tap_cdp_export.windows import Window, time_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.personalization.pages import EncodesPages
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from tap_cdp_export.records import MISFIT, epoch_column, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.messages import Lines, Output
     from tap_cdp_export.personalization.csv_pages import CsvPages
     from tap_cdp_export.records import RecordShape

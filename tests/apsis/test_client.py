@@ -27,7 +27,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
-from tap_cdp_export.exports.json_members import NoMembers
+from tap_cdp_export.files.json_splitter import NoMembers
 from tap_cdp_export.windows import Window
 from tests.configurations import APSIS_URL
 from tests.in_process import completed

@@ -24,7 +24,7 @@ from tap_cdp_export.apsis.export_file import (
 )
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports.json_members import runs
+from tap_cdp_export.files.json_splitter import runs
 from tests.json_documents import OBJECTS, VALUES
 
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tap_cdp_export.braze.archive import encoded_users, prove, users
 from tap_cdp_export.braze.schemas import OWN, USERS
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports import readers
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files import compression
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records import RecordShape, spelled_time
 from tap_cdp_export.typed_runs import TypedRuns
 from tests.archives import gzipped, zipped
@@ -188,7 +188,7 @@ def test_an_unknown_way_of_packing_is_refused() -> None:
 
 @pytest.mark.parametrize("pack", [lambda data: zipped({"a": data}), gzip.compress], ids=["zip", "gzip"])
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, pack: Any) -> None:
-    monkeypatch.setattr(readers, "_HARMLESS_BYTES", 2**20)
+    monkeypatch.setattr(compression, "_HARMLESS_BYTES", 2**20)
     assert "times its size" in str(refusal(pack(b"\n" * 10_000_000)))
 
 

@@ -16,7 +16,7 @@ import requests
 from gcp_storage_emulator.server import create_server  # type: ignore[import-untyped]
 from moto.server import ThreadedMotoServer
 
-from tap_cdp_export.object_store import ObjectStore
+from tap_cdp_export.files.object_store import ObjectStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

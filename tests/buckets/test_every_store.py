@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_cdp_export.errors import CredentialsRefused, IncompleteAnswer, SettingsError
-from tap_cdp_export.object_store import ObjectStore
+from tap_cdp_export.files.object_store import ObjectStore
 from tests.archives import gzipped, zipped
 from tests.buckets.stores import STORES, Store
 from tests.configurations import BRAZE_URL, config

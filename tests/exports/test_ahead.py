@@ -10,8 +10,8 @@ from contextlib import closing
 import pytest
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted
-from tap_cdp_export.exports.ahead import fetched_ahead, pages_ahead
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.prefetch import fetched_ahead, pages_ahead
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.signals import SHUTDOWN
 
 _PATIENCE_SECONDS = 10.0

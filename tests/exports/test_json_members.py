@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
-from tap_cdp_export.exports.readers import contents, proven
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.compression import contents, proven
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files.spool import Spool
 from tests.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, in_chunks, small_runs, spelled
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _objects = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def decode_list(run: bytes) -> list[dict[str, Any]]:
-    return json_text.shallow(_objects.decode(run))
+    return strict_json.shallow(_objects.decode(run))
 
 
 decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
@@ -164,7 +164,7 @@ def test_a_damaged_byte_gives_what_a_strict_parser_gives_or_an_error(
             read = objects(in_chunks(bytes(damaged), size))
         except UnusableAnswer:
             return
-    assert read == json_text.storable(json.loads(bytes(damaged).decode("utf-8-sig")))
+    assert read == strict_json.storable(json.loads(bytes(damaged).decode("utf-8-sig")))
 
 
 BROKEN_FILES = {

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS
-from tap_cdp_export.exports.proven_json import prove, proven_runs
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.json_chunks import prove, proven_runs
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS
+from tap_cdp_export.files.spool import Spool
 from tests.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, small_runs, spelled
 
 
@@ -43,7 +43,7 @@ def test_a_proven_document_is_cut_into_runs_that_hold_all_members(
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(run):
         prove(spool, PROFILES)
         cut = list(proven_runs(spool, PROFILES))
-    assert [pair for part in cut for pair in json_text.decode(part).items()] == list(file["profiles"].items())
+    assert [pair for part in cut for pair in strict_json.decode(part).items()] == list(file["profiles"].items())
 
 
 def test_members_that_had_to_be_decoded_one_by_one_stay_together() -> None:
@@ -51,7 +51,7 @@ def test_members_that_had_to_be_decoded_one_by_one_stay_together() -> None:
     with Spool([text]) as spool:
         prove(spool, ARRAY_OF_OBJECTS)
         cut = list(proven_runs(spool, ARRAY_OF_OBJECTS))
-    assert [member["number"] for run in cut for member in json_text.decode(run)] == [*range(10_000)]
+    assert [member["number"] for run in cut for member in strict_json.decode(run)] == [*range(10_000)]
     assert len(cut) < 10
 
 
@@ -60,5 +60,5 @@ def test_profiles_with_one_key_both_come_where_they_were_proven_one_by_one(keys:
     members = (f'"{key}":{{"sections":{{"{number}":{{}},"x":"\\u0000"}}}}' for number, key in enumerate(keys))
     with Spool([b'{"profiles":{' + ",".join(members).encode() + b"}}"]) as spool:
         prove(spool, PROFILES)
-        cut = [json_text.decode(run) for run in proven_runs(spool, PROFILES)]
+        cut = [strict_json.decode(run) for run in proven_runs(spool, PROFILES)]
     assert [next(iter(profile["sections"])) for run in cut for profile in run.values()] == ["0", "1"]

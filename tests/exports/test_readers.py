@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.readers import lines, plain
+from tap_cdp_export.files.compression import lines, plain
 from tests.archives import gzipped
 from tests.json_documents import in_chunks
 

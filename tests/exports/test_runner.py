@@ -12,7 +12,7 @@ import pytest
 from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, IncompleteAnswer, Interrupted, VendorUnavailable
 from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.exports.runner import ExportRunner, Look, Patience
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

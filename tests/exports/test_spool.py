@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, LocalFailure
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted, UnusableAnswer
-from tap_cdp_export.exports import zip_members
+from tap_cdp_export.files import zip_archive
 from tap_cdp_export.signals import SHUTDOWN
 
 NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -31,7 +31,7 @@ def zipped(files: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED, **optio
 
 
 def members(data: bytes) -> list[bytes]:
-    return [b"".join(member) for member in zip_members.members(io.BytesIO(data))]
+    return [b"".join(member) for member in zip_archive.members(io.BytesIO(data))]
 
 
 @given(files=FILES, packing=PACKINGS, comment=COMMENTS)
@@ -42,7 +42,7 @@ def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comm
         for name, content in files.items():
             archive.writestr(name, content)
     assert members(file.getvalue()) == list(files.values())
-    zip_members.prove(file)
+    zip_archive.prove(file)
 
 
 def test_damage_in_any_file_is_found_though_files_are_proven_side_by_side() -> None:
@@ -52,13 +52,13 @@ def test_damage_in_any_file_is_found_though_files_are_proven_side_by_side() -> N
         damaged = bytearray(whole)
         damaged[whole.index(content) + 1] ^= 1
         with pytest.raises(IncompleteAnswer):
-            zip_members.prove(io.BytesIO(bytes(damaged)))
+            zip_archive.prove(io.BytesIO(bytes(damaged)))
 
 
 def test_a_signal_ends_a_proof_between_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SHUTDOWN, "_signal_number", signal.SIGTERM)
     with pytest.raises(Interrupted):
-        zip_members.prove(io.BytesIO(zipped({"a": b"1", "b": b"2"})))
+        zip_archive.prove(io.BytesIO(zipped({"a": b"1", "b": b"2"})))
 
 
 def test_a_file_written_in_one_go_with_its_sizes_behind_it_is_read() -> None:
@@ -129,6 +129,6 @@ def test_another_packing_is_an_error_that_says_so() -> None:
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tap_cdp_export.exports.readers._HARMLESS_BYTES", 1_000)
+    monkeypatch.setattr("tap_cdp_export.files.compression._HARMLESS_BYTES", 1_000)
     with pytest.raises(UnusableAnswer, match="times its size"):
         members(zipped({"a": b"\0" * 10_000_000}))

@@ -17,9 +17,9 @@ import requests
 from tap_cdp_export import messages
 from tap_cdp_export.apsis import client as apsis_client
 from tap_cdp_export.errors import Interrupted
-from tap_cdp_export.exports import readers
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.feeds import Feed
+from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.messages import Lines, LineWriter
 from tap_cdp_export.personalization import pages
@@ -125,7 +125,7 @@ def truncated_gzip_accepted() -> None:
         text = b"".join(inflater.decompress(chunk) for chunk in (head, *rest))
         yield text[: text.rfind(b"\n") + 1] or text
 
-    _replace(readers, "_gunzip", gunzip)
+    _replace(compression, "_gunzip", gunzip)
 
 
 def redirect_followed() -> None:

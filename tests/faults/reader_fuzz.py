@@ -22,10 +22,10 @@ from tap_cdp_export.braze import archive
 from tap_cdp_export.braze.schemas import OWN as BRAZE_OWN
 from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.exports.json_members import runs
-from tap_cdp_export.exports.proven_json import prove, proven_runs
-from tap_cdp_export.exports.readers import contents, proven
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.compression import contents, proven
+from tap_cdp_export.files.json_chunks import prove, proven_runs
+from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.messages import encode
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.pages import JsonPages, TypedJson

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.personalization import csv_pages
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.personalization.pages import JsonPages, TypedJson
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case

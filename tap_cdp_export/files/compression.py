@@ -12,7 +12,7 @@ from tap_cdp_export.signals import SHUTDOWN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.spool import Spool
 
 T = TypeVar("T")
 

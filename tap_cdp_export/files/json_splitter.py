@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tap_cdp_export import json_text
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -145,7 +145,7 @@ class Splitter(Generic[T]):
             self._enter()
             yield from self._members()
             self._leave()
-        except json_text.InvalidJSON as error:
+        except strict_json.InvalidJSON as error:
             raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.run[0])}.") from None
 
     def _members(self) -> Iterator[T]:
@@ -182,13 +182,13 @@ class Splitter(Generic[T]):
         guesses = [(end_of_array, len(self._buffer))] if end_of_array else self._guesses()
         for end, next_start in guesses:
             run = b"%b%b%b" % (self._opening, self._buffer[:end], self._closing)
-            if json_text.holds_nul(run):
+            if strict_json.holds_nul(run):
                 return
             try:
                 decoded = self._decode(run)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON):
                 continue
-            if not self._is_proven and not json_text.is_tame(run):
+            if not self._is_proven and not strict_json.is_tame(run):
                 return
             self.run = self._position, self._position + end
             self._closed = next_start == len(self._buffer)  # a boundary has the next member behind it
@@ -232,7 +232,7 @@ class Splitter(Generic[T]):
             self._drop(len(text[:done].encode()))
 
     def _decode_single(self, member: str) -> T:
-        return self._accept(json_text.shallow(json_text.decode(self._opening + member.encode() + self._closing)))
+        return self._accept(strict_json.shallow(strict_json.decode(self._opening + member.encode() + self._closing)))
 
     def _enter(self) -> None:
         """Move past everything before the first member."""
@@ -294,7 +294,7 @@ class Splitter(Generic[T]):
             raise IncompleteAnswer("A JSON file ends inside a character.")
         if self._key is not None:
             outer = '{"":{}' + rest
-            end = json_text.end_of_value(outer, 0)
+            end = strict_json.end_of_value(outer, 0)
             if not end:
                 raise IncompleteAnswer("A JSON file ends too early: its outer object does not close.")
             rest = outer[end:]
@@ -307,7 +307,7 @@ def _decoded(data: bytes) -> str:
     try:
         return codecs.utf_8_decode(data, "strict", False)[0]  # noqa: FBT003 -- the codec's own signature
     except UnicodeDecodeError:
-        raise json_text.InvalidJSON("is not valid UTF-8") from None
+        raise strict_json.InvalidJSON("is not valid UTF-8") from None
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -319,7 +319,7 @@ def _value_end(text: str, start: int, first: str) -> int:
     """Find where a JSON value ends; 0 if it is cut off, or does not begin as it should."""
     if text[start : start + 1] != first:
         return 0
-    return json_text.end_of_value(text, start)
+    return strict_json.end_of_value(text, start)
 
 
 def _after(text: str, position: int, mark: str) -> int:

@@ -18,7 +18,7 @@ from tap_cdp_export.errors import (
     SettingsError,
     VendorUnavailable,
 )
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from tap_cdp_export.exports.spool import Spool
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

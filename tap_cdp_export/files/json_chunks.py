@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.exports.json_members import Splitter
-from tap_cdp_export.exports.readers import contents
-from tap_cdp_export.json_text import AnyObject
+from tap_cdp_export.files.compression import contents
+from tap_cdp_export.files.json_splitter import Splitter
+from tap_cdp_export.files.strict_json import AnyObject
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_cdp_export.exports.json_members import Container
-    from tap_cdp_export.exports.spool import Spool
+    from tap_cdp_export.files.json_splitter import Container
+    from tap_cdp_export.files.spool import Spool
 
 _TOGETHER_BYTES: Final = 128 * 1024
 

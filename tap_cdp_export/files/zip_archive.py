@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 from isal import isal_zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.readers import DAMAGE, exhaust, within_ratio
+from tap_cdp_export.files.compression import DAMAGE, exhaust, within_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""Downloaded files: kept, verified, decompressed and split."""
