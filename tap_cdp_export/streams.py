@@ -22,7 +22,7 @@ from singer_sdk.streams import Stream
 from tap_cdp_export.batches import Batches
 from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.errors import CdpExportError, SettingsError
-from tap_cdp_export.exports.job import ExportJob
+from tap_cdp_export.jobs.job import ExportJob
 from tap_cdp_export.messages import encode, encode_columns
 from tap_cdp_export.signals import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text

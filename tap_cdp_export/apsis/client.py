@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.apsis.export_file import PROFILES
 from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
-from tap_cdp_export.exports.job import ExportJob, ExportStatus
-from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.files.json_chunks import prove
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import Call
 from tap_cdp_export.http.responses import read_object, retry_after
+from tap_cdp_export.jobs.job import ExportJob, ExportStatus
+from tap_cdp_export.jobs.runner import Look
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import requests
 
     from tap_cdp_export.apsis.api import ApsisApi
-    from tap_cdp_export.exports.job import ExportRequest
+    from tap_cdp_export.jobs.job import ExportRequest
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.braze.archive import prove
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.job import ExportStatus
-from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.files.object_store import ObjectStore
 from tap_cdp_export.files.prefetch import fetched_ahead
+from tap_cdp_export.jobs.job import ExportStatus
+from tap_cdp_export.jobs.runner import Look
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from tap_cdp_export.exports.job import ExportJob
     from tap_cdp_export.files.object_store import StoredObject
     from tap_cdp_export.files.spool import Spool
+    from tap_cdp_export.jobs.job import ExportJob
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from tap_cdp_export.braze.bucket import Bucket, is_place
 from tap_cdp_export.braze.download import Downloads
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
-from tap_cdp_export.exports.job import ExportJob, ExportStatus
-from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.jobs.job import ExportJob, ExportStatus
+from tap_cdp_export.jobs.runner import Look
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.signals import SHUTDOWN
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import requests
 
     from tap_cdp_export.braze.api import BrazeApi
-    from tap_cdp_export.exports.job import ExportRequest
-    from tap_cdp_export.exports.runner import Patience
     from tap_cdp_export.files.spool import Spool
+    from tap_cdp_export.jobs.job import ExportRequest
+    from tap_cdp_export.jobs.runner import Patience
 
 logger = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from tap_cdp_export.braze.schemas import (
     USERS,
 )
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.exports.job import ExportRequest
-from tap_cdp_export.exports.runner import ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
+from tap_cdp_export.jobs.job import ExportRequest
+from tap_cdp_export.jobs.runner import ExportRunner, Patience
 from tap_cdp_export.records import RecordShape, spelled_time
 from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.typed_runs import TypedRuns
@@ -33,8 +33,8 @@ from tap_cdp_export.typed_runs import TypedRuns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from tap_cdp_export.exports.job import ExportJob
     from tap_cdp_export.files.spool import Spool
+    from tap_cdp_export.jobs.job import ExportJob
 
 
 class BrazeUsers(ExportStream):

@@ -26,8 +26,8 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.files.json_splitter import NoMembers
+from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.windows import Window
 from tests.configurations import APSIS_URL
 from tests.in_process import completed

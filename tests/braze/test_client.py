@@ -23,8 +23,8 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
-from tap_cdp_export.exports.runner import Patience
+from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
+from tap_cdp_export.jobs.runner import Patience
 from tests.archives import gzipped, zipped
 from tests.configurations import BRAZE_URL
 from tests.in_process import completed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_cdp_export.exports.job import ExportJob, ExportRequest
+from tap_cdp_export.jobs.job import ExportJob, ExportRequest
 from tap_cdp_export.windows import Window
 from tests.json_documents import VALUES
 

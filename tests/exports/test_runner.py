@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, IncompleteAnswer, Interrupted, VendorUnavailable
-from tap_cdp_export.exports.job import ExportJob, ExportRequest, ExportStatus
-from tap_cdp_export.exports.runner import ExportRunner, Look, Patience
 from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
+from tap_cdp_export.jobs.runner import ExportRunner, Look, Patience
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

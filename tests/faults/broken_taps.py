@@ -17,10 +17,10 @@ import requests
 from tap_cdp_export import messages
 from tap_cdp_export.apsis import client as apsis_client
 from tap_cdp_export.errors import Interrupted
-from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.feeds import Feed
 from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
+from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.messages import Lines, LineWriter
 from tap_cdp_export.personalization import pages
 from tap_cdp_export.redaction import Redactor

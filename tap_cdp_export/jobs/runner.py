@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, VendorUnavailable
-from tap_cdp_export.exports.job import ExportJob, ExportStatus
+from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from tap_cdp_export.exports.job import ExportRequest
     from tap_cdp_export.files.spool import Spool
+    from tap_cdp_export.jobs.job import ExportRequest
 
 logger = logging.getLogger(__name__)
 

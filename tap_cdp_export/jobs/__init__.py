@@ -1,0 +1,1 @@
+"""Export jobs: requested, recorded in state, polled, downloaded."""
