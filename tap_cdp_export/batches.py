@@ -14,7 +14,7 @@ from uuid import uuid4
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
-from tap_cdp_export.messages import Lines, encode
+from tap_cdp_export.records.batch import Lines, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -24,7 +24,7 @@ from singer_sdk.mapper import (
 )
 
 from tap_cdp_export.map_expressions import compiled
-from tap_cdp_export.messages import UNSPEAKABLE
+from tap_cdp_export.records.batch import UNSPEAKABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -19,7 +19,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from tap_cdp_export.errors import LocalFailure
-from tap_cdp_export.messages import Lines
+from tap_cdp_export.records.batch import Lines
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from tap_cdp_export.batches import Batches
 from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportJob
-from tap_cdp_export.messages import encode, encode_columns
+from tap_cdp_export.records.batch import encode, encode_columns
 from tap_cdp_export.signals import SHUTDOWN
 from tap_cdp_export.windows import parse_time, time_text
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.column_maps import ColumnMap
     from tap_cdp_export.feeds import Feed
-    from tap_cdp_export.messages import Lines, LineWriter
+    from tap_cdp_export.records.batch import Lines, LineWriter
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more

@@ -27,8 +27,8 @@ from tap_cdp_export.cli.command import TapCommand, readable
 from tap_cdp_export.config.settings import SETTINGS
 from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
-from tap_cdp_export.messages import LineWriter
 from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed, Users
+from tap_cdp_export.records.batch import LineWriter
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import SHUTDOWN
 from tap_cdp_export.streams import ExportStream

@@ -17,7 +17,7 @@ from hypothesis import given
 from singer_sdk.singerlib import RecordMessage, StateMessage
 
 from tap_cdp_export.errors import LocalFailure, TargetGone
-from tap_cdp_export.messages import LineWriter
+from tap_cdp_export.records.batch import LineWriter
 from tests.json_documents import OBJECTS
 
 

@@ -14,9 +14,9 @@ from singer_sdk import typing as th
 from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
 from tap_cdp_export.braze.schemas import OWN as OWN_OF_BRAZE
 from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
-from tap_cdp_export.columns import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
-from tap_cdp_export.records import RecordShape, any_time, camel_case, epoch_time, spelled_time
+from tap_cdp_export.records.mapper import RecordShape, any_time, camel_case, epoch_time, spelled_time
+from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
 from tests.json_documents import OBJECTS as ANY_OBJECTS
 from tests.json_documents import VALUES
 

@@ -15,7 +15,7 @@ import pytest
 
 from tap_cdp_export import second_core
 from tap_cdp_export.errors import LocalFailure
-from tap_cdp_export.messages import Lines
+from tap_cdp_export.records.batch import Lines
 from tap_cdp_export.second_core import Part, in_order
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def test_nothing_is_left_when_nobody_wants_more(others: set[str]) -> None:
 
 _PROGRAM = """
 import os, sys, time
-from tap_cdp_export.messages import Lines
+from tap_cdp_export.records.batch import Lines
 from tap_cdp_export.second_core import in_order
 os.sched_getaffinity = lambda _process: {0, 1}
 def told(item):

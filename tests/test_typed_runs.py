@@ -15,10 +15,10 @@ from tap_cdp_export.braze import schemas as braze
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
-from tap_cdp_export.messages import Lines
 from tap_cdp_export.personalization.schemas import OWN, USERS
-from tap_cdp_export.records import RecordShape, camel_case, spelled_time
-from tap_cdp_export.typed_runs import TypedRuns
+from tap_cdp_export.records.batch import Lines
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, camel_case, spelled_time
 from tests.outputs import Columns
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.apsis.definitions import Definition, age
 from tap_cdp_export.apsis.export_file import named_identifiers
-from tap_cdp_export.columns import FREE_OBJECT
-from tap_cdp_export.records import RecordShape, any_time
+from tap_cdp_export.records.mapper import RecordShape, any_time
+from tap_cdp_export.records.properties import FREE_OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
-from tap_cdp_export.columns import EXTRA, OBJECTS, key
+from tap_cdp_export.records.properties import EXTRA, OBJECTS, key
 
 _NAMES: Final = (
     th.Property("name", th.StringType, description="Name that people gave it."),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.messages import Lines
-    from tap_cdp_export.typed_runs import TypedRuns
+    from tap_cdp_export.records.batch import Lines
+    from tap_cdp_export.records.json_decoder import TypedRuns
 
 
 def _is_zip(spool: Spool) -> bool:

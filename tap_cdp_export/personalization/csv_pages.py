@@ -18,7 +18,7 @@ from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import contents
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
-from tap_cdp_export.records import camel_case, kind_of
+from tap_cdp_export.records.mapper import camel_case, kind_of
 from tap_cdp_export.signals import SHUTDOWN
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from tap_cdp_export.second_core import in_order
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from tap_cdp_export.messages import Lines
-    from tap_cdp_export.typed_runs import TypedRuns
+    from tap_cdp_export.records.batch import Lines
+    from tap_cdp_export.records.json_decoder import TypedRuns
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
-from tap_cdp_export.columns import EXTRA, FREE_OBJECT, TEXTS, WINDOW, key
+from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, TEXTS, WINDOW, key
 
 OWN: Final = frozenset({"dataset_id", "window_start", "window_end"})
 

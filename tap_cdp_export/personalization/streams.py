@@ -14,9 +14,9 @@ from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.pages import JsonPages, Pages, TypedJson
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.personalization.typed_csv import TypedCsv
-from tap_cdp_export.records import RecordShape, camel_case
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, camel_case
 from tap_cdp_export.streams import ExportStream
-from tap_cdp_export.typed_runs import TypedRuns
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ import math
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.messages import UNSPEAKABLE, struct
-from tap_cdp_export.records import MISFIT, epoch_column, kind_of
+from tap_cdp_export.records.batch import UNSPEAKABLE, struct
+from tap_cdp_export.records.mapper import MISFIT, epoch_column, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.messages import Lines, Output
     from tap_cdp_export.personalization.csv_pages import CsvPages
-    from tap_cdp_export.records import RecordShape
+    from tap_cdp_export.records.batch import Lines, Output
+    from tap_cdp_export.records.mapper import RecordShape
 
     Cells = tuple[str, ...]
 

@@ -16,8 +16,8 @@ from tap_cdp_export.braze.schemas import OWN, USERS
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import compression
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records import RecordShape, spelled_time
-from tap_cdp_export.typed_runs import TypedRuns
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, spelled_time
 from tests.archives import gzipped, zipped
 from tests.json_documents import OBJECTS
 from tests.outputs import Columns

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import requests
 
-from tap_cdp_export import messages
 from tap_cdp_export.apsis import client as apsis_client
 from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.feeds import Feed
 from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.messages import Lines, LineWriter
 from tap_cdp_export.personalization import pages
+from tap_cdp_export.records import batch
+from tap_cdp_export.records.batch import Lines, LineWriter
 from tap_cdp_export.redaction import Redactor
 from tap_cdp_export.signals import Shutdown
 from tap_cdp_export.streams import ExportStream
@@ -99,7 +99,7 @@ def state_before_records() -> None:
 
     def write(self: LineWriter, message: Any) -> None:
         if message.to_dict()["type"] == "STATE":
-            messages._write_all(bytearray(self.serialize_message(message) + b"\n"))
+            batch._write_all(bytearray(self.serialize_message(message) + b"\n"))
         else:
             write_message(self, message)
 
@@ -191,7 +191,7 @@ def short_write_ignored() -> None:
         stdout: Any = sys.stdout
         getattr(stdout.buffer, "raw", stdout.buffer).write(data)
 
-    _replace(messages, "_write_all", write)
+    _replace(batch, "_write_all", write)
 
 
 def exception_with_url() -> None:

@@ -36,7 +36,8 @@ def crash(at: int) -> None:
     import requests  # noqa: PLC0415 -- only the child needs them
     import urllib3.response  # noqa: PLC0415
 
-    from tap_cdp_export import messages, streams  # noqa: PLC0415
+    from tap_cdp_export import streams  # noqa: PLC0415
+    from tap_cdp_export.records import batch  # noqa: PLC0415
 
     steps = 0
 
@@ -62,13 +63,13 @@ def crash(at: int) -> None:
     around(tempfile.SpooledTemporaryFile, "write")
     around(streams.ExportStream, "_replace_state")
     around(streams.ExportStream, "write_state")
-    around(messages, "_write_all")
-    _halve(messages, step)
+    around(batch, "_write_all")
+    _halve(batch, step)
 
 
-def _halve(messages: Any, step: Callable[[], None]) -> None:
+def _halve(batch: Any, step: Callable[[], None]) -> None:
     """Let each output be written in two halves, with a step between them."""
-    write = messages._write_all  # noqa: SLF001 -- patched from outside, so that the product needs no hook
+    write = batch._write_all  # noqa: SLF001 -- patched from outside, so that the product needs no hook
 
     def in_halves(data: bytearray) -> None:
         middle = len(data) // 2
@@ -76,4 +77,4 @@ def _halve(messages: Any, step: Callable[[], None]) -> None:
         step()
         write(data[middle:])
 
-    messages._write_all = in_halves  # noqa: SLF001
+    batch._write_all = in_halves  # noqa: SLF001

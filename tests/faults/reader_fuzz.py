@@ -26,13 +26,13 @@ from tap_cdp_export.files.compression import contents, proven
 from tap_cdp_export.files.json_chunks import prove, proven_runs
 from tap_cdp_export.files.json_splitter import runs
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.messages import encode
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.pages import JsonPages, TypedJson
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.personalization.typed_csv import TypedCsv
-from tap_cdp_export.records import RecordShape, camel_case, kind_of, spelled_time
-from tap_cdp_export.typed_runs import TypedRuns
+from tap_cdp_export.records.batch import encode
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, camel_case, kind_of, spelled_time
 from tests.faults import fuzzed_inputs as inputs
 from tests.faults.cells import Cell, Outcome
 from tests.faults.strict_lines import parsed
@@ -41,8 +41,8 @@ from tests.outputs import Columns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_cdp_export.messages import Lines
     from tap_cdp_export.personalization.pages import EncodesPages
+    from tap_cdp_export.records.batch import Lines
     from tests.faults.nursery import Nursery
 
     _Reader = Callable[[bytes, random.Random], Iterator[bytes]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.records import camel_case
+from tap_cdp_export.records.mapper import camel_case
 from tap_cdp_export.sandbox import apsis_profile, braze_user
 from tap_cdp_export.sandbox import personalization_user as personalization
 from tap_cdp_export.sandbox.clock import milliseconds

@@ -18,7 +18,7 @@ from tap_cdp_export.personalization import csv_pages
 from tap_cdp_export.personalization.csv_pages import CsvPages
 from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.personalization.typed_csv import TypedCsv
-from tap_cdp_export.records import RecordShape
+from tap_cdp_export.records.mapper import RecordShape
 from tests.json_documents import STORABLE_TEXTS
 from tests.outputs import Columns
 

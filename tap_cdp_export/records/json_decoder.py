@@ -17,14 +17,22 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import astuple
 
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.messages import UNSPEAKABLE
-from tap_cdp_export.records import MISFIT, RecordShape, epoch_column, epoch_time, kind_of, spelled_column, spelled_time
+from tap_cdp_export.records.batch import UNSPEAKABLE
+from tap_cdp_export.records.mapper import (
+    MISFIT,
+    RecordShape,
+    epoch_column,
+    epoch_time,
+    kind_of,
+    spelled_column,
+    spelled_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from tap_cdp_export.messages import Lines, Output
-    from tap_cdp_export.records import Fit
+    from tap_cdp_export.records.batch import Lines, Output
+    from tap_cdp_export.records.mapper import Fit
 
     Columns = dict[str, Iterable[Any]]
     Values = Mapping[str, Sequence[Any]]

@@ -1,0 +1,1 @@
+"""Columns of records: decoded from JSON, converted, encoded."""
