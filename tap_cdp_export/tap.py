@@ -31,14 +31,14 @@ from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed
 from tap_cdp_export.records.batch import LineWriter
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import SHUTDOWN
-from tap_cdp_export.streams import ExportStream
+from tap_cdp_export.singer.stream import ExportStream
 
 if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_cdp_export.feeds import Feed
+    from tap_cdp_export.singer.source import Feed
 
 _FEEDS: tuple[tuple[str, type[Feed], tuple[type[ExportStream], ...]], ...] = (
     ("personalization", PersonalizationFeed, (Users,)),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.records.batch import Lines, encode_columns
+from tap_cdp_export.singer.stream_maps import column_map
 from tests.stream_maps import STREAM, stream_map
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export.map_expressions import compiled
+from tap_cdp_export.singer.map_expressions import compiled
 from tests.stream_maps import stream_map
 
 NAMES = ("a", "b", "self")

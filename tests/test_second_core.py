@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_cdp_export import second_core
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.records.batch import Lines
-from tap_cdp_export.second_core import Part, in_order
+from tap_cdp_export.singer import workers
+from tap_cdp_export.singer.workers import Part, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,7 +97,7 @@ def test_a_system_that_gives_no_process_is_enough(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_core, "_SHARED_BYTES", 400_000)
+    monkeypatch.setattr(workers, "_SHARED_BYTES", 400_000)
     found = read([_numbered(1), _numbered(2) + _LARGE, _numbered(3)])
     assert found[1::2] == [b"1\n", b"2\n", b"3\n"]
     assert found[2].split()[1] == b"%d" % os.getpid()
@@ -105,7 +105,7 @@ def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.
 
 
 def test_an_answer_larger_than_the_shared_memory_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_core, "_SHARED_BYTES", 400_000)
+    monkeypatch.setattr(workers, "_SHARED_BYTES", 400_000)
 
     def doubled(item: bytes) -> Iterator[Part]:
         yield (Lines(1, item * 2),)
@@ -185,7 +185,7 @@ def test_nothing_is_left_when_nobody_wants_more(others: set[str]) -> None:
 _PROGRAM = """
 import os, sys, time
 from tap_cdp_export.records.batch import Lines
-from tap_cdp_export.second_core import in_order
+from tap_cdp_export.singer.workers import in_order
 os.sched_getaffinity = lambda _process: {0, 1}
 def told(item):
     return [(Lines(1, b"%d" % os.getpid()),)]

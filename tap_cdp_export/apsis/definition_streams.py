@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.apsis import definition_schemas as schemas
 from tap_cdp_export.apsis.definitions import rows
-from tap_cdp_export.feeds import Feed
 from tap_cdp_export.records.mapper import RecordShape, any_time
-from tap_cdp_export.streams import ExportStream
+from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.singer.stream import ExportStream
 
 if TYPE_CHECKING:
     from singer_sdk import Tap

@@ -25,14 +25,14 @@ from tap_cdp_export.apsis.export_file import (
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
-from tap_cdp_export.feeds import Feed
 from tap_cdp_export.files.compression import contents
 from tap_cdp_export.files.json_chunks import proven_runs
 from tap_cdp_export.files.json_splitter import NoMembers, runs
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, Patience
-from tap_cdp_export.second_core import in_order
-from tap_cdp_export.streams import ExportStream
+from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.singer.workers import in_order
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:

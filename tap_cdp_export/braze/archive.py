@@ -12,7 +12,7 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
 from tap_cdp_export.files.compression import blocks, contents, exhaust, is_gzip, lines
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
-from tap_cdp_export.second_core import in_order
+from tap_cdp_export.singer.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -23,12 +23,12 @@ from tap_cdp_export.braze.schemas import (
     USERS,
 )
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.feeds import Feed
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import ExportRunner, Patience
 from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, spelled_time
-from tap_cdp_export.streams import ExportStream
+from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.singer.stream import ExportStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -15,7 +15,7 @@ from tap_cdp_export.files.json_chunks import prove, proven_runs
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.files.prefetch import pages_ahead
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.second_core import in_order
+from tap_cdp_export.singer.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

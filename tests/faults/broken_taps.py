@@ -16,7 +16,6 @@ import requests
 
 from tap_cdp_export.apsis import client as apsis_client
 from tap_cdp_export.errors import Interrupted
-from tap_cdp_export.feeds import Feed
 from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
@@ -25,7 +24,8 @@ from tap_cdp_export.records import batch
 from tap_cdp_export.records.batch import Lines, LineWriter
 from tap_cdp_export.redaction import Redactor
 from tap_cdp_export.signals import Shutdown
-from tap_cdp_export.streams import ExportStream
+from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.tap import TapCDPExport
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ def hurry(factor: float) -> None:
 
 def share_out() -> None:
     """Let other processes encode whatever there is, as they do in a run of more than a few bytes."""
-    from tap_cdp_export import second_core  # noqa: PLC0415 -- only the child needs it
+    from tap_cdp_export.singer import workers  # noqa: PLC0415 -- only the child needs it
 
-    second_core._TOO_LITTLE = 0  # type: ignore[misc]  # noqa: SLF001 -- a patch from outside
-    second_core._has_cores = lambda: True  # noqa: SLF001
+    workers._TOO_LITTLE = 0  # type: ignore[misc]  # noqa: SLF001 -- a patch from outside
+    workers._has_cores = lambda: True  # noqa: SLF001
 
 
 def crash(at: int) -> None:
@@ -36,8 +36,8 @@ def crash(at: int) -> None:
     import requests  # noqa: PLC0415 -- only the child needs them
     import urllib3.response  # noqa: PLC0415
 
-    from tap_cdp_export import streams  # noqa: PLC0415
     from tap_cdp_export.records import batch  # noqa: PLC0415
+    from tap_cdp_export.singer import stream  # noqa: PLC0415
 
     steps = 0
 
@@ -61,8 +61,8 @@ def crash(at: int) -> None:
     around(requests.Session, "send")
     around(urllib3.response.HTTPResponse, "read1")
     around(tempfile.SpooledTemporaryFile, "write")
-    around(streams.ExportStream, "_replace_state")
-    around(streams.ExportStream, "write_state")
+    around(stream.ExportStream, "_replace_state")
+    around(stream.ExportStream, "write_state")
     around(batch, "_write_all")
     _halve(batch, step)
 

@@ -23,15 +23,15 @@ from singer_sdk.mapper import (
     SameRecordTransform,
 )
 
-from tap_cdp_export.map_expressions import compiled
 from tap_cdp_export.records.batch import UNSPEAKABLE
+from tap_cdp_export.singer.map_expressions import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from singer_sdk.mapper import StreamMap
 
-    from tap_cdp_export.map_expressions import Compiled
+    from tap_cdp_export.singer.map_expressions import Compiled
 
     Columns = Mapping[str, Iterable[Any]]
     Lists = dict[str, list[Any]]

@@ -14,7 +14,7 @@ from tap_cdp_export.windows import parse_time, whole_second
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_cdp_export.streams import ExportStream
+    from tap_cdp_export.singer.stream import ExportStream
 
 logger = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
-from tap_cdp_export.batches import Batches
-from tap_cdp_export.column_maps import column_map
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportJob
 from tap_cdp_export.records.batch import encode, encode_columns
 from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.singer.batch_files import Batches
+from tap_cdp_export.singer.stream_maps import column_map
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
-    from tap_cdp_export.column_maps import ColumnMap
-    from tap_cdp_export.feeds import Feed
     from tap_cdp_export.records.batch import Lines, LineWriter
+    from tap_cdp_export.singer.source import Feed
+    from tap_cdp_export.singer.stream_maps import ColumnMap
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more

@@ -1,0 +1,1 @@
+"""From column batches to Singer messages and state."""
