@@ -10,9 +10,17 @@ from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
-from tap_cdp_export.apsis.definition_streams import DEFINITION_STREAMS
-from tap_cdp_export.apsis.streams import ApsisEvents, ApsisFeed, ApsisProfiles
-from tap_cdp_export.braze.streams import (
+from tap_cdp_export.cli.command import TapCommand, readable
+from tap_cdp_export.config.settings import SETTINGS
+from tap_cdp_export.config.validation import complete
+from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
+from tap_cdp_export.records.batch import LineWriter
+from tap_cdp_export.redaction import REDACTOR, secret_values
+from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS
+from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisFeed, ApsisProfiles
+from tap_cdp_export.vendors.braze.streams import (
     BrazeFeed,
     BrazeSegments,
     BrazeSegmentsFeed,
@@ -23,15 +31,7 @@ from tap_cdp_export.braze.streams import (
     BrazeUserPurchases,
     BrazeUsers,
 )
-from tap_cdp_export.cli.command import TapCommand, readable
-from tap_cdp_export.config.settings import SETTINGS
-from tap_cdp_export.config.validation import complete
-from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
-from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed, Users
-from tap_cdp_export.records.batch import LineWriter
-from tap_cdp_export.redaction import REDACTOR, secret_values
-from tap_cdp_export.signals import SHUTDOWN
-from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.vendors.personalization.streams import Accounts, PersonalizationFeed, Users
 
 if TYPE_CHECKING:
     import click

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from singer_sdk import typing as th
 
-from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
-from tap_cdp_export.braze.schemas import OWN as OWN_OF_BRAZE
-from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
-from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
 from tap_cdp_export.records.mapper import RecordShape, any_time, camel_case, epoch_time, spelled_time
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
+from tap_cdp_export.vendors.apsis.schemas import EVENTS, OWN_OF_EVENTS
+from tap_cdp_export.vendors.braze.schemas import OWN as OWN_OF_BRAZE
+from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
+from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
 from tests.json_documents import OBJECTS as ANY_OBJECTS
 from tests.json_documents import VALUES
 

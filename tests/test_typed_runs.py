@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export.braze import schemas as braze
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
-from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records.batch import Lines
 from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, camel_case, spelled_time
+from tap_cdp_export.vendors.braze import schemas as braze
+from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
 from tests.outputs import Columns
 
 if TYPE_CHECKING:

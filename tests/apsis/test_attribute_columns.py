@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_cdp_export.apsis.api import ApsisApi
-from tap_cdp_export.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.apsis.definitions import Definitions
 from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.vendors.apsis.api import ApsisApi
+from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.vendors.apsis.definitions import Definitions
 from tests.apsis.test_definitions import CLUB, SHOP
 from tests.apsis.test_definitions import Vendor as Lists
 from tests.apsis.test_streams import Vendor as Exports

@@ -14,8 +14,6 @@ import pytest
 import requests
 from requests_mock import ANY
 
-from tap_cdp_export.apsis.api import ApsisApi
-from tap_cdp_export.apsis.client import ApsisExporter, TooLarge
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -28,6 +26,8 @@ from tap_cdp_export.errors import (
 )
 from tap_cdp_export.files.json_splitter import NoMembers
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
+from tap_cdp_export.vendors.apsis.api import ApsisApi
+from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
 from tap_cdp_export.windows import Window
 from tests.configurations import APSIS_URL
 from tests.in_process import completed

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_cdp_export.apsis.definition_streams import DEFINITION_STREAMS
 from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS
 from tests.configurations import APSIS_URL, config
 from tests.in_process import sync
 

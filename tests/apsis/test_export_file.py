@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk import typing as th
 
-from tap_cdp_export.apsis.export_file import (
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.vendors.apsis.export_file import (
     PROFILES as FILE,
 )
-from tap_cdp_export.apsis.export_file import (
+from tap_cdp_export.vendors.apsis.export_file import (
     decode_profiles,
     event_records,
     identifier,
     named_identifiers,
     profile_records,
 )
-from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
-from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.json_documents import OBJECTS, VALUES
 
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"

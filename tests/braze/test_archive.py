@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_cdp_export.braze.archive import encoded_users, prove, users
-from tap_cdp_export.braze.schemas import OWN, USERS
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import compression
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, spelled_time
+from tap_cdp_export.vendors.braze.archive import encoded_users, prove, users
+from tap_cdp_export.vendors.braze.schemas import OWN, USERS
 from tests.archives import gzipped, zipped
 from tests.json_documents import OBJECTS
 from tests.outputs import Columns

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from tap_cdp_export.braze.bucket import Bucket, is_place
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.files.object_store import ObjectStore
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
+from tap_cdp_export.vendors.braze.bucket import Bucket, is_place
 from tests.archives import zipped
 from tests.configurations import BRAZE_URL, config
 from tests.in_process import completed, sync

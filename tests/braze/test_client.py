@@ -12,8 +12,6 @@ import pytest
 import requests
 from requests_mock import ANY
 
-from tap_cdp_export.braze.api import BrazeApi
-from tap_cdp_export.braze.client import BrazeExporter
 from tap_cdp_export.errors import (
     CdpExportError,
     CredentialsRefused,
@@ -25,6 +23,8 @@ from tap_cdp_export.errors import (
 )
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.jobs.runner import Patience
+from tap_cdp_export.vendors.braze.api import BrazeApi
+from tap_cdp_export.vendors.braze.client import BrazeExporter
 from tests.archives import gzipped, zipped
 from tests.configurations import BRAZE_URL
 from tests.in_process import completed

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_cdp_export.braze.segments import resolve
 from tap_cdp_export.errors import SettingsError
+from tap_cdp_export.vendors.braze.segments import resolve
 from tests.configurations import BRAZE_URL, config
 from tests.in_process import sync
 

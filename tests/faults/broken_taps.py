@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import requests
 
-from tap_cdp_export.apsis import client as apsis_client
 from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.personalization import pages
 from tap_cdp_export.records import batch
 from tap_cdp_export.records.batch import Lines, LineWriter
 from tap_cdp_export.redaction import Redactor
@@ -27,6 +25,8 @@ from tap_cdp_export.signals import Shutdown
 from tap_cdp_export.singer.source import Feed
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.vendors.apsis import client as apsis_client
+from tap_cdp_export.vendors.personalization import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

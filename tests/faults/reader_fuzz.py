@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
-from tap_cdp_export.apsis.schemas import EVENTS as EVENT_COLUMNS
-from tap_cdp_export.apsis.schemas import PROFILES as PROFILE_COLUMNS
-from tap_cdp_export.apsis.typed_export import TypedExport
-from tap_cdp_export.braze import archive
-from tap_cdp_export.braze.schemas import OWN as BRAZE_OWN
-from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.files.compression import contents, proven
 from tap_cdp_export.files.json_chunks import prove, proven_runs
 from tap_cdp_export.files.json_splitter import runs
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.personalization.csv_pages import CsvPages
-from tap_cdp_export.personalization.pages import JsonPages, TypedJson
-from tap_cdp_export.personalization.schemas import OWN, USERS
-from tap_cdp_export.personalization.typed_csv import TypedCsv
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, camel_case, kind_of, spelled_time
+from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.vendors.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
+from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
+from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
+from tap_cdp_export.vendors.apsis.typed_export import TypedExport
+from tap_cdp_export.vendors.braze import archive
+from tap_cdp_export.vendors.braze.schemas import OWN as BRAZE_OWN
+from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
+from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
+from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
+from tap_cdp_export.vendors.personalization.typed_csv import TypedCsv
 from tests.faults import fuzzed_inputs as inputs
 from tests.faults.cells import Cell, Outcome
 from tests.faults.strict_lines import parsed
@@ -41,8 +41,8 @@ from tests.outputs import Columns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_cdp_export.personalization.pages import EncodesPages
     from tap_cdp_export.records.batch import Lines
+    from tap_cdp_export.vendors.personalization.pages import EncodesPages
     from tests.faults.nursery import Nursery
 
     _Reader = Callable[[bytes, random.Random], Iterator[bytes]]

@@ -11,7 +11,7 @@ import pytest
 from requests_mock import ANY
 
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, VendorUnavailable
-from tap_cdp_export.personalization.client import PersonalizationClient
+from tap_cdp_export.vendors.personalization.client import PersonalizationClient
 from tap_cdp_export.windows import Window
 from tests.in_process import completed
 

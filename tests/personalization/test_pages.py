@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.personalization.pages import JsonPages, TypedJson
-from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, camel_case
+from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
+from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
 from tests.json_documents import OBJECTS, RUN_BYTES, small_runs, spelled
 from tests.outputs import Columns
 

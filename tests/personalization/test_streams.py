@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.exceptions import MapExpressionError
 
-from tap_cdp_export.personalization.streams import PersonalizationFeed
 from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.vendors.personalization.streams import PersonalizationFeed
 from tap_cdp_export.windows import epoch_milliseconds, time_text
 from tests.configurations import END, PERSONALIZATION_URL, START, config
 from tests.in_process import bookmark, sync

@@ -9,21 +9,6 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.apsis.api import ApsisApi
-from tap_cdp_export.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.apsis.client import ApsisExporter, TooLarge
-from tap_cdp_export.apsis.definitions import Definitions
-from tap_cdp_export.apsis.export_file import (
-    PROFILES as FILE,
-)
-from tap_cdp_export.apsis.export_file import (
-    decode_profiles,
-    event_records,
-    named_identifiers,
-    profile_records,
-)
-from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
-from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.files.compression import contents
 from tap_cdp_export.files.json_chunks import proven_runs
@@ -33,6 +18,21 @@ from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, Patience
 from tap_cdp_export.singer.source import Feed
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.singer.workers import in_order
+from tap_cdp_export.vendors.apsis.api import ApsisApi
+from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
+from tap_cdp_export.vendors.apsis.definitions import Definitions
+from tap_cdp_export.vendors.apsis.export_file import (
+    PROFILES as FILE,
+)
+from tap_cdp_export.vendors.apsis.export_file import (
+    decode_profiles,
+    event_records,
+    named_identifiers,
+    profile_records,
+)
+from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
+from tap_cdp_export.vendors.apsis.typed_export import TypedExport
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:

@@ -8,25 +8,25 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from tap_cdp_export.braze.bucket import Bucket, is_place
-from tap_cdp_export.braze.download import Downloads
-from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import Look
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.vendors.braze.bucket import Bucket, is_place
+from tap_cdp_export.vendors.braze.download import Downloads
+from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     import requests
 
-    from tap_cdp_export.braze.api import BrazeApi
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportRequest
     from tap_cdp_export.jobs.runner import Patience
+    from tap_cdp_export.vendors.braze.api import BrazeApi
 
 logger = logging.getLogger(__name__)
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
-from tap_cdp_export.apsis.definitions import Definition, age
-from tap_cdp_export.apsis.export_file import named_identifiers
 from tap_cdp_export.records.mapper import RecordShape, any_time
 from tap_cdp_export.records.properties import FREE_OBJECT
+from tap_cdp_export.vendors.apsis.definitions import Definition, age
+from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from tap_cdp_export.apsis.definitions import Definitions
+    from tap_cdp_export.vendors.apsis.definitions import Definitions
 
 _TYPE_FIELDS: Final = ("type", "data_type", "dataType", "value_type", "valueType", "format")
 _TYPES: Final[dict[str, Any]] = {

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.personalization.csv_pages import CsvPages
     from tap_cdp_export.records.batch import Lines, Output
     from tap_cdp_export.records.mapper import RecordShape
+    from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 
     Cells = tuple[str, ...]
 

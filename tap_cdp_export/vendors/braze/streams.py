@@ -7,10 +7,16 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tap_cdp_export.braze.api import BrazeApi
-from tap_cdp_export.braze.archive import encoded_users, users
-from tap_cdp_export.braze.client import BrazeExporter
-from tap_cdp_export.braze.schemas import (
+from tap_cdp_export.jobs.job import ExportRequest
+from tap_cdp_export.jobs.runner import ExportRunner, Patience
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, spelled_time
+from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.vendors.braze.api import BrazeApi
+from tap_cdp_export.vendors.braze.archive import encoded_users, users
+from tap_cdp_export.vendors.braze.client import BrazeExporter
+from tap_cdp_export.vendors.braze.schemas import (
     CAMPAIGNS,
     CANVASES,
     CUSTOM_EVENTS,
@@ -22,13 +28,7 @@ from tap_cdp_export.braze.schemas import (
     UNASKED,
     USERS,
 )
-from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.jobs.job import ExportRequest
-from tap_cdp_export.jobs.runner import ExportRunner, Patience
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, spelled_time
-from tap_cdp_export.singer.source import Feed
-from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -8,22 +8,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.personalization.client import PersonalizationClient
-from tap_cdp_export.personalization.csv_pages import CsvPages
-from tap_cdp_export.personalization.pages import JsonPages, Pages, TypedJson
-from tap_cdp_export.personalization.schemas import ACCOUNTS, OWN, USERS
-from tap_cdp_export.personalization.typed_csv import TypedCsv
 from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, camel_case
 from tap_cdp_export.singer.source import Feed
 from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.vendors.personalization.client import PersonalizationClient
+from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+from tap_cdp_export.vendors.personalization.pages import JsonPages, Pages, TypedJson
+from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
+from tap_cdp_export.vendors.personalization.typed_csv import TypedCsv
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.personalization.pages import EncodesPages
+    from tap_cdp_export.vendors.personalization.pages import EncodesPages
 
 T = TypeVar("T")
 

@@ -13,18 +13,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from tap_cdp_export.apsis.export_file import identifier
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import Call
 from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.vendors.apsis.export_file import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import requests
 
-    from tap_cdp_export.apsis.api import ApsisApi
+    from tap_cdp_export.vendors.apsis.api import ApsisApi
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.apsis.schemas import EVENTS, OWN_OF_EVENTS
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.json_splitter import object_under
 from tap_cdp_export.records.mapper import RecordShape, camel_case
+from tap_cdp_export.vendors.apsis.schemas import EVENTS, OWN_OF_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tap_cdp_export.braze.archive import prove
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import Call, HttpClient, origin
 from tap_cdp_export.http.public_addresses import is_inside
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import Look
+from tap_cdp_export.vendors.braze.archive import prove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import requests
 
-    from tap_cdp_export.braze.api import BrazeApi
+    from tap_cdp_export.vendors.braze.api import BrazeApi
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.braze.archive import prove
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files.object_store import ObjectStore
 from tap_cdp_export.files.prefetch import fetched_ahead
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import Look
+from tap_cdp_export.vendors.braze.archive import prove
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from tap_cdp_export.apsis.token import Token
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.http.client import HttpClient, is_loopback, origin
+from tap_cdp_export.vendors.apsis.token import Token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.apsis import definition_schemas as schemas
-from tap_cdp_export.apsis.definitions import rows
 from tap_cdp_export.records.mapper import RecordShape, any_time
 from tap_cdp_export.singer.source import Feed
 from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.vendors.apsis import definition_schemas as schemas
+from tap_cdp_export.vendors.apsis.definitions import rows
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
 
-    from tap_cdp_export.apsis.streams import ApsisFeed
+    from tap_cdp_export.vendors.apsis.streams import ApsisFeed
 
 _KEYS: Final = frozenset({"section_discriminator", "section_id", "discriminator", "version_id"})
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.apsis.export_file import PROFILES
 from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
 from tap_cdp_export.files.json_chunks import prove
 from tap_cdp_export.files.spool import Spool
@@ -19,14 +18,15 @@ from tap_cdp_export.http.responses import read_object, retry_after
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import Look
 from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.vendors.apsis.export_file import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     import requests
 
-    from tap_cdp_export.apsis.api import ApsisApi
     from tap_cdp_export.jobs.job import ExportRequest
+    from tap_cdp_export.vendors.apsis.api import ApsisApi
 
 logger = logging.getLogger(__name__)
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tap_cdp_export.apsis.export_file import event_key, event_records, identifier, profile_records
-from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.records.batch import Lines
 from tap_cdp_export.records.mapper import MISFIT, epoch_column
+from tap_cdp_export.vendors.apsis.export_file import event_key, event_records, identifier, profile_records
+from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tap_cdp_export.apsis.attribute_columns import AttributeColumns
     from tap_cdp_export.records.batch import Output
+    from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
