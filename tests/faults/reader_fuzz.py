@@ -23,16 +23,16 @@ from tap_cdp_export.records.json_decoder import TypedRuns
 from tap_cdp_export.records.mapper import RecordShape, camel_case, kind_of, spelled_time
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
+from tap_cdp_export.vendors.apsis.file_decoder import TypedExport
 from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
-from tap_cdp_export.vendors.apsis.typed_export import TypedExport
 from tap_cdp_export.vendors.braze import archive
 from tap_cdp_export.vendors.braze.schemas import OWN as BRAZE_OWN
 from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
+from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
 from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
-from tap_cdp_export.vendors.personalization.typed_csv import TypedCsv
 from tests.faults import fuzzed_inputs as inputs
 from tests.faults.cells import Cell, Outcome
 from tests.faults.strict_lines import parsed

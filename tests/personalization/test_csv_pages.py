@@ -16,9 +16,9 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.mapper import RecordShape
 from tap_cdp_export.vendors.personalization import csv_pages
+from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
-from tap_cdp_export.vendors.personalization.typed_csv import TypedCsv
 from tests.json_documents import STORABLE_TEXTS
 from tests.outputs import Columns
 

@@ -31,8 +31,8 @@ from tap_cdp_export.vendors.apsis.export_file import (
     named_identifiers,
     profile_records,
 )
+from tap_cdp_export.vendors.apsis.file_decoder import TypedExport
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
-from tap_cdp_export.vendors.apsis.typed_export import TypedExport
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from tap_cdp_export.records.mapper import RecordShape, camel_case
 from tap_cdp_export.singer.source import Feed
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
+from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPages, Pages, TypedJson
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
-from tap_cdp_export.vendors.personalization.typed_csv import TypedCsv
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:
