@@ -8,15 +8,15 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tap_cdp_export.sandbox.answers import json_answer
 from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.responses import json_answer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from tap_cdp_export.sandbox.ledger import Ledger
+    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
-    from tap_cdp_export.sandbox.world import World
+    from tap_cdp_export.sandbox.request_log import Ledger
 
 
 class Admin:

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options
-from tap_cdp_export.sandbox.world import World
 
 
 def main(argv: list[str] | None = None) -> int:

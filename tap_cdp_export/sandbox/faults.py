@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import Response
 
-from tap_cdp_export.sandbox.ledger import ENTRY
+from tap_cdp_export.sandbox.request_log import ENTRY
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from tap_cdp_export.sandbox.ledger import Entry
     from tap_cdp_export.sandbox.options import Fault, Options
+    from tap_cdp_export.sandbox.request_log import Entry
 
 _LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Log in</title></head><body><form>Log in</form></body></html>"
 _SLIVER = 256  # bytes that trickle at a time

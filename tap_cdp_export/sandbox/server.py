@@ -16,20 +16,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from tap_cdp_export.sandbox import apsis_definitions, braze_user
-from tap_cdp_export.sandbox import personalization_user as personalization
 from tap_cdp_export.sandbox.admin import Admin
-from tap_cdp_export.sandbox.answers import json_answer
-from tap_cdp_export.sandbox.apsis import Apsis
-from tap_cdp_export.sandbox.braze import Braze
-from tap_cdp_export.sandbox.braze_exports import Exports
-from tap_cdp_export.sandbox.braze_storage import BrazeStorage
+from tap_cdp_export.sandbox.apsis import definitions
+from tap_cdp_export.sandbox.apsis.server import Apsis
+from tap_cdp_export.sandbox.braze import export_users
+from tap_cdp_export.sandbox.braze.exports import Exports
+from tap_cdp_export.sandbox.braze.server import Braze
+from tap_cdp_export.sandbox.braze.storage import BrazeStorage
 from tap_cdp_export.sandbox.clock import DAY, moment_of
+from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.faults import Faults
-from tap_cdp_export.sandbox.ledger import Ledger, Recorder, vendor_of
 from tap_cdp_export.sandbox.options import Options
-from tap_cdp_export.sandbox.personalization import Personalization
-from tap_cdp_export.sandbox.world import World
+from tap_cdp_export.sandbox.personalization import export_users as personalization
+from tap_cdp_export.sandbox.personalization.server import Personalization
+from tap_cdp_export.sandbox.request_log import Ledger, Recorder, vendor_of
+from tap_cdp_export.sandbox.responses import json_answer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -126,16 +127,16 @@ class Sandbox:
                 "base_url": self.api_url,
                 "client_id": options.apsis.client_id,
                 "client_secret": options.apsis.client_secret,
-                "attributes": apsis_definitions.items(apsis_definitions.ATTRIBUTES),
-                "tags": apsis_definitions.items(apsis_definitions.TAGS),
-                "events": apsis_definitions.items(apsis_definitions.EVENTS),
+                "attributes": definitions.items(definitions.ATTRIBUTES),
+                "tags": definitions.items(definitions.TAGS),
+                "events": definitions.items(definitions.EVENTS),
                 "requests_per_minute": 600,
                 **polling,
             },
             "braze": {
                 "base_url": self.api_url,
                 "api_key": options.braze.api_key,
-                "segment_ids": [segment.identifier for segment in braze_user.DEFAULT_SEGMENTS],
+                "segment_ids": [segment.identifier for segment in export_users.DEFAULT_SEGMENTS],
                 **polling,
             },
             "start_date": f"{moment_of(midnight):%Y-%m-%dT%H:%M:%SZ}",

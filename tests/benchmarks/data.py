@@ -189,7 +189,7 @@ def _write_archive(sandbox: Sandbox, part: Part, folder: Path) -> int:
     settings = sandbox.settings()["braze"]
     session = requests.Session()
     session.trust_env = False
-    from tap_cdp_export.sandbox.braze_user import FIELDS  # noqa: PLC0415 -- the sandbox needs its extra
+    from tap_cdp_export.sandbox.braze.export_users import FIELDS  # noqa: PLC0415 -- the sandbox needs its extra
 
     asked = session.post(
         f"{sandbox.api_url}/users/export/segment",

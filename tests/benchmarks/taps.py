@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.sandbox import apsis_definitions as definitions
+from tap_cdp_export.sandbox.apsis import definitions
 from tests.benchmarks.data import DATASET, NOW, SEGMENT, START, Part
 from tests.benchmarks.processes import Variant, beside_python
 

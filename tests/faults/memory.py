@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.sandbox import apsis_profile
+from tap_cdp_export.sandbox.apsis import export_profiles
 from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options, WorldOptions
-from tap_cdp_export.sandbox.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _people() -> World:
 
 def _profiles() -> bytes:
     """About a megabyte of profiles, each with a comma behind it; KEY stands where keys differ."""
-    world, request = _people(), apsis_profile.everything(milliseconds(_START), milliseconds(_NOW))
+    world, request = _people(), export_profiles.everything(milliseconds(_START), milliseconds(_NOW))
     text = bytearray()
     for key, profile in world.apsis_profiles(milliseconds(_NOW), request):
         text += b'"KEY%s":%s,' % (key.encode(), msgspec.json.encode(profile))

@@ -24,7 +24,7 @@ from tap_cdp_export.sandbox.server import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_cdp_export.sandbox.ledger import Entry
+    from tap_cdp_export.sandbox.request_log import Entry
     from tests.faults.nursery import Nursery, Patch
 
     Reader = Callable[[int, bytearray], Iterator[int]]

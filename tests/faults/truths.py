@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_cdp_export.records.mapper import camel_case
-from tap_cdp_export.sandbox import apsis_profile, braze_user
-from tap_cdp_export.sandbox import personalization_user as personalization
+from tap_cdp_export.sandbox.apsis import export_profiles
+from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tests.faults.cells import Cell, outcome
 from tests.faults.checker import findings
 from tests.faults.history import History, Truth
@@ -46,7 +47,7 @@ def _differences(truth: Tables, scene: Scene, now: str) -> list[str]:
                 row = truth["users"].get((dataset, user["name"]), {})
                 found += _unequal("users", row, user, camel_case)
     if "braze_users" in truth:
-        for segment in braze_user.DEFAULT_SEGMENTS:
+        for segment in export_users.DEFAULT_SEGMENTS:
             for user in world.braze_users(segment.identifier, at):
                 row = truth["braze_users"].get((segment.identifier, user["braze_id"]), {})
                 found += _unequal("braze_users", row, user, str)
@@ -76,7 +77,7 @@ def _is_same(kept: Any, sent: Any) -> bool:
 
 
 def _apsis_differences(truth: Tables, scene: Scene, now: str) -> list[str]:
-    request = apsis_profile.everything(milliseconds(START), milliseconds(now))
+    request = export_profiles.everything(milliseconds(START), milliseconds(now))
     sent: dict[tuple[str, str], set[bytes]] = {}
     found = []
     for key, profile in scene.sandbox.world.apsis_profiles(milliseconds(now), request):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from tap_cdp_export.sandbox import apsis_profile
+from tap_cdp_export.sandbox.apsis import export_profiles
 from tap_cdp_export.sandbox.clock import milliseconds
 from tests.sandbox.clients import END, NOW, START, Client
 
@@ -114,7 +114,7 @@ def test_the_file_holds_what_the_world_counts(sandbox: Sandbox, client: Client) 
     profiles = client.export_file()
     assert profiles == dict(
         sandbox.world.apsis_profiles(
-            milliseconds(NOW), apsis_profile.everything(milliseconds(START), milliseconds(END))
+            milliseconds(NOW), export_profiles.everything(milliseconds(START), milliseconds(END))
         )
     )
     truth = sandbox.world.counts(start=START, end=END)

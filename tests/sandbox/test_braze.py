@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from tap_cdp_export.sandbox import braze_user
+from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.clock import milliseconds
 from tests.sandbox.clients import END, NOW, START, Client, lines, unzip
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.sandbox.server import Sandbox
 
-ALL = sorted(braze_user.FIELDS)
+ALL = sorted(export_users.FIELDS)
 
 
 def message(answer: requests.Response) -> str:
@@ -144,7 +144,7 @@ def test_users_are_as_odd_as_the_vendors(sandbox: Sandbox, client: Client) -> No
     assert any(purchase["name"] is None for user in users for purchase in user.get("purchases", []))
     assert any(canvas["steps_received"] == [] for user in users for canvas in user.get("canvases_received", []))
     assert all(device["carrier"] is None for user in users for device in user.get("devices", []))
-    assert set().union(*users) >= braze_user.FIELDS
+    assert set().union(*users) >= export_users.FIELDS
     history = [event["last"] for user in users for event in user.get("custom_events", [])]
     assert min(history) > "2026-03-17"  # ninety days ago
     assert min(event["first"] for user in users for event in user.get("custom_events", [])) < "2026-03-17"
@@ -178,12 +178,12 @@ def test_a_user_can_come_twice(sandbox: Sandbox, client: Client) -> None:
 @pytest.mark.parametrize(("form", "members"), [("empty_zip", 0), ("empty_member", 1)])
 def test_an_empty_segment_has_three_forms(sandbox: Sandbox, client: Client, form: str, members: int) -> None:
     sandbox.options.update({"braze": {"empty_segment": form}})
-    assert list(unzip(client.archive(segment_id=braze_user.NOBODY.identifier)).values()) == [b""] * members
+    assert list(unzip(client.archive(segment_id=export_users.NOBODY.identifier)).values()) == [b""] * members
 
 
 def test_an_empty_segment_may_never_become_ready(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.update({"braze": {"empty_segment": "never_ready", "polls_before_ready": 0}})
-    url = client.ask_segment(segment_id=braze_user.NOBODY.identifier).json()["url"]
+    url = client.ask_segment(segment_id=export_users.NOBODY.identifier).json()["url"]
     assert [client.get(url).status_code for _ in range(3)] == [403] * 3
     assert client.get(client.ask_segment().json()["url"]).status_code == 200
 
@@ -194,11 +194,11 @@ def test_a_segment_is_exported_once_at_a_time(sandbox: Sandbox, client: Client) 
     assert busy.status_code == 429
     assert "already in progress" in message(busy)
     assert int(busy.headers["X-Ratelimit-Remaining"]) > 0
-    assert client.ask_segment(segment_id=braze_user.BUYERS.identifier).status_code == 201
+    assert client.ask_segment(segment_id=export_users.BUYERS.identifier).status_code == 201
     while client.get(url).status_code != 200:
         pass
     assert client.ask_segment().status_code == 201
-    assert sandbox.ledger.most_open == {client.segment: 1, braze_user.BUYERS.identifier: 1}
+    assert sandbox.ledger.most_open == {client.segment: 1, export_users.BUYERS.identifier: 1}
 
 
 def test_refused_requests_let_a_running_exports_time_pass(client: Client) -> None:
@@ -227,9 +227,9 @@ def test_a_failed_export_is_never_ready_but_frees_its_segment(sandbox: Sandbox, 
 def test_a_company_has_a_hundred_exports_and_so_many_requests_an_hour(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.braze.other_exports = 99
     assert client.ask_segment().status_code == 201
-    assert client.ask_segment(segment_id=braze_user.BUYERS.identifier).status_code == 429
+    assert client.ask_segment(segment_id=export_users.BUYERS.identifier).status_code == 429
     sandbox.options.braze.requests_per_hour = 2
-    limited = client.ask_segment(segment_id=braze_user.BUYERS.identifier)
+    limited = client.ask_segment(segment_id=export_users.BUYERS.identifier)
     assert limited.status_code == 429
     assert limited.headers["X-Ratelimit-Remaining"] == "0"
 
@@ -307,7 +307,7 @@ def test_segments_are_listed_by_the_hundred(client: Client) -> None:
 
 
 def test_segments_by_random_bucket_split_the_base(client: Client) -> None:
-    one = next(segment for segment in braze_user.SEGMENTS.values() if segment.name == "Bucket 003")
+    one = next(segment for segment in export_users.SEGMENTS.values() if segment.name == "Bucket 003")
     users = client.users(segment_id=one.identifier, fields_to_export=["random_bucket"])
     assert all(user["random_bucket"] in one.buckets for user in users)
 

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tap_cdp_export.sandbox.command import main
+from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options, WorldOptions
-from tap_cdp_export.sandbox.world import World
 from tests.sandbox.clients import END, NOW, START
 
 if TYPE_CHECKING:

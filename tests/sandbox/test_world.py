@@ -3,10 +3,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tap_cdp_export.sandbox import apsis_profile, braze_user
+from tap_cdp_export.sandbox.apsis import export_profiles
+from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.clock import DAY, milliseconds
+from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options, WorldOptions
-from tap_cdp_export.sandbox.world import World
 from tests.sandbox.clients import NOW
 
 AT = milliseconds(NOW)
@@ -18,7 +19,7 @@ def world(**options: object) -> World:
 
 
 def events(of: World, at: int) -> set[bytes]:
-    request = apsis_profile.everything(AT - 60 * DAY, AT + 60 * DAY)
+    request = export_profiles.everything(AT - 60 * DAY, AT + 60 * DAY)
     return {
         msgspec.json.encode([key, number, event])
         for key, profile in of.apsis_profiles(at, request)
@@ -35,7 +36,7 @@ def test_the_same_seed_gives_the_same_people_and_another_seed_others() -> None:
 
 def test_nobody_and_nothing_vanishes_as_time_passes() -> None:
     one = world()
-    for segment in braze_user.DEFAULT_SEGMENTS:
+    for segment in export_users.DEFAULT_SEGMENTS:
         before, after = ({user["braze_id"] for user in one.braze_users(segment.identifier, at)} for at in (AT, LATER))
         assert before < after
     assert events(one, AT) < events(one, LATER)
@@ -46,7 +47,7 @@ def test_nobody_and_nothing_vanishes_as_time_passes() -> None:
 
 
 def test_sections_are_only_ever_added_to_a_profile() -> None:
-    request = apsis_profile.everything(AT, AT + 1)
+    request = export_profiles.everything(AT, AT + 1)
     later = dict(world().apsis_profiles(LATER, request))
     for key, profile in world().apsis_profiles(AT, request):
         assert profile["sections"].keys() <= later[key]["sections"].keys()
@@ -70,10 +71,10 @@ def test_the_same_people_can_be_joined_by_e_mail_at_all_vendors() -> None:
         for user in one.personalization_users(dataset, AT)
         if "emailAddress" in user
     }
-    at_braze = {user["email"] for user in one.braze_users(braze_user.KNOWN.identifier, AT)}
+    at_braze = {user["email"] for user in one.braze_users(export_users.KNOWN.identifier, AT)}
     at_apsis = {
         profile["sections"]["1187"]["attributes"]["9820534"]["value"]
-        for _, profile in one.apsis_profiles(AT, apsis_profile.everything(AT, AT + 1))
+        for _, profile in one.apsis_profiles(AT, export_profiles.everything(AT, AT + 1))
         if "9820534" in profile["sections"].get("1187", {}).get("attributes", {})
     }
     assert at_personalization == at_braze == at_apsis

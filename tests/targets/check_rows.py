@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
+from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options
-from tap_cdp_export.sandbox.world import World
 from tests.targets.loaded import KEYS, Loaded
 
 

@@ -13,7 +13,7 @@ from tests.whole_tap.conftest import NOW, small_sandbox
 from tests.whole_tap.running import Run, Warehouse, run_tap, vendor
 
 if TYPE_CHECKING:
-    from tap_cdp_export.sandbox.ledger import Entry
+    from tap_cdp_export.sandbox.request_log import Entry
     from tap_cdp_export.sandbox.server import Sandbox
 
 UNRESOLVABLE = "9820599"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_cdp_export.sandbox.braze_user import BUYERS, KNOWN, SEGMENTS
+from tap_cdp_export.sandbox.braze.export_users import BUYERS, KNOWN, SEGMENTS
 from tap_cdp_export.sandbox.options import Fault
 from tests.whole_tap.conftest import NOW
 from tests.whole_tap.running import Row, Run, run_tap, vendor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_cdp_export.sandbox import story
-from tap_cdp_export.sandbox.braze_history import HISTORIES
+from tap_cdp_export.sandbox.braze.history import HISTORIES
 from tap_cdp_export.sandbox.clock import DAY, day, rfc3339, time_of_day
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS
 from tap_cdp_export.sandbox.story import Life, spent_cents

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.routing import BaseRoute, Route
 
-from tap_cdp_export.sandbox import braze_user
-from tap_cdp_export.sandbox.answers import json_answer
-from tap_cdp_export.sandbox.braze_exports import Asked, Exports, url_of
-from tap_cdp_export.sandbox.ledger import body_of, entry_of
+from tap_cdp_export.sandbox.braze import export_users
+from tap_cdp_export.sandbox.braze.exports import Asked, Exports, url_of
+from tap_cdp_export.sandbox.request_log import body_of, entry_of
+from tap_cdp_export.sandbox.responses import json_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -131,7 +131,7 @@ class Braze:
         fields = _texts(body, "fields_to_export")
         if not fields:
             raise _Refused(400, "fields_to_export is required and must not be empty")
-        unknown = fields - braze_user.FIELDS
+        unknown = fields - export_users.FIELDS
         if unknown and self._all.braze.unknown_field_names == "refuse":
             raise _Refused(400, "fields_to_export contains unknown fields")
         attributes = _texts(body, "custom_attributes_to_export")
@@ -143,8 +143,8 @@ class Braze:
         callback = body.get("callback_endpoint")
         if callback is not None and not (isinstance(callback, str) and callback.startswith(("http://", "https://"))):
             raise _Refused(400, "callback_endpoint must be a URL")
-        style = braze_user.Style(
-            fields=fields & braze_user.FIELDS,
+        style = export_users.Style(
+            fields=fields & export_users.FIELDS,
             custom_attributes=attributes,
             mixed_types=self._all.braze.mixed_types,
             extra_field=self._all.braze.extra_field,
@@ -163,7 +163,7 @@ class Braze:
         direction = request.query_params.get("sort_direction", "asc")
         if not (page.isascii() and page.isdecimal()) or direction not in ("asc", "desc"):
             raise _Refused(400, "page must be a number, sort_direction asc or desc")
-        segments = list(braze_user.SEGMENTS.values())
+        segments = list(export_users.SEGMENTS.values())
         if direction == "desc":
             segments.reverse()
         shown = segments[int(page) * _PAGE : (int(page) + 1) * _PAGE]
@@ -201,10 +201,10 @@ def _json_body(request: Request) -> dict[str, Any]:
         raise _Refused(400, "The request body is not a JSON object") from error
 
 
-def _segment(identifier: Any) -> braze_user.Segment:  # noqa: ANN401 - whatever JSON the client sent
-    if not isinstance(identifier, str) or identifier not in braze_user.SEGMENTS:
+def _segment(identifier: Any) -> export_users.Segment:  # noqa: ANN401 - whatever JSON the client sent
+    if not isinstance(identifier, str) or identifier not in export_users.SEGMENTS:
         raise _Refused(400, _BAD_SEGMENT)
-    return braze_user.SEGMENTS[identifier]
+    return export_users.SEGMENTS[identifier]
 
 
 def _texts(body: dict[str, Any], name: str) -> frozenset[str]:

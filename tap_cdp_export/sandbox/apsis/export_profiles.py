@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from tap_cdp_export.sandbox import apsis_definitions as apsis
 from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox.apsis import definitions as apsis
 from tap_cdp_export.sandbox.names import ROLES
 from tap_cdp_export.sandbox.people import BLOCK, DAY, company_name
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS, WELCOME, order_cents, order_lines, order_number

@@ -11,17 +11,17 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tap_cdp_export.sandbox import personalization_user as view
-from tap_cdp_export.sandbox.answers import streamed, unchecked
-from tap_cdp_export.sandbox.personalization_csv import csv_page
+from tap_cdp_export.sandbox.personalization import export_users as view
+from tap_cdp_export.sandbox.personalization.csv_pages import csv_page
+from tap_cdp_export.sandbox.responses import streamed, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.requests import Request
 
+    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
-    from tap_cdp_export.sandbox.world import World
 
 _LARGEST_WHOLE = 5_000  # records of a page that is put together before it is sent
 _FIRST_MILLISECONDS = 100_000_000_000  # smaller times can only be seconds

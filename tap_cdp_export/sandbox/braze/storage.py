@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tap_cdp_export.sandbox.answers import streamed
-from tap_cdp_export.sandbox.ledger import entry_of
+from tap_cdp_export.sandbox.request_log import entry_of
+from tap_cdp_export.sandbox.responses import streamed
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from tap_cdp_export.sandbox.braze_exports import Exports
+    from tap_cdp_export.sandbox.braze.exports import Exports
     from tap_cdp_export.sandbox.options import Options
 
 _STATUS = {"InvalidArgument": 400, "NoSuchKey": 404}  # the others are 403

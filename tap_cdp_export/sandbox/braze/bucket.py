@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_cdp_export.sandbox.braze_archive import gzipped, zipped
+from tap_cdp_export.sandbox.braze.archive import gzipped, zipped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_cdp_export.sandbox import apsis_profile as apsis
-from tap_cdp_export.sandbox import braze_user
-from tap_cdp_export.sandbox import personalization_user as personalization
+from tap_cdp_export.sandbox.apsis import export_profiles as apsis
+from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.clock import DAY, machine_now, milliseconds
 from tap_cdp_export.sandbox.people import person
+from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tap_cdp_export.sandbox.story import Life, tell
 
 if TYPE_CHECKING:
@@ -97,10 +97,12 @@ class World:
         """Every profile with its export key."""
         return ((life.person.export_key, self.apsis_profile(life, request)) for life in self.lives(at))
 
-    def braze_users(self, segment: str, at: int, *, style: braze_user.Style | None = None) -> Iterator[dict[str, Any]]:
+    def braze_users(
+        self, segment: str, at: int, *, style: export_users.Style | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Every user of a Braze segment."""
-        style, chosen = style or braze_user.Style(), braze_user.SEGMENTS[segment]
-        return (braze_user.user(life, style) for life in self.lives(at) if braze_user.contains(chosen, life))
+        style, chosen = style or export_users.Style(), export_users.SEGMENTS[segment]
+        return (export_users.user(life, style) for life in self.lives(at) if export_users.contains(chosen, life))
 
     def counts(self, *, start: int | str, end: int | str, at: int | str | None = None) -> dict[str, int]:
         """How many distinct rows each stream has under the default settings.
@@ -125,7 +127,9 @@ class World:
             found["apsis_profiles"] += len(sections) or 1
             for section in sections.values():
                 found["apsis_events"] += len({msgspec.json.encode(event) for event in section.get("events") or ()})
-            found["braze_users"] += sum(braze_user.contains(segment, life) for segment in braze_user.DEFAULT_SEGMENTS)
+            found["braze_users"] += sum(
+                export_users.contains(segment, life) for segment in export_users.DEFAULT_SEGMENTS
+            )
         return found
 
     @property

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tap_cdp_export.sandbox import apsis_definitions as definitions
-from tap_cdp_export.sandbox.apsis_profile import Request
+from tap_cdp_export.sandbox.apsis import definitions
+from tap_cdp_export.sandbox.apsis.export_profiles import Request
 from tap_cdp_export.sandbox.clock import DAY, milliseconds, moment_of
 
 _LARGEST_BODY = 100_000

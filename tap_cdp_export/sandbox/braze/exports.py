@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from tap_cdp_export.sandbox import braze_user
-from tap_cdp_export.sandbox.answers import unchecked
-from tap_cdp_export.sandbox.braze_archive import gzipped, zipped
-from tap_cdp_export.sandbox.braze_bucket import drop_parts, folder_of
-from tap_cdp_export.sandbox.callback import post_json
+from tap_cdp_export.sandbox.braze import export_users
+from tap_cdp_export.sandbox.braze.archive import gzipped, zipped
+from tap_cdp_export.sandbox.braze.bucket import drop_parts, folder_of
+from tap_cdp_export.sandbox.braze.callback import post_json
 from tap_cdp_export.sandbox.clock import HOUR
+from tap_cdp_export.sandbox.responses import unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from tap_cdp_export.sandbox.ledger import Ledger
+    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
-    from tap_cdp_export.sandbox.world import World
+    from tap_cdp_export.sandbox.request_log import Ledger
 
 _MOST_EXPORTS = 100
 
@@ -31,8 +31,8 @@ _MOST_EXPORTS = 100
 class Asked(Struct, frozen=True):
     """What an export was asked for."""
 
-    segment: braze_user.Segment
-    style: braze_user.Style
+    segment: export_users.Segment
+    style: export_users.Style
     output_format: str
     callback_endpoint: str | None
 
@@ -116,9 +116,9 @@ class Exports:
         if options.raw_line:
             yield unchecked(options.raw_line) + b"\n"
         for life in self._world.lives(export.at):
-            if not braze_user.contains(asked.segment, life):
+            if not export_users.contains(asked.segment, life):
                 continue
-            line = msgspec.json.encode(braze_user.user(life, asked.style)) + b"\n"
+            line = msgspec.json.encode(export_users.user(life, asked.style)) + b"\n"
             written += 1
             yield line if written > broken else line[: len(line) // 2] + b"\n"
             if options.blank_lines and written % 10 == 1:

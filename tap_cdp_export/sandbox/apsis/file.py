@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_cdp_export.sandbox import apsis_definitions as definitions
-from tap_cdp_export.sandbox.answers import unchecked
+from tap_cdp_export.sandbox.apsis import definitions
+from tap_cdp_export.sandbox.responses import unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,23 +11,23 @@ from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from tap_cdp_export.sandbox import apsis_definitions as definitions
-from tap_cdp_export.sandbox.answers import Pace, json_answer, streamed
-from tap_cdp_export.sandbox.apsis_file import export_file, gzipped
-from tap_cdp_export.sandbox.apsis_request import Refused, parse_export
-from tap_cdp_export.sandbox.apsis_token import Tokens
+from tap_cdp_export.sandbox.apsis import definitions
+from tap_cdp_export.sandbox.apsis.file import export_file, gzipped
+from tap_cdp_export.sandbox.apsis.request import Refused, parse_export
+from tap_cdp_export.sandbox.apsis.token import Tokens
 from tap_cdp_export.sandbox.clock import DAY, HOUR
-from tap_cdp_export.sandbox.ledger import body_of, entry_of
+from tap_cdp_export.sandbox.request_log import body_of, entry_of
+from tap_cdp_export.sandbox.responses import Pace, json_answer, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.requests import Request
 
-    from tap_cdp_export.sandbox.apsis_profile import Request as ExportRequest
+    from tap_cdp_export.sandbox.apsis.export_profiles import Request as ExportRequest
+    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
     from tap_cdp_export.sandbox.story import Life
-    from tap_cdp_export.sandbox.world import World
 
 _ACCOUNT = "account=sandbox"  # a query string that the client must keep
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_cdp_export.sandbox.personalization_user import ATTRIBUTES
+from tap_cdp_export.sandbox.personalization.export_users import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""APSIS One in the sandbox."""

@@ -1,0 +1,1 @@
+"""Braze in the sandbox."""
