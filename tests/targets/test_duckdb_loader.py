@@ -24,7 +24,7 @@ def load(folder: Path, records: list[dict[str, Any]], keys: list[str], name: str
     path, config, lines = folder / name, folder / "config.json", folder / "messages.jsonl"
     config.write_text(json.dumps({"path": str(path), "default_target_schema": "s", "primary_key_required": False}))
     lines.write_text("".join(f"{json.dumps(message)}\n" for message in messages))
-    program = "from tap_cdp_export.duckdb_target.loader import main; main()"
+    program = "from tap_cdp_export.loader.loader import main; main()"
     with lines.open() as stdin:
         command = [sys.executable, "-c", program, "--config", str(config)]
         subprocess.run(command, stdin=stdin, check=True, capture_output=True)

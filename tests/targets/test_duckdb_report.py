@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from tap_cdp_export.duckdb_target.report import main
+from tap_cdp_export.loader.report import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,6 @@ def test_a_missing_file_is_an_error_with_a_reason(tmp_path: Path, capsys: pytest
 def test_it_runs_where_only_duckdb_is_installed(path: str) -> None:
     program = (
         "import sys; sys.modules.update(singer_sdk=None, requests=None, msgspec=None)\n"
-        "from tap_cdp_export.duckdb_target.report import main; main()"
+        "from tap_cdp_export.loader.report import main; main()"
     )
     subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True)

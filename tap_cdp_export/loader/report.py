@@ -1,4 +1,4 @@
-"""Shows what a DuckDB file holds: `python -m tap_cdp_export.duckdb_target.report output/cdp.duckdb`.
+"""Shows what a DuckDB file holds: `python -m tap_cdp_export.loader.report output/cdp.duckdb`.
 
 It needs DuckDB and nothing else of this package, so that it runs wherever the file can be opened.
 """
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m tap_cdp_export.duckdb_target.report", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tap_cdp_export.loader.report", description=main.__doc__)
     parser.add_argument("path", help="the database file")
     parser.add_argument("--schema", default="tap_cdp_export", help="the tables' schema (default: %(default)s)")
     options = parser.parse_args(arguments)
