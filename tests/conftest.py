@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tap_cdp_export.signals import SHUTDOWN
-from tests.virtual_clock import VirtualClock
+from tests.helpers.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ import sys
 
 from ruamel.yaml import YAML
 
-from tests.about import ROOT, about, settings
-from tests.test_meltano_yml import described
-from tests.test_readme import SETTINGS, settings_table, table
+from tests.docs.test_meltano_yml import described
+from tests.docs.test_readme import SETTINGS, settings_table, table
+from tests.helpers.about import ROOT, about, settings
 
 
 def main() -> None:

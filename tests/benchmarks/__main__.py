@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.bars import bars
 from tests.benchmarks.compare import Table
 from tests.benchmarks.report import judged, shown, summary
 from tests.benchmarks.suite import BENCHMARKS, DEFAULT, Plan
+from tests.benchmarks.thresholds import bars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from tests.benchmarks.taps import PLAIN, RIGHT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tests.benchmarks.bars import Bar
     from tests.benchmarks.compare import Row, Table
+    from tests.benchmarks.thresholds import Bar
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 """What the last measurement of everything came to; the README's figures and picture are made from it."""

@@ -11,8 +11,8 @@ import fsspec  # type: ignore[import-untyped]
 from tap_cdp_export.sandbox.options import Options, WorldOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.buckets.stores import s3
+from tests.helpers.running import run_tap, vendor
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import run_tap, vendor
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import pytest
 
 from tap_cdp_export.errors import CredentialsRefused, IncompleteAnswer, SettingsError
 from tap_cdp_export.files.object_store import ObjectStore
-from tests.archives import gzipped, zipped
 from tests.buckets.stores import STORES, Store
-from tests.configurations import BRAZE_URL, config
-from tests.in_process import sync
+from tests.helpers.archives import gzipped, zipped
+from tests.helpers.configurations import BRAZE_URL, config
+from tests.helpers.in_process import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

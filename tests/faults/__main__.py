@@ -18,7 +18,7 @@ from tests.faults.campaigns import all_cells, as_markdown, broken_tap_cells, pla
 from tests.faults.memory import measure
 
 if TYPE_CHECKING:
-    from tests.faults.cells import Outcome
+    from tests.faults.scenarios import Outcome
 
 
 def _show(table: dict[str, tuple[Outcome, float]]) -> int:

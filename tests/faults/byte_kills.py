@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from tests.faults.cells import Cell, Outcome, outcome
 from tests.faults.checker import findings
 from tests.faults.history import History, dying_after, killed_at, slow
+from tests.faults.scenarios import Cell, Outcome, outcome
 from tests.faults.scene import KINDS, Scene
 from tests.faults.targets import TARGETS, Host, Killed, LateDrainer, MergingHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.nursery import Nursery, Patch
+    from tests.faults.fork_server import Nursery, Patch
 
 NAME: Final = "C3 kill at byte n"
 _SHARES: Final = 6

@@ -12,23 +12,34 @@ from typing import TYPE_CHECKING, Final
 from tests.faults import (
     byte_kills,
     crash_points,
-    hosts,
-    oddities,
+    expected_rows,
     pairs,
     reader_fuzz,
     replays,
     signals,
-    singles,
-    truths,
+    single_faults,
+    state_hosts,
+    vendor_modes,
 )
 from tests.faults.broken_taps import BROKEN_TAPS
-from tests.faults.cells import Cell, Outcome
-from tests.faults.nursery import Nursery
+from tests.faults.fork_server import Nursery
+from tests.faults.scenarios import Cell, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CAMPAIGNS: Final = (truths, singles, oddities, crash_points, byte_kills, pairs, replays, reader_fuzz, signals, hosts)
+CAMPAIGNS: Final = (
+    expected_rows,
+    single_faults,
+    vendor_modes,
+    crash_points,
+    byte_kills,
+    pairs,
+    replays,
+    reader_fuzz,
+    signals,
+    state_hosts,
+)
 
 _cells: list[Cell] = []
 _nursery: list[Nursery] = []

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.faults.cells import Cell, outcome
 from tests.faults.checker import findings
 from tests.faults.history import History
+from tests.faults.scenarios import Cell, outcome
 from tests.faults.scene import BUCKET, KINDS, Scene
 from tests.faults.targets import Host, LateDrainer, MergingHost, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.cells import Outcome
-    from tests.faults.nursery import Nursery
+    from tests.faults.fork_server import Nursery
+    from tests.faults.scenarios import Outcome
 
 NAME: Final = "C2 crash points"
 _FAR: Final = 1_000

@@ -11,17 +11,17 @@ import hypothesis
 from hypothesis import strategies as st
 
 from tap_cdp_export.sandbox.options import Fault
-from tests.faults.cells import Cell, Outcome, outcome
 from tests.faults.checker import ERROR_CANARY, findings
 from tests.faults.history import History, dying_after, killed_at, signalled
+from tests.faults.scenarios import Cell, Outcome, outcome
 from tests.faults.scene import LATER, VENDORS, Scene
-from tests.faults.singles import ENDPOINTS, FAULTS, HURRY, impatient
+from tests.faults.single_faults import ENDPOINTS, FAULTS, HURRY, impatient
 from tests.faults.targets import TARGETS, Host, MergingHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.nursery import Nursery
+    from tests.faults.fork_server import Nursery
 
 NAME: Final = "C4 random histories"
 _LARGEST_OUTPUT: Final = 190_000

@@ -34,16 +34,16 @@ from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
 from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
 from tests.faults import fuzzed_inputs as inputs
-from tests.faults.cells import Cell, Outcome
+from tests.faults.scenarios import Cell, Outcome
 from tests.faults.strict_lines import parsed
-from tests.outputs import Columns
+from tests.helpers.outputs import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tap_cdp_export.records.batch import Lines
     from tap_cdp_export.vendors.personalization.pages import EncodesPages
-    from tests.faults.nursery import Nursery
+    from tests.faults.fork_server import Nursery
 
     _Reader = Callable[[bytes, random.Random], Iterator[bytes]]
 

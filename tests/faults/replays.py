@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.faults.cells import Cell, Outcome, outcome
 from tests.faults.checker import findings
 from tests.faults.history import History, killed_at, killed_once, signalled
+from tests.faults.scenarios import Cell, Outcome, outcome
 from tests.faults.scene import BUCKET, KINDS, LATER, Scene
 from tests.faults.strict_lines import parsed
 from tests.faults.targets import Host, MergingHost, Tables, Target
@@ -15,7 +15,7 @@ from tests.faults.targets import Host, MergingHost, Tables, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.nursery import Nursery
+    from tests.faults.fork_server import Nursery
 
 NAME: Final = "C5 replay of every STATE"
 

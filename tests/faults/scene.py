@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tap_cdp_export.sandbox.request_log import Entry
-    from tests.faults.nursery import Nursery, Patch
+    from tests.faults.fork_server import Nursery, Patch
 
     Reader = Callable[[int, bytearray], Iterator[int]]
     """Reads a run's output: gets its process number and what has come so far, yields how many bytes to read

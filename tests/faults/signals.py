@@ -6,17 +6,17 @@ import signal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tap_cdp_export.sandbox.options import Fault
-from tests.faults.cells import Cell, outcome
 from tests.faults.checker import findings
 from tests.faults.history import History, dying_after, signalled
+from tests.faults.scenarios import Cell, outcome
 from tests.faults.scene import Scene
 from tests.faults.targets import LateDrainer, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.cells import Outcome
-    from tests.faults.nursery import Nursery
+    from tests.faults.fork_server import Nursery
+    from tests.faults.scenarios import Outcome
 
 NAME: Final = "C7 signals"
 

@@ -11,10 +11,10 @@ import pytest
 
 from tap_cdp_export.sandbox.options import Options, WorldOptions
 from tap_cdp_export.sandbox.server import Sandbox
+from tests.helpers.running import Warehouse, run_tap
 from tests.targets.loaded import FIRST_END, SECOND_END, START, Loaded
 from tests.targets.meltano_project import MeltanoProject, as_environment
 from tests.targets.postgres_server import postgres_server
-from tests.whole_tap.running import Warehouse, run_tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.about import ROOT, settings
+from tests.helpers.about import ROOT, settings
 
 _OURS = ("MELTANO_", "TAP_", "TARGET_")
 

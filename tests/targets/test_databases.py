@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.about import streams
+from tests.helpers.about import streams
 from tests.targets.loaded import FIRST_END, KEYS, SECOND_END, Loaded, from_json
 
 if TYPE_CHECKING:
-    from tests.whole_tap.running import Warehouse
+    from tests.helpers.running import Warehouse
 
 pytestmark = pytest.mark.meltano
 

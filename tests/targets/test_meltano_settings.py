@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.about import settings
+from tests.helpers.about import settings
 from tests.targets.meltano_project import as_environment
 
 if TYPE_CHECKING:

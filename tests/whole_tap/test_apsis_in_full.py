@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.running import Run, Warehouse, run_tap, vendor
 from tests.whole_tap.conftest import NOW, small_sandbox
-from tests.whole_tap.running import Run, Warehouse, run_tap, vendor
 
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.request_log import Entry

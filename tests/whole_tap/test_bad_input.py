@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_cdp_export.sandbox.options import Fault
+from tests.helpers.running import Run, run_tap, vendor
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import Run, run_tap, vendor
 
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox

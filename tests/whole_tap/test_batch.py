@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers.running import Row, Run, run_tap
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import Row, Run, run_tap
 from tests.whole_tap.test_modes import discovered, selecting
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 
 from tap_cdp_export.sandbox.braze.export_users import BUYERS, KNOWN, SEGMENTS
 from tap_cdp_export.sandbox.options import Fault
+from tests.helpers.running import Row, Run, run_tap, vendor
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import Row, Run, run_tap, vendor
 from tests.whole_tap.test_modes import SNAPSHOTS, discovered
 from tests.whole_tap.test_rows import milliseconds
 

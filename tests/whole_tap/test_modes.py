@@ -11,8 +11,8 @@ import pytest
 
 from tap_cdp_export.sandbox.options import Fault, Options, WorldOptions
 from tap_cdp_export.sandbox.server import Sandbox
+from tests.helpers.running import run_tap, vendor
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import run_tap, vendor
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.running import run_tap, vendor
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import run_tap, vendor
 
 if TYPE_CHECKING:
     from pathlib import Path

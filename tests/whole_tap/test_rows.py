@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.running import Warehouse, run_tap, vendor
 from tests.whole_tap.conftest import NOW
-from tests.whole_tap.running import Warehouse, run_tap, vendor
 
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox

@@ -1,0 +1,277 @@
+"""How a run ends: its exit code, and a last line that says what happened and nothing it should not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import click
+import pytest
+from singer_sdk.exceptions import MappingError
+
+from tap_cdp_export import errors
+from tap_cdp_export.cli.command import TapCommand, readable
+from tests.helpers.configurations import config
+from tests.helpers.loopback import LoopbackServer, cut, with_length
+from tests.helpers.running import Run, run_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from socket import socket
+
+logger = logging.getLogger("tests.command")
+
+EXIT_CODES = [
+    (errors.CdpExportError, 1),
+    (errors.SettingsError, 10),
+    (errors.RequestRefused, 10),
+    (errors.CredentialsRefused, 11),
+    (errors.UnusableAnswer, 12),
+    (errors.IncompleteAnswer, 12),
+    (errors.VendorUnavailable, 13),
+    (errors.ExportsFailed, 13),
+    (errors.QuotaReached, 14),
+    (errors.DeadlinePassed, 15),
+    (errors.LocalFailure, 16),
+    (errors.TargetGone, 1),
+]
+
+
+def end_of(failure: BaseException | None, *arguments: str) -> int:
+    """Run a command that fails so, and give its exit code."""
+
+    def callback() -> None:
+        if failure:
+            raise failure
+
+    command = TapCommand.of(click.Command("tap", callback=callback), logger=logger)
+    with pytest.raises(SystemExit) as end:
+        command.main(list(arguments))
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def last_line(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    record = caplog.records[-1]
+    return record.levelname, record.getMessage()
+
+
+# In process
+
+
+@pytest.mark.parametrize(("kind", "code"), EXIT_CODES)
+def test_every_failure_has_its_promised_exit_code_and_says_its_text_last(
+    caplog: pytest.LogCaptureFixture, kind: type[errors.CdpExportError], code: int
+) -> None:
+    failure = kind("What happened. What to do.")
+    failure.streams = ("one", "two")
+    assert end_of(failure) == code
+    assert last_line(caplog) == ("CRITICAL", f"one, two: What happened. What to do.{kind.advice}")
+
+
+def test_every_kind_of_failure_is_in_this_list() -> None:
+    def below(kind: type[errors.CdpExportError]) -> Iterator[type[errors.CdpExportError]]:
+        yield kind
+        for child in kind.__subclasses__():
+            yield from below(child)
+
+    ours = {kind for kind in below(errors.CdpExportError) if kind.__module__ == errors.__name__}
+    assert ours == {kind for kind, _ in EXIT_CODES}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_its_own_code(caplog: pytest.LogCaptureFixture, number: signal.Signals, code: int) -> None:
+    assert end_of(errors.Interrupted(number)) == code
+    assert number.name in last_line(caplog)[1]
+
+
+def test_success_ends_with_0(caplog: pytest.LogCaptureFixture) -> None:
+    assert end_of(None) == 0
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("canary"), KeyError("canary"), OSError("canary"), AssertionError("canary")]
+)
+def test_an_unexpected_failure_ends_with_1_and_shows_its_place_but_not_its_text(
+    caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    assert end_of(failure) == 1
+    level, text = last_line(caplog)
+    assert level == "CRITICAL"
+    assert type(failure).__name__ in text
+    assert "callback" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_a_wrong_stream_map_ends_with_10_and_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    assert end_of(MappingError("canary")) == 10
+    assert "stream_maps" in last_line(caplog)[1]
+    assert "canary" not in caplog.text
+
+
+def test_a_wrong_option_ends_with_10(capsys: pytest.CaptureFixture[str]) -> None:
+    assert end_of(None, "--nonsense") == 10
+    assert "--nonsense" in capsys.readouterr().err
+
+
+def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert end_of(None, "--help") == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (FileNotFoundError(2, "No such file", "canary"), "does not exist"),
+        (PermissionError(13, "Permission denied", "canary"), "Permission denied"),
+        (IsADirectoryError(21, "Is a directory", "canary"), "Is a directory"),
+        (json.JSONDecodeError("canary", "canary", 0), "not JSON"),
+        (UnicodeDecodeError("utf-8", b"canary", 0, 1, "canary"), "not JSON"),
+        (KeyError("canary"), "not JSON"),
+    ],
+)
+def test_a_given_file_that_cannot_be_used_is_named_and_not_quoted(failure: Exception, words: str) -> None:
+    with pytest.raises(errors.SettingsError, match=words) as refusal, readable("catalog"):
+        raise failure
+    assert "catalog" in str(refusal.value)
+    assert "canary" not in str(refusal.value)
+    assert refusal.value.__suppress_context__
+
+
+def test_an_error_that_explains_itself_is_left_as_it_is() -> None:
+    with pytest.raises(errors.QuotaReached), readable("state"):
+        raise errors.QuotaReached("as it is")
+
+
+# The whole command
+
+
+def personalization(url: str, **changes: Any) -> dict[str, Any]:
+    return config("personalization", base_url=url, page_size=0, **changes)
+
+
+@contextmanager
+def started(settings: dict[str, Any], folder: Path, *, stdout: int | IO[Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the command, and make sure that it ends."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "tap_cdp_export", "--config", str(path)]
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[bytes]) -> Run:
+    out, err = process.communicate(timeout=30)
+    return Run(process.returncode, [json.loads(line) for line in (out or b"").splitlines()], err.decode())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_a_request_ends_at_once_with_whole_output(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    asked, leave = threading.Event(), threading.Event()
+
+    def silence(_connection: socket) -> None:
+        asked.set()
+        leave.wait(30)
+
+    with LoopbackServer(silence) as server:
+        with started(personalization(server.url), tmp_path, stdout=subprocess.PIPE) as process:
+            assert asked.wait(30)
+            process.send_signal(number)
+            run = ended(process)
+        leave.set()
+    assert run.exit_code == code
+    assert number.name in run.last_line
+    assert {message["type"] for message in run.messages} <= {"SCHEMA", "STATE"}
+
+
+def test_a_full_disk_behind_stdout_ends_with_16(tmp_path: Path) -> None:
+    users = json.dumps([{"name": f"user {number}"} for number in range(5000)]).encode()
+    with (
+        LoopbackServer(cut(with_length(users))) as server,
+        Path("/dev/full").open("wb") as full,
+        started(personalization(server.url), tmp_path, stdout=full) as process,
+    ):
+        run = ended(process)
+    assert run.exit_code == 16
+    assert "No space left" in run.last_line
+    assert "Traceback" not in run.log
+
+
+def test_a_target_that_is_gone_ends_with_1_and_one_clear_line(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        LoopbackServer(cut(with_length(b'[{"name":"a"}]'))) as server,
+        open(writing, "wb") as pipe,  # noqa: PTH123 -- a descriptor, no path
+        started(personalization(server.url), tmp_path, stdout=pipe) as process,
+    ):
+        run = ended(process)
+    assert run.exit_code == 1
+    assert "target" in run.last_line
+    assert "Traceback" not in run.log
+
+
+@pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
+@pytest.mark.parametrize("content", [b"{canary", b'"canary"', b"\xff", b"[1]"])
+def test_a_given_file_of_another_form_ends_with_10(tmp_path: Path, option: str, content: bytes) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_bytes(content)
+    nobody = config("braze", base_url="http://127.0.0.1:9", export_timeout_seconds=1)
+    run = run_tap({**nobody, "request_deadline_seconds": 1}, option, str(bad))
+    assert run.exit_code == 10, run.log
+    assert "canary" not in run.log
+    assert "Traceback" not in run.log
+
+
+def test_a_config_file_that_is_not_there_ends_with_10(tmp_path: Path) -> None:
+    run = run_tap(config("braze"), "--config", str(tmp_path / "nowhere.json"))
+    assert run.exit_code == 10
+    assert "Traceback" not in run.log
+
+
+def test_at_debug_no_form_of_a_secret_and_no_field_value_is_in_the_log() -> None:
+    secrets = {"api_key_id": "canary-id:+/=?", "api_key_secret": 'canary "secret" é'}
+    both = ":".join(secrets.values())
+    echo = json.dumps([{"name": "canary-user", **secrets}]).encode()
+    refused = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n" + echo
+    for answer, code in ((cut(with_length(echo)), 0), (cut(refused), 11), (cut(with_length(echo[:-1])), 12)):
+        with LoopbackServer(answer) as server:
+            run = run_tap(personalization(server.url, **secrets), environment={"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"})
+            assert base64.b64encode(both.encode()) in server.requests[0]
+        assert run.exit_code == code, run.log
+        assert "canary" not in run.log
+        for value in (*secrets.values(), both):
+            raw = value.encode()
+            forms = (
+                value,
+                quote(value),
+                json.dumps(value)[1:-1],
+                base64.b64encode(raw).decode().rstrip("="),
+                raw.hex(),
+            )
+            assert not [form for form in forms if form in run.log]
+
+
+def test_the_last_line_of_a_failed_run_names_a_stream_that_is_not_whole() -> None:
+    with LoopbackServer(cut(with_length(b"<html>"))) as server:
+        run = run_tap(personalization(server.url))
+    assert run.exit_code == 12
+    assert "CRITICAL" in run.last_line
+    assert "accounts" in run.last_line
+    assert run.records("accounts") == []

@@ -1,0 +1,279 @@
+"""Settings that cannot work stop the tap with their names, and never with their values."""
+
+from __future__ import annotations
+
+import copy
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.config.settings import SETTINGS
+from tap_cdp_export.config.validation import complete
+from tap_cdp_export.errors import SettingsError
+from tests.helpers.configurations import END, START, config
+from tests.helpers.json_documents import VALUES
+
+VENDOR_OF = st.sampled_from(["personalization", "apsis", "braze"])
+
+
+def problems(settings: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as refusal:
+        complete(settings, SETTINGS)
+    assert refusal.value.exit_code == 10
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
+def test_one_vendor_with_what_it_needs_is_enough(vendor: str) -> None:
+    assert vendor in complete(config(vendor), SETTINGS)
+
+
+def test_no_vendor_at_all_is_one_error_that_names_the_three_objects() -> None:
+    text = problems({"start_date": START})
+    assert all(name in text for name in ("personalization", "apsis", "braze", "sandbox"))
+    assert ";" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({**config("braze"), "brase": {}}, "brase"),
+        (config("braze", api_kee="x"), "braze.api_kee"),
+        (config("apsis", client="x"), "apsis.client"),
+        (config("personalization", tenant="x"), "personalization.tenant"),
+    ],
+)
+def test_an_unknown_setting_is_refused_by_name(settings: dict[str, Any], name: str) -> None:
+    assert f"unknown setting {name}" in problems(settings)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name"),
+    [
+        ("personalization", "dataset_ids"),
+        ("personalization", "api_key_id"),
+        ("personalization", "api_key_secret"),
+        ("personalization", "account_name"),
+        ("apsis", "client_id"),
+        ("apsis", "client_secret"),
+        ("braze", "base_url"),
+        ("braze", "api_key"),
+        ("braze", "segment_ids"),
+    ],
+)
+def test_a_missing_setting_is_named(vendor: str, name: str) -> None:
+    assert f"{vendor}.{name} is missing" in problems(config(vendor, **{name: None}))
+
+
+def test_a_missing_setting_is_told_with_what_belongs_there() -> None:
+    wanted = (
+        "braze.segment_ids is missing: Segment API identifiers, or names with the wildcards * and ?, or global_control"
+    )
+    text = problems(config("braze", segment_ids=None, api_key=None))
+    assert f"{wanted}_group" in text
+    assert all(part.startswith("setting braze.") for part in text.split("; "))
+
+
+def test_every_problem_is_told_at_once() -> None:
+    text = problems({**config("braze", api_key=5, segment_ids=None, nonsense=1), "start_date": 5})
+    assert all(name in text for name in ("braze.api_key", "braze.segment_ids", "braze.nonsense", "start_date"))
+
+
+@given(vendor=VENDOR_OF, data=st.data(), wrong=VALUES)
+def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) -> None:
+    canary = "canary4711"
+    settings = config(vendor)
+    name = data.draw(st.sampled_from(sorted(SETTINGS["properties"][vendor]["properties"])))
+    settings[vendor][name] = data.draw(
+        st.sampled_from([canary, [canary, 5], {canary: canary}, {"x": [canary]}, 4711.4711, f"ftp://{canary}@x"])
+    )
+    settings["end_date"] = data.draw(st.sampled_from([END, canary]) | st.just(wrong))
+    try:
+        complete(settings, SETTINGS)
+    except SettingsError as error:
+        shown = str(error).replace(f"unknown setting {vendor}.{name}.{canary}", "")
+        assert canary not in shown
+        assert "4711" not in shown
+
+
+@pytest.mark.parametrize(
+    ("vendor", "changes"),
+    [
+        ("personalization", {"page_size": -1}),
+        ("personalization", {"page_size": 1.5}),
+        ("personalization", {"accounts_missing": "ignore"}),
+        ("personalization", {"dataset_ids": "engage"}),
+        ("personalization", {"include_geo": "true"}),
+        ("apsis", {"window_days": 0}),
+        ("apsis", {"window_days": 90}),
+        ("apsis", {"lookback_minutes": -1}),
+        ("apsis", {"requests_per_minute": 0}),
+        ("apsis", {"poll_initial_seconds": 0}),
+        ("apsis", {"segment_filter": "women"}),
+        ("braze", {"output_format": "tar"}),
+        ("braze", {"on_conflict": "retry"}),
+        ("braze", {"export_timeout_seconds": 0}),
+        ("braze", {"api_key": 12345}),
+    ],
+)
+def test_a_value_that_is_not_as_documented_is_refused_by_name(vendor: str, changes: dict[str, Any]) -> None:
+    (name,) = changes
+    assert f"{vendor}.{name}" in problems(config(vendor, **changes))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name"), [("personalization", "dataset_ids"), ("braze", "segment_ids"), ("braze", "fields_to_export")]
+)
+def test_an_empty_list_of_what_to_read_is_refused(vendor: str, name: str) -> None:
+    assert f"{vendor}.{name}" in problems(config(vendor, **{name: []}))
+
+
+def test_more_custom_attributes_than_the_vendor_takes_are_refused() -> None:
+    names = [f"a{number}" for number in range(501)]
+    assert "500" in problems(config("braze", custom_attributes_to_export=names))
+    assert complete(config("braze", custom_attributes_to_export=names[:500]), SETTINGS)
+
+
+def test_events_without_any_attribute_or_tag_are_refused_since_the_vendor_would_return_nothing() -> None:
+    assert "apsis.attributes or apsis.tags" in problems(config("apsis", attributes=[]))
+    assert complete(config("apsis", attributes=[], tags=["312460234"]), SETTINGS)
+
+
+@pytest.mark.parametrize("lookback", [1, 60, 10**9, 10**15, 10**30])
+def test_window_and_lookback_beyond_89_days_are_refused(lookback: int) -> None:
+    assert "89 days" in problems(config("apsis", window_days=89, lookback_minutes=lookback))
+
+
+@pytest.mark.parametrize(("days", "minutes"), [(89, 0), (88, 1440), (88.9, 144), (7, 82 * 1440)])
+def test_window_and_lookback_of_exactly_89_days_are_allowed(days: float, minutes: float) -> None:
+    assert complete(config("apsis", window_days=days, lookback_minutes=minutes), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["start_date", "end_date"])
+@pytest.mark.parametrize("value", ["soon", "", "2024-13-01", "01.03.2024", "0001-01-01T00:00:00+14:00"])
+def test_a_date_that_is_none_is_refused_by_name(name: str, value: str) -> None:
+    assert f"setting {name} must be" in problems({**config("braze"), name: value})
+
+
+def test_an_end_that_is_not_after_the_start_is_refused() -> None:
+    for end in (START, "2024-03-01T01:00:00+02:00", "1999-01-01"):
+        assert "end_date must be later" in problems({**config("braze"), "end_date": end})
+    assert complete({**config("braze"), "end_date": "2024-03-01T00:00:00-00:01"}, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rest.fra-01.braze.eu",
+        "ftp://rest.fra-01.braze.eu",
+        "file:///etc/passwd",
+        "https://",
+        "https://user:password@rest.example",
+        "https://:password@rest.example",
+        "https://rest.example/?token=1",
+        "https://rest.example/#x",
+        "https://rest.example:0",
+        "https://rest.example:99999",
+        "https://[::1",
+    ],
+)
+@pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
+def test_a_base_url_that_credentials_cannot_go_to_is_refused(vendor: str, url: str) -> None:
+    assert f"{vendor}.base_url" in problems(config(vendor, base_url=url))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://rest.example", "http://127.0.0.1:8080", "https://proxy.example/braze/", "http://[::1]:80"]
+)
+def test_a_proxy_or_a_local_server_may_take_the_vendors_place(url: str) -> None:
+    for vendor in ("personalization", "apsis", "braze"):
+        assert complete(config(vendor, base_url=url), SETTINGS)[vendor]["base_url"] == url
+
+
+@pytest.mark.parametrize("name", ["account_name", "instance"])
+@pytest.mark.parametrize("value", ["evil.example/", "a.b", "a@b", "a:1", "-a", "a b", "a\n", "ä", "a/../b", "a#"])
+def test_a_host_part_cannot_lead_to_another_host(name: str, value: str) -> None:
+    assert f"personalization.{name}" in problems(config("personalization", **{name: value}))
+
+
+def test_an_old_tenant_needs_no_instance() -> None:
+    assert complete(config("personalization", instance=""), SETTINGS)
+    assert complete(config("personalization", instance=None), SETTINGS)
+
+
+def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
+    given_settings = config("apsis", window_days=3)
+    before = copy.deepcopy(given_settings)
+    done = complete(given_settings, SETTINGS)
+    assert done["apsis"]["window_days"] == 3
+    assert done["apsis"]["lookback_minutes"] == 60
+    assert done["request_deadline_seconds"] == 900
+    assert "personalization" not in done
+    assert given_settings == before
+
+
+def test_a_filled_in_default_is_not_shared_between_runs() -> None:
+    complete(config("apsis"), SETTINGS)["apsis"]["extra_body"]["x"] = 1
+    assert complete(config("apsis"), SETTINGS)["apsis"]["extra_body"] == {}
+
+
+def test_null_is_the_same_as_absent() -> None:
+    settings = {**config("braze", callback_endpoint=None), "apsis": None, "end_date": None}
+    settings["braze"]["callback_endpoint"] = None
+    done = complete(settings, SETTINGS)
+    assert "apsis" not in done
+    assert "end_date" not in done
+    assert "callback_endpoint" not in done["braze"]
+
+
+def test_free_form_settings_go_through_untouched() -> None:
+    body = {"topics": [{"id": "1"}, "2", 3], "deep": {"a": {"b": [True, 1.5]}}}
+    done = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]), SETTINGS)
+    assert done["apsis"]["extra_body"] == body
+    assert done["apsis"]["attributes"] == ["1", 2, {"id": "3"}]
+
+
+def test_the_sdks_decimals_become_plain_numbers() -> None:
+    done = complete(config("apsis", window_days=Decimal("0.5"), lookback_minutes=Decimal("30.0")), SETTINGS)
+    assert done["apsis"]["window_days"] == 0.5
+    assert type(done["apsis"]["window_days"]) is float
+    assert type(done["apsis"]["lookback_minutes"]) is int
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://bucket", "s3://bucket/a/b", "gs://bucket/", "az://container/a", "file:///srv/exports", "file:///"],
+)
+def test_a_bucket_may_be_in_every_store_or_a_folder(url: str) -> None:
+    assert complete(config("braze", bucket_url=url), SETTINGS)["braze"]["bucket_url"] == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "bucket/a",
+        "s3://",
+        "s3:///a",
+        "file://host/a",
+        "file:a",
+        "/srv",
+        "http://bucket",
+        "ftp://bucket",
+        "memory://x",
+        "s3://canary:canary@bucket",
+        "s3://bucket?canary",
+        "s3://bucket#canary",
+        "simplecache::s3://bucket",
+        "s3://bucket::file:///etc",
+        "file:///srv/../etc",
+        "s3://[",
+    ],
+)
+def test_a_bucket_address_that_is_none_is_refused_without_being_shown(url: str) -> None:
+    text = problems(config("braze", bucket_url=url))
+    assert "braze.bucket_url" in text
+    assert "canary" not in text

@@ -1,0 +1,116 @@
+"""`meltano.yml` says what the tap says of itself, no more and no less, and works without Meltano Hub."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from tests.helpers.about import ROOT, Setting, about, settings, streams
+from tests.targets.meltano_project import MeltanoProject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROJECT: dict[str, Any] = YAML(typ="safe").load(ROOT / "meltano.yml")
+EXTRACTOR: dict[str, Any] = PROJECT["plugins"]["extractors"][0]
+LOADERS: dict[str, dict[str, Any]] = {loader["name"]: loader for loader in PROJECT["plugins"]["loaders"]}
+
+
+def kind(setting: Setting) -> str:
+    """Meltano's kind for a setting; a number is text, since `integer` refuses fractions and `decimal` crashes."""
+    if "enum" in setting.schema:
+        return "options"
+    if setting.schema.get("format") == "date-time":
+        return "date_iso8601"
+    return "string" if setting.type == "number" else setting.type
+
+
+def described(setting: Setting) -> dict[str, Any]:
+    """The entry of a setting in meltano.yml."""
+    entry: dict[str, Any] = {
+        "name": setting.name,
+        "kind": kind(setting),
+        "label": setting.schema["title"],
+        "description": setting.schema["description"],
+    }
+    if setting.is_secret:
+        entry["sensitive"] = True
+    if "enum" in setting.schema:
+        entry["options"] = [{"label": value.capitalize(), "value": value} for value in setting.schema["enum"]]
+    return entry
+
+
+def test_the_file_follows_meltanos_schema() -> None:
+    schema = json.loads((importlib.resources.files("meltano") / "schemas" / "meltano.schema.json").read_text())
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(PROJECT)] == []
+
+
+def test_settings_are_those_of_about_and_create_no_vendor_by_a_default() -> None:
+    assert EXTRACTOR["settings"] == [described(setting) for setting in settings()], "python -m tests.write_settings"
+
+
+def test_capabilities_are_those_of_about() -> None:
+    assert sorted(EXTRACTOR["capabilities"]) == sorted(about()["capabilities"])
+    assert EXTRACTOR["description"] == about()["description"]
+
+
+def test_select_names_every_stream_that_is_selected_by_default() -> None:
+    roots = {name: entry["metadata"][-1]["metadata"] for name, entry in streams().items()}
+    selected = [name for name, root in roots.items() if root["selected-by-default"]]
+    assert sorted(EXTRACTOR["select"]) == sorted(f"{name}.*" for name in selected)
+
+
+def test_no_plugin_needs_the_hub() -> None:
+    plugins = [plugin for kind in PROJECT["plugins"].values() for plugin in kind]
+    assert [plugin["name"] for plugin in plugins if not plugin.get("namespace") or not plugin.get("pip_url")] == []
+
+
+def test_duckdb_is_pinned_to_where_it_loses_no_rows() -> None:
+    assert LOADERS["target-duckdb"]["pip_url"].endswith("[duckdb]")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"target-duckdb==0.8.0", "duckdb<1.3"} <= set(extras["duckdb"])
+    values = {setting["name"]: setting.get("value") for setting in LOADERS["target-duckdb"]["settings"]}
+    assert values["add_metadata_columns"] is True
+    assert values["path"] == "output/cdp.duckdb"
+
+
+def test_only_the_dev_environment_loads_invented_people() -> None:
+    assert PROJECT["default_environment"] == "dev"
+    environments = {environment["name"]: environment.get("config", {}) for environment in PROJECT["environments"]}
+    assert environments["dev"]["plugins"]["extractors"] == [{"name": "tap-cdp-export", "config": {"sandbox": True}}]
+    assert "extractors" not in environments["prod"]["plugins"]
+
+
+def test_prod_writes_no_file_that_dev_has_filled_with_invented_people() -> None:
+    (prod,) = [entry["config"] for entry in PROJECT["environments"] if entry["name"] == "prod"]
+    changed = {loader["name"]: set(loader["config"]) for loader in prod["plugins"]["loaders"]}
+    assert changed == {"target-duckdb": {"path"}, "target-jsonl": {"destination_path"}}
+
+
+def test_nothing_is_told_to_anybody() -> None:
+    assert PROJECT["send_anonymous_usage_stats"] is False
+    assert PROJECT["cli"]["disable_version_check"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("start_date", "2026-02-01", "start_date: '2026-02-01'"),
+        ("apsis.window_days", "0.5", "window_days: '0.5'"),
+    ],
+)
+def test_setting_a_value_changes_no_other_line(name: str, value: str, line: str, tmp_path: Path) -> None:
+    project = MeltanoProject(tmp_path)
+    before = (tmp_path / "meltano.yml").read_text().splitlines()
+    assert project.meltano("config", "set", "tap-cdp-export", name, value).returncode == 0
+    after = (tmp_path / "meltano.yml").read_text().splitlines()
+    added = len(after) - len(before)
+    assert line in [text.strip() for text in after]
+    start = next(index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1])
+    assert after[:start] + after[start + added :] == before

@@ -1,0 +1,179 @@
+"""C1: one fault at one endpoint, once or for ever; the run ends with its documented code, the next one is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export.sandbox.options import Fault
+from tests.faults.checker import ERROR_CANARY, findings
+from tests.faults.history import History
+from tests.faults.scenarios import Cell, outcome
+from tests.faults.scene import Scene
+from tests.faults.targets import MergingHost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.fork_server import Nursery, Patch
+    from tests.faults.scenarios import Outcome
+
+NAME: Final = "C1 single faults"
+HURRY: Final[Patch] = ("child_patches:hurry", {"factor": 40})
+PATIENCE: Final = 200  # seconds on the hurried clock
+_PERSONALIZATION, _APSIS, _BRAZE = "personalization", "apsis", "braze"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a fault strikes.
+
+    Attributes:
+        name: in a word.
+        vendor: whose it is.
+        path: of the fault plan.
+        method: of the fault plan.
+        skip: requests before the one that brings the data.
+        after: bytes of the body before a cut or a trickle.
+        codes: exit codes by fault where they differ from those of a GET that may be repeated.
+    """
+
+    name: str
+    vendor: str
+    path: str
+    method: str = "GET"
+    skip: int = 0
+    after: int = 700
+    codes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+_ASKED_ONCE: Final[dict[str, tuple[int, ...]]] = {
+    "500": (13,), "502": (13,), "503": (13,), "504": (13,), "408": (13,), "425": (13,), "drop": (13,),
+    "lost answer": (13,), "lost answer 500": (13,), "cut": (12,), "cut at 0": (12,), "clean cut": (12,),
+    "cut at 0, clean": (12,), "too long": (12,),
+}  # fmt: skip
+"""APSIS One opens an export for every request, so none is sent again once it may have been received. Braze
+refuses a second one for a segment, so asking again is safe; an answer that is always cut leaves a busy segment."""
+
+_PLAIN: Final[dict[str, tuple[int, ...]]] = {"404": (10,), "404 always": (10,), "410": (10,), "410 always": (10,)}
+
+ENDPOINTS: Final = (
+    Endpoint("users", _PERSONALIZATION, "/users.json", codes=_PLAIN),
+    Endpoint("accounts", _PERSONALIZATION, "/accounts.json", after=1, codes=_PLAIN),
+    Endpoint("token", _APSIS, "/oauth/token", method="POST", after=20, codes=_PLAIN),
+    Endpoint("ask APSIS", _APSIS, "/profiles/exports$", method="POST", after=20, codes={
+        **_PLAIN, **_ASKED_ONCE, "401": (0,), "403": (0,),
+    }),
+    Endpoint("poll APSIS", _APSIS, "/profiles/exports/", codes={
+        "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
+        "503": (0,), "503 always": (13,), "503 wait always": (15,), "clean cut": (0,), "cut at 0, clean": (0,),
+    }),
+    Endpoint("file APSIS", _APSIS, "/profiles/exports/", skip=1, codes={
+        "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
+        "503": (0,), "503 always": (13,), "503 wait always": (15,), "clean cut": (0,), "cut at 0, clean": (0,),
+    }),
+    Endpoint("ask Braze", _BRAZE, "/users/export/segment", method="POST", after=20, codes={
+        **_PLAIN, "cut always": (12, 14), "too long always": (12, 14),
+    }),
+    Endpoint("poll Braze", _BRAZE, r"\.zip$", codes={
+        "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
+        "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
+        "cut at 0, clean": (0, 12),
+    }),
+    Endpoint("archive Braze", _BRAZE, r"\.zip$", skip=1, codes={
+        "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
+        "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
+        "cut at 0, clean": (0, 12),
+    }),
+)  # fmt: skip
+
+_CUT: Final[dict[str, Any]] = {"kind": "cut"}
+FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
+    "400": ({"status": 400}, (10,)),
+    "401": ({"status": 401}, (11,)),
+    "403": ({"status": 403}, (11,)),
+    "404": ({"status": 404}, (10,)),
+    "408": ({"status": 408}, (0,)),
+    "410": ({"status": 410}, (10,)),
+    "425": ({"status": 425}, (0,)),
+    "429": ({"status": 429}, (0,)),
+    "429 wait": ({"status": 429, "retry_after": 2}, (0,)),
+    "429 wait until": ({"status": 429, "retry_after": 2, "retry_after_date": True}, (0,)),
+    "500": ({"status": 500}, (0,)),
+    "502": ({"status": 502}, (0,)),
+    "503": ({"status": 503}, (0,)),
+    "503 wait": ({"status": 503, "retry_after": 2}, (0,)),
+    "504": ({"status": 504}, (0,)),
+    "302": ({"status": 302, "headers": {"Location": "http://127.0.0.1:9/elsewhere"}}, (12,)),
+    "html": ({"kind": "html"}, (12,)),
+    "drop": ({"kind": "drop"}, (0,)),
+    "lost answer": ({"kind": "drop", "answer_lost": True}, (0,)),
+    "lost answer 500": ({"status": 500, "answer_lost": True}, (0,)),
+    "trickle": ({"kind": "trickle", "seconds": 0.05}, (0,)),
+    "slow": ({"kind": "slow", "seconds": 0.2}, (0,)),
+    "cut": (_CUT, (0,)),
+    "cut at 0": ({**_CUT, "after_bytes": 0}, (0,)),
+    "clean cut": ({**_CUT, "clean": True}, (0, 12)),
+    "cut at 0, clean": ({**_CUT, "clean": True, "after_bytes": 0}, (0, 12)),
+    "too long": ({**_CUT, "declared_length": 10**9}, (0,)),
+    "400 always": ({"status": 400, "times": 0}, (10,)),
+    "401 always": ({"status": 401, "times": 0}, (11,)),
+    "403 always": ({"status": 403, "times": 0}, (11,)),
+    "404 always": ({"status": 404, "times": 0}, (10,)),
+    "410 always": ({"status": 410, "times": 0}, (10,)),
+    "429 always": ({"status": 429, "times": 0}, (14,)),
+    "429 wait always": ({"status": 429, "retry_after": 90_000, "times": 0}, (14,)),
+    "500 always": ({"status": 500, "times": 0}, (13,)),
+    "503 always": ({"status": 503, "times": 0}, (13,)),
+    "503 wait always": ({"status": 503, "retry_after": 90_000, "times": 0}, (13,)),
+    "drop always": ({"kind": "drop", "times": 0}, (13,)),
+    "html always": ({"kind": "html", "times": 0}, (12,)),
+    "cut always": ({**_CUT, "times": 0}, (12,)),
+    "clean cut always": ({**_CUT, "clean": True, "times": 0}, (12,)),
+    "too long always": ({**_CUT, "declared_length": 10**9, "times": 0}, (12,)),
+}
+
+
+def impatient(vendor: str, **more: Any) -> dict[str, Any]:
+    """Give settings whose deadlines come soon on the hurried clock."""
+    if vendor != _PERSONALIZATION:
+        more = {"export_timeout_seconds": PATIENCE, **more}
+    else:
+        more = {"accounts_missing": "error", **more}
+    return {"request_deadline_seconds": PATIENCE, vendor: more}
+
+
+def play(nursery: Nursery, endpoint: Endpoint, kind: str) -> Outcome:
+    """Play one fault at one endpoint."""
+    about = f"{endpoint.name}, {kind}"
+    fault, usual = FAULTS[kind]
+    expected = endpoint.codes.get(kind, usual)
+    plan = {"path": endpoint.path, "method": endpoint.method, "skip": endpoint.skip, "after_bytes": endpoint.after}
+    if fault.get("kind", "status") == "status":
+        plan["body"] = ERROR_CANARY
+    with Scene(nursery, endpoint.vendor, settings=impatient(endpoint.vendor)) as scene:
+        history = History(scene, host=MergingHost)
+        scene.options.faults = [Fault(**{**plan, **fault})]
+        run = history.run(patches=[HURRY])
+        scene.options.faults = []
+        found = []
+        if run.code not in expected:
+            found.append(f"I3 exit code {run.code} in place of {expected}: {run.log.strip().rpartition(chr(10))[2]}")
+        if not any(entry.fault for entry in run.requests):
+            found.append("the fault was never played")
+        if run.code != 0:
+            history.until_clean(patches=[HURRY])
+        found += findings(history)
+        return outcome(history, [f"{about}: {text}" for text in found])
+
+
+def cells(*, full: bool) -> Iterator[Cell]:
+    """Every fault at every endpoint, or each fault at one of them and each endpoint with a few."""
+    for row, endpoint in enumerate(ENDPOINTS):
+        for column, kind in enumerate(FAULTS):
+            if full or (row - column) % len(ENDPOINTS) == 0:
+                yield Cell(
+                    NAME,
+                    f"{endpoint.name}, {kind}",
+                    lambda nursery, e=endpoint, k=kind: play(nursery, e, k),  # type: ignore[misc]
+                )

@@ -1,0 +1,171 @@
+"""C1, continued: what a single request's fault cannot show: sinks, vendors in odd modes, exports that are not ready."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_cdp_export.sandbox.options import Fault
+from tests.faults.checker import ERROR_CANARY, URL_CANARY, findings
+from tests.faults.history import History, killed_once
+from tests.faults.scenarios import Cell, outcome
+from tests.faults.scene import Scene
+from tests.faults.single_faults import HURRY, NAME, impatient
+from tests.helpers.loopback import LoopbackServer, cut, with_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.fork_server import Nursery
+    from tests.faults.scenarios import Outcome
+
+_REORDERED: Final = "keys in the other order"  # so the order of tags is another one, too
+_MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ...], int | None]]] = {
+    # name: vendor, options, settings, exit codes, APSIS exports
+    "one export fails": ("apsis", {"failing_exports": 1}, {}, (0,), 4),
+    "three exports fail": ("apsis", {"failing_exports": 3}, {}, (0,), None),
+    "all exports fail": ("apsis", {"failing_exports": 99}, {}, (13,), None),
+    "an error in place of profiles": ("apsis", {"error_bodies": 99}, {}, (12,), None),
+    "polls say 202": ("apsis", {"poll_mode": "v2", "url_field": "file_download_url_v2"}, {}, (0,), 3),
+    "a Location header": ("apsis", {"url_field": "", "request_status": 202}, {}, (0,), 3),
+    "a relative URL": ("apsis", {"relative_url": True}, {}, (0,), 3),
+    "another URL field": ("apsis", {"url_field": "somewhere_else"}, {}, (0,), 3),
+    "the token dies between polls": ("apsis", {"expire_token_after_polls": 2}, {}, (0,), 3),
+    "the token dies with 403": ("apsis", {"expire_token_after_polls": 2, "expired_status": 403}, {}, (0,), 3),
+    "a pending limit of one": ("apsis", {"pending_limit": 1}, {}, (0,), 3),
+    "never ready": ("apsis", {"polls_before_ready": 10**6}, {}, (15,), 1),
+    "the URL is dead at once": ("apsis", {"url_hours": 0}, {}, (13,), 2),
+    _REORDERED: ("apsis", {"reversed_keys": True, "pretty": True}, {}, (0,), 3),
+    "page is ignored": ("personalization", {"ignores_page": True}, {}, (12,), None),
+    "short pages": ("personalization", {"short_pages": True}, {}, (0,), None),
+    "a cap on pages": ("personalization", {"page_cap": 10}, {}, (0,), None),
+    "no API access": ("personalization", {"can_access_api": False}, {}, (11,), None),
+    "no length": ("personalization", {"content_length": False}, {}, (0,), None),
+    "not paged": ("personalization", {}, {"page_size": 0}, (0,), None),
+    "never ready, Braze": ("braze", {"outcome": "never"}, {}, (15,), None),
+    "fails, Braze": ("braze", {"outcome": "fails"}, {}, (15,), None),
+    "the URL dies at once, Braze": ("braze", {"url_hours": 0}, {}, (13,), None),
+    "no URL": ("braze", {"url": "null"}, {}, (12,), None),
+    "a right is missing": ("braze", {"permissions": []}, {}, (11,), None),
+    "a hundred exports run elsewhere": ("braze", {"other_exports": 100}, {}, (14,), None),
+    "a broken line": ("braze", {"broken_lines": 1}, {}, (12,), None),
+    "blank lines": ("braze", {"blank_lines": True}, {}, (0,), None),
+    "gzip": ("braze", {}, {"output_format": "gzip"}, (0,), None),
+}  # fmt: skip
+
+
+def _mode(nursery: Nursery, name: str) -> Outcome:
+    vendor, options, settings, codes, exports = _MODES[name]
+    lasting = {vendor: options} if name == _REORDERED else {}
+    with Scene(nursery, vendor, options=lasting, settings=impatient(vendor, **settings)) as scene:
+        usual = {key: getattr(getattr(scene.options, vendor), key) for key in options}
+        scene.options.update({vendor: options})
+        history = History(scene)
+        run = history.run(patches=[HURRY])
+        scene.options.update({vendor: usual})
+        found = []
+        if run.code not in codes:
+            found.append(f"I3 exit code {run.code} in place of {codes}: {run.log.strip().rpartition(chr(10))[2]}")
+        asked = sum(
+            entry.method == "POST" and entry.path.endswith("/exports") and entry.job is not None
+            for entry in run.requests
+        )
+        if exports is not None and asked != exports:
+            found.append(f"I7 {asked} exports asked for in place of {exports}")
+        history.until_clean(patches=[HURRY])
+        found += findings(history, clock_moved="exports fail" in name)  # its windows are halved
+        return outcome(history, [f"{name}: {text}" for text in found])
+
+
+_SINKS: Final = {
+    "users lead elsewhere": ("personalization", "/users.json", "GET", 307),
+    "the token leads elsewhere": ("apsis", "/oauth/token", "POST", 307),
+    "exports lead elsewhere": ("apsis", "/profiles/exports$", "POST", 302),
+    "polls lead elsewhere": ("apsis", "/profiles/exports/", "GET", 302),
+    "Braze leads elsewhere": ("braze", "/users/export/segment", "POST", 308),
+    "the archive leads elsewhere": ("braze", r"\.zip$", "GET", 302),
+    "a poll URL of another host": ("apsis", "/profiles/exports$", "POST", 201),
+}
+
+
+def _sink(nursery: Nursery, name: str) -> Outcome:
+    """A third party that must not see a single byte."""
+    vendor, path, method, status = _SINKS[name]
+    with LoopbackServer(cut(with_length(b"[]"))) as sink, Scene(nursery, vendor, settings=impatient(vendor)) as scene:
+        place = f"{sink.url}/elsewhere"
+        body = json.dumps({"file_download_url": place}) if status == 201 else ERROR_CANARY
+        scene.options.faults = [
+            Fault(path=path, method=method, times=0, status=status, body=body, headers={"Location": place})
+        ]
+        history = History(scene)
+        run = history.run(patches=[HURRY])
+        scene.options.faults = []
+        found = []
+        if run.code != 12:
+            found.append(f"I3 exit code {run.code} in place of 12")
+        if sink.requests:
+            words = b" ".join(sink.requests).lower()
+            with_what = "with credentials" if b"authorization" in words or b"secret" in words else "without credentials"
+            found.append(f"I6 a third party got {len(sink.requests)} requests {with_what}")
+        history.until_clean(patches=[HURRY])
+        return outcome(history, [f"{name}: {text}" for text in found + findings(history)])
+
+
+def _storage_down(nursery: Nursery) -> Outcome:
+    """Nobody answers at the download URL, which is a secret; libraries put it into their errors."""
+    url = f"http://127.0.0.1:9/{URL_CANARY}.zip"
+    answer = json.dumps({"message": "success", "object_prefix": "p", "url": url})
+    with Scene(nursery, "braze", settings=impatient("braze")) as scene:
+        scene.options.faults = [Fault(path="/users/export", times=0, status=201, body=answer)]
+        history = History(scene)
+        run = history.run(patches=[HURRY])
+        scene.options.faults = []
+        found = [] if run.code == 13 else [f"I3 exit code {run.code} in place of 13"]
+        history.until_clean(patches=[HURRY])
+        return outcome(history, [f"storage down: {text}" for text in found + findings(history)])
+
+
+def _cut_gzip(nursery: Nursery, size: int) -> Outcome:
+    """A gzip archive that ends too early, cleanly: HTTP libraries take it for whole."""
+    with Scene(nursery, "braze", settings=impatient("braze", output_format="gzip")) as scene:
+        scene.options.faults = [Fault(path=r"\.zip$", kind="cut", clean=True, skip=1, times=0, after_bytes=size)]
+        history = History(scene)
+        run = history.run(patches=[HURRY])
+        scene.options.faults = []
+        found = [] if run.code == 12 else [f"I3 exit code {run.code} in place of 12"]
+        if b'"type":"RECORD"' in run.out:
+            found.append("I1 records of an export that is not whole")
+        history.until_clean(patches=[HURRY])
+        return outcome(history, [f"gzip cut at {size}: {text}" for text in found + findings(history)])
+
+
+def _killed_while_pending(nursery: Nursery) -> Outcome:
+    """The issue's own sentence: a run killed while an export is pending costs no second POST."""
+    reader = killed_once(b'"export":{')
+    with Scene(nursery, "apsis") as scene:
+        scene.options.apsis.polls_before_ready = 10**6
+        history = History(scene)
+        history.run(reader=reader)
+        history.run(reader=reader)  # killed once more, as soon as it runs: STATE holds the export already
+        scene.options.apsis.polls_before_ready = 1
+        history.until_clean()
+        asked = [
+            (entry.body["start_at"], entry.body["end_at"])
+            for entry in scene.sandbox.ledger.entries(vendor="apsis", method="POST", path="/audience")
+        ]
+        found = [] if len(asked) == len(set(asked)) == 3 else [f"I7 windows asked for: {asked}"]
+        return outcome(history, [f"killed while pending: {text}" for text in found + findings(history)])
+
+
+def cells(*, full: bool) -> Iterator[Cell]:
+    """All of them, or every third."""
+    yield Cell(NAME, "killed while pending", _killed_while_pending)
+    yield Cell(NAME, "Braze's storage is down", _storage_down)
+    for size in (10, 1000, 4000) if full else (4000,):
+        yield Cell(NAME, f"gzip cut at {size}", lambda nursery, s=size: _cut_gzip(nursery, s))  # type: ignore[misc]
+    for number, name in enumerate(_MODES):
+        if full or number % 3 == 0 or name == "page is ignored":
+            yield Cell(NAME, name, lambda nursery, n=name: _mode(nursery, n))  # type: ignore[misc]
+    for number, name in enumerate(_SINKS):
+        if full or number % 3 == 0:
+            yield Cell(NAME, name, lambda nursery, n=name: _sink(nursery, n))  # type: ignore[misc]

@@ -1,0 +1,94 @@
+"""Bytes to plain bytes and lines: every byte counts, and every cut shows."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files.compression import lines, plain
+from tests.helpers.archives import gzipped
+from tests.helpers.json_documents import in_chunks
+
+CHUNK_SIZES = st.integers(1, 70)
+MEMBERS = st.lists(st.binary(max_size=60) | st.just(b"x" * 700_000), min_size=1, max_size=4)
+
+
+@given(data=st.binary(max_size=60).filter(lambda data: not data.startswith(b"\x1f\x8b")), size=CHUNK_SIZES)
+def test_what_is_not_gzip_comes_through_untouched(data: bytes, size: int) -> None:
+    assert b"".join(plain(in_chunks(data, size))) == data
+
+
+@given(members=MEMBERS, size=CHUNK_SIZES)
+def test_gzip_is_undone_through_all_its_members_whatever_the_chunks(members: list[bytes], size: int) -> None:
+    assert b"".join(plain(in_chunks(gzipped(*members), size))) == b"".join(members)
+
+
+@given(members=MEMBERS, size=CHUNK_SIZES, data=st.data())
+def test_gzip_cut_inside_any_member_is_incomplete(members: list[bytes], size: int, data: st.DataObject) -> None:
+    whole = gzipped(*members)
+    boundaries = {sum(len(gzipped(member)) for member in members[:count]) for count in range(len(members) + 1)}
+    end = data.draw(st.integers(2, len(whole) - 1).filter(lambda end: end not in boundaries))
+    with pytest.raises(IncompleteAnswer):
+        list(plain(in_chunks(whole[:end], size)))
+
+
+@given(content=st.binary(min_size=20, max_size=60), size=CHUNK_SIZES, position=st.integers(1, 8))
+def test_a_wrong_checksum_or_length_is_damage(content: bytes, size: int, position: int) -> None:
+    damaged = bytearray(gzipped(content))
+    damaged[-position] ^= 0xFF
+    with pytest.raises(UnusableAnswer):
+        list(plain(in_chunks(bytes(damaged), size)))
+
+
+@given(tail=st.binary(min_size=3, max_size=20).filter(lambda tail: not tail.startswith(b"\x1f\x8b")), size=CHUNK_SIZES)
+def test_bytes_behind_gzip_that_are_no_gzip_are_damage(tail: bytes, size: int) -> None:
+    with pytest.raises(UnusableAnswer):
+        list(plain(in_chunks(gzipped(b"hello") + tail, size)))
+
+
+def test_a_bomb_is_inflated_piece_by_piece() -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    assert len(bomb) < 100_000
+    largest = total = 0
+    for piece in plain([bomb]):
+        largest = max(largest, len(piece))
+        total += len(piece)
+    assert total == 50_000_000
+    assert largest <= 2**20
+
+
+def test_a_raw_deflate_stream_behind_the_gzip_mark_is_damage() -> None:
+    with pytest.raises(UnusableAnswer):
+        list(plain([b"\x1f\x8b" + zlib.compress(b"x" * 100)]))
+
+
+LINE_TEXTS = st.lists(st.text('ab{}"\\ \t\r\u2028\u2029\x85\x0b\x0cé', max_size=6).map(str.encode), max_size=8)
+
+
+@given(texts=LINE_TEXTS, size=CHUNK_SIZES, end=st.sampled_from([b"", b"\n"]))
+def test_lines_are_cut_at_newlines_only_and_keep_their_numbers(texts: list[bytes], size: int, end: bytes) -> None:
+    data = b"\n".join(texts) + end
+    expected = [(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
+    assert list(lines(in_chunks(data, size), limit=10**6)) == expected
+
+
+@given(
+    length=st.integers(90, 120),
+    size=st.integers(1, 300),
+    before=st.integers(0, 3),
+    end=st.sampled_from([b"", b"\n", b"\nnext"]),
+)
+def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_end(
+    length: int, size: int, before: int, end: bytes
+) -> None:
+    read = lines(in_chunks(b"ok\n" * before + b"x" * length + end, size), limit=100)
+    if length <= 100:
+        assert len(list(read)) == before + 1 + end.endswith(b"next")
+        return
+    with pytest.raises(UnusableAnswer, match=f"Line {before + 1} "):
+        list(read)

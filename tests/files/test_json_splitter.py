@@ -1,0 +1,315 @@
+"""A huge JSON document in runs of whole members: the same as a plain parser gives, or an error."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.compression import contents, proven
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files.spool import Spool
+from tests.helpers.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, in_chunks, small_runs, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_objects = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def decode_list(run: bytes) -> list[dict[str, Any]]:
+    return strict_json.shallow(_objects.decode(run))
+
+
+decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+
+CHUNK_SIZES = st.integers(1, 80) | st.just(10_000)
+
+
+def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+    return [member for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]) for member in run]
+
+
+def proven_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
+    return proven(spool, lambda file: runs(contents(file), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+
+
+def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
+    return [pair for run in runs(chunks, PROFILES, decode_dict, dict[str, Any]) for pair in run.items()]
+
+
+def before_the_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Read an array that must not pass; give what was yielded before the error."""
+    return until_the_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+
+
+def until_the_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = []
+    with pytest.raises(UnusableAnswer) as failure:
+        read.extend(member for run in parts() for member in run)
+    assert failure.value.exit_code == 12
+    return read
+
+
+# The same as a plain parser
+
+
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES, bom=st.booleans())
+def test_an_array_is_read_as_a_plain_parser_reads_it(
+    array: list[Any], data: st.DataObject, size: int, run: int, *, bom: bool
+) -> None:
+    text = b"\xef\xbb\xbf" * bom + data.draw(spelled(st.just(array)))
+    with small_runs(run):
+        assert objects(in_chunks(text, size)) == array
+
+
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_members_under_a_key_are_read_in_order_as_a_plain_parser_reads_them(
+    file: dict[str, Any], data: st.DataObject, size: int, run: int
+) -> None:
+    text = data.draw(spelled(st.just(file)))
+    with small_runs(run):
+        assert profiles(in_chunks(text, size)) == list(file["profiles"].items())
+
+
+@given(size=CHUNK_SIZES, run=RUN_BYTES)
+def test_nulls_and_half_pairs_inside_members_become_the_replacement_character(size: int, run: int) -> None:
+    text = rb'[{"a":"x"},{"b":"\u0000"},{"c\ud800":["\udfff"]},{"d":"y"}]'
+    with small_runs(run):
+        read = objects(in_chunks(text, size))
+    assert read == [{"a": "x"}, {"b": "\ufffd"}, {"c\ufffd": ["\ufffd"]}, {"d": "y"}]
+
+
+@pytest.mark.parametrize("text", [b"[]", b" [ \n ] \r\n", b"\xef\xbb\xbf[]"])
+def test_an_empty_array_has_no_members(text: bytes) -> None:
+    assert objects([text]) == []
+    assert objects(in_chunks(text, 1)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"profiles":{}}', b'{"metadata":{"profiles":{"a":{}}},"profiles" : { } , "x":[1,{}]}', b'{"pro\\u0066iles":{}}'],
+)
+def test_an_empty_object_under_its_key_has_no_members(text: bytes) -> None:
+    assert profiles([text]) == []
+    assert profiles(in_chunks(text, 1)) == []
+
+
+def test_sections_behind_the_profiles_are_not_taken_for_a_profile() -> None:
+    text = b'{"profiles":{"a":{"sections":{}}},"metadata":{"sections":{"1":{}}},"more":{"sections":{}}}'
+    for run in (1, 8, 1024):
+        with small_runs(run):
+            assert profiles(in_chunks(text, 7)) == [("a", {"sections": {}})]
+
+
+# Or an error
+
+
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_an_array_cut_at_any_byte_never_passes_and_gives_only_true_members(
+    array: list[Any], data: st.DataObject, size: int, run: int
+) -> None:
+    text = data.draw(spelled(st.just(array)))
+    end = data.draw(st.integers(0, len(text) - 1))
+    with small_runs(run):
+        read = before_the_error(in_chunks(text[:end], size))
+    assert read == array[: len(read)]
+
+
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_a_file_cut_at_any_byte_never_passes(file: dict[str, Any], data: st.DataObject, size: int, run: int) -> None:
+    text = data.draw(spelled(st.just(file)))
+    end = data.draw(st.integers(0, len(text) - 1))
+    with small_runs(run), pytest.raises(UnusableAnswer):
+        profiles(in_chunks(text[:end], size))
+
+
+@pytest.mark.parametrize("text", [b"[", b'[{"a":1}', b'[{"a":1},', b'[{"a":', b"", b" ", b"\xef\xbb"])
+def test_a_document_that_only_ends_too_early_is_worth_another_try(text: bytes) -> None:
+    with pytest.raises(IncompleteAnswer):
+        objects([text])
+
+
+@given(
+    array=ARRAYS,
+    data=st.data(),
+    size=CHUNK_SIZES,
+    run=RUN_BYTES,
+    tail=st.sampled_from([b"]", b"[]", b"{}", b",", b"x", b"\0", b"0", b"\xff"]),
+)
+def test_anything_behind_the_end_is_an_error(
+    array: list[Any], data: st.DataObject, size: int, run: int, tail: bytes
+) -> None:
+    text = data.draw(spelled(st.just(array)))
+    with small_runs(run):
+        read = before_the_error(in_chunks(text + b"\n" + tail, size))
+    assert read == array[: len(read)]
+
+
+@given(text=spelled(ARRAYS), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+def test_a_damaged_byte_gives_what_a_strict_parser_gives_or_an_error(
+    text: bytes, data: st.DataObject, size: int, run: int
+) -> None:
+    damaged = bytearray(text)
+    damaged[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    with small_runs(run):
+        try:
+            read = objects(in_chunks(bytes(damaged), size))
+        except UnusableAnswer:
+            return
+    assert read == strict_json.storable(json.loads(bytes(damaged).decode("utf-8-sig")))
+
+
+BROKEN_FILES = {
+    "no profiles": b'{"status":"error","title":"too large"}',
+    "nothing": b"{}",
+    "profiles of null": b'{"profiles":null}',
+    "profiles in an array": b'{"profiles":[]}',
+    "profiles as a text": b'{"profiles":"canary"}',
+    "an array": b"[]",
+    "null": b"null",
+    "a login page": b"<!DOCTYPE html><html>canary</html>",
+    "a profile that is no object": b'{"profiles":{"a":null}}',
+    "a second comma": b'{"profiles":{"a":{},,"b":{}}}',
+    "a trailing comma": b'{"profiles":{"a":{},}}',
+    "no comma": b'{"profiles":{"a":{} "b":{}}}',
+    "a key without quotes": b'{"profiles":{a:{}}}',
+    "a trailing comma behind": b'{"profiles":{},}',
+    "a number stuck to the end": b'{"profiles":{}.5}',
+    "an exponent stuck to the end": b'{"profiles":{}e5}',
+    "a value stuck to the end": b'{"profiles":{"a":{}}{}}',
+    "a wrong bracket": b'{"profiles":{]}',
+    "another wrong bracket": b'{"profiles":{}]',
+    "two documents": b'{"profiles":{}}{"profiles":{}}',
+    "NaN inside": b'{"profiles":{"a":{"sections":{"n":NaN}}}}',
+    "NaN behind": b'{"profiles":{},"x":NaN}',
+    "NaN before": b'{"x":NaN,"profiles":{}}',
+    "an integer of 5000 digits": b'{"profiles":{"a":{"n":' + b"1" * 5000 + b"}}}",
+    "bad UTF-8 inside": b'{"profiles":{"a":{"n":"\xff"}}}',
+    "bad UTF-8 behind": b'{"profiles":{},"n":"\xff"}',
+    "bad UTF-8 before": b'{"n":"\xff","profiles":{}}',
+    "100,000 brackets inside": b'{"profiles":{"a":{"n":' + b"[" * 100_000 + b"]" * 100_000 + b"}}}",
+    "100,000 brackets behind": b'{"profiles":{},"n":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "100,000 brackets before": b'{"n":' + b"[" * 100_000 + b"]" * 100_000 + b',"profiles":{}}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"profiles":{}}',
+    "UTF-16": '{"profiles":{}}'.encode("utf-16"),
+    "half a character behind": b'{"profiles":{}}\xd5',
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_FILES.values(), ids=BROKEN_FILES)
+@pytest.mark.parametrize("run", [16, 128 * 1024])
+def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, run: int) -> None:
+    for size in (5000, 100):
+        with small_runs(run), pytest.raises(UnusableAnswer) as failure:
+            profiles(in_chunks(text, size))
+        assert "canary" not in str(failure.value)
+        assert failure.value.exit_code == 12
+
+
+@pytest.mark.parametrize("members", [b"1", b"null", b'"canary"', b"[]", b"{},1", b'{},{"a":1},[{}]', b"{},"])
+def test_a_member_that_is_no_object_is_an_error(members: bytes) -> None:
+    for run in (1, 1024):
+        with small_runs(run), pytest.raises(UnusableAnswer):
+            objects([b"[" + members + b"]"])
+
+
+# Flat memory
+
+
+def test_members_are_given_long_before_the_document_ends() -> None:
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        yield b'[{"a":0}'
+        while True:
+            read += 1
+            yield b',{"a":"%s"}' % (b"x" * 1000)
+
+    first = next(runs(endless(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+    assert len(first) > 10
+    assert read < 1000
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a":"' + b"x" * 10_000, b'{"a":[' + b"{}," * 5_000, b"x" * 10_000, b'{"a":"},{' * 2_000]
+)
+def test_a_member_over_the_limit_is_refused_before_it_is_read_to_its_end(text: bytes) -> None:
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        yield b"[{},"
+        yield text
+        while True:
+            read += 1
+            yield b" " * 1000
+
+    with small_runs(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match="larger than"):
+        objects(endless())
+    assert read < 100
+
+
+def test_a_document_whose_members_never_begin_is_refused() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'{"x":"'
+        while True:
+            yield b"x" * 2**20
+
+    with pytest.raises(UnusableAnswer):
+        profiles(endless())
+
+
+def test_a_document_that_never_ends_behind_its_members_is_refused() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'{"profiles":{},"x":"'
+        while True:
+            yield b"x" * 2**20
+
+    with pytest.raises(UnusableAnswer):
+        profiles(endless())
+
+
+# Proof before the first member
+
+
+@given(array=ARRAYS, packed=st.booleans(), small=st.booleans())
+def test_a_proven_document_gives_all_its_members(array: list[Any], *, packed: bool, small: bool) -> None:
+    text = json.dumps(array).encode()
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(16 if small else 1024):
+        read = [member for run in proven_objects(spool) for member in run]
+    assert read == array
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize("after", [0, 1, 100])
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes, after: int, *, packed: bool) -> None:
+    good = b'{"a":"%b"}' % (b"x" * 10_000)  # longer than what one read brings
+    text = b"[" + (good + b",") * 100 + trouble + (b"," + good) * after + b"]"
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64):
+        assert until_the_error(lambda: proven_objects(spool)) == []
+
+
+def test_chunks_that_all_look_like_the_end_are_not_collected() -> None:
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        for number in range(100):
+            taken = number
+            yield (b"}," if number else b"[") + b" " * 65_000 + b'{"x":[{}]'
+        yield b"}]"
+
+    found = runs(chunks(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
+    next(found)
+    assert taken < 5
+    assert sum(map(len, found)) > 90

@@ -1,0 +1,130 @@
+"""The policy for JSON from strangers: strict, exact, storable."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.files import strict_json
+from tests.helpers.json_documents import VALUES, spelled
+
+BROKEN = {
+    "nothing": b"",
+    "a trailing comma": b"[1,]",
+    "a comment": b"[1] // done",
+    "two documents": b"{} {}",
+    "a leading zero": b"[01]",
+    "single quotes": b"{'a': 1}",
+    "a bare word": b"[yes]",
+    "a raw newline in a text": b'"a\nb"',
+    "a raw NUL in a text": b'"a\0b"',
+    "an unknown escape": b'"\\x41"',
+    "half a text": b'"abc',
+    "half an object": b'{"a": 1',
+    "NaN": b"[NaN]",
+    "Infinity": b"[-Infinity]",
+    "NaN beside a NUL": b'["\\u0000", NaN]',
+    "an integer of 5000 digits": b"1" * 5000,
+    "bad UTF-8": b'"\xff"',
+    "an overlong NUL": b'"\xc0\x80"',
+    "a surrogate in UTF-8": b'"\xed\xa0\x80"',
+    "UTF-16": '{"a":1}'.encode("utf-16"),
+    "100,000 brackets": b"[" * 100_000 + b"]" * 100_000,
+    "100,000 brackets beside a NUL": b'["\\u0000",' + b"[" * 100_000 + b"]" * 100_001,
+}
+
+
+@given(value=VALUES, text=st.data())
+def test_every_spelling_of_a_value_gives_that_value(value: Any, text: st.DataObject) -> None:
+    assert strict_json.decode(text.draw(spelled(st.just(value)))) == value
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_broken_json_is_refused_by_both_ways_of_decoding(text: bytes) -> None:
+    for decode in (strict_json.decode, strict_json.decode_slowly):
+        with pytest.raises(strict_json.InvalidJSON):
+            decode(text)
+
+
+@given(text=st.binary(max_size=40) | spelled(VALUES).flatmap(lambda t: st.integers(0, len(t)).map(lambda n: t[:n])))
+def test_any_bytes_are_either_decoded_as_a_strict_reader_does_or_refused(text: bytes) -> None:
+    try:
+        value = strict_json.decode(text)
+    except strict_json.InvalidJSON:
+        return
+    assert value == strict_json.storable(json.loads(text.decode()))
+
+
+@pytest.mark.parametrize("text", [b"1e999", b"-2.50E+4000"])
+def test_numbers_beyond_a_double_are_kept_by_both_ways_of_decoding(text: bytes) -> None:
+    for decode in (strict_json.decode, strict_json.decode_slowly):
+        assert decode(b"[%b]" % text) == [Decimal(text.decode())]
+    assert strict_json.decode(b'["\\ud800", %b]' % text)[1] == Decimal(text.decode())
+
+
+@given(
+    depth=st.integers(90, 110),
+    text=st.text('[]{}"\\a', max_size=6),
+    kinds=st.lists(st.booleans(), min_size=1, max_size=4),
+)
+def test_what_counts_as_tame_is_nested_as_deeply_as_may_be_and_no_deeper(
+    depth: int, text: str, kinds: list[bool]
+) -> None:
+    value: Any = 1
+    for level in range(depth):
+        value = {text: value, "other": text} if kinds[level % len(kinds)] else [text, value, text]
+    assert strict_json.is_tame(json.dumps(value).encode()) == (depth <= strict_json.DEEPEST)
+
+
+def test_a_refusal_never_quotes_the_text() -> None:
+    for text in (b'{"email": "jo@example.com', b'["jo@example.com", NaN]', b'"jo@example.com\xff"'):
+        with pytest.raises(strict_json.InvalidJSON) as refusal:
+            strict_json.decode(text)
+        assert "jo@" not in str(refusal.value)
+        assert refusal.value.__suppress_context__ or refusal.value.__context__ is None  # a traceback would quote it
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 + 1, -(2**64) - 1, 46287917256, 10**100 + 1])
+def test_integers_of_any_size_stay_exact(number: int) -> None:
+    assert strict_json.decode(b'{"n": %d}' % number) == {"n": number}
+    assert strict_json.decode(b'{"n": %d, "s": "\\u0000"}' % number)["n"] == number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rb'"a\u0000b"', "a\ufffdb"),
+        (rb'"a\ud800b"', "a\ufffdb"),
+        (rb'"a\udc00b"', "a\ufffdb"),
+        (rb'"\ud83d\ude00"', "😀"),
+        (rb'"\\u0000"', "\\u0000"),
+        (rb'{"k\u0000": ["\ud800"]}', {"k\ufffd": ["\ufffd"]}),
+    ],
+)
+def test_what_no_database_stores_is_replaced_and_nothing_else(text: bytes, value: object) -> None:
+    assert strict_json.decode(text) == value
+
+
+@given(value=VALUES, tail=st.text(max_size=5))
+def test_the_end_of_a_value_is_found_whatever_follows(value: Any, tail: str) -> None:
+    text = json.dumps(value)
+    if isinstance(value, int | float):  # a number ends only where something else begins
+        tail = "," + tail
+    assert strict_json.end_of_value("[" + text + tail, 1) == 1 + len(text)
+
+
+@given(value=VALUES.filter(lambda value: not isinstance(value, int | float)), data=st.data())
+def test_a_value_cut_short_has_no_end(value: Any, data: st.DataObject) -> None:
+    text = json.dumps(value)
+    assert strict_json.end_of_value(text[: data.draw(st.integers(0, len(text) - 1))], 0) == 0
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, "[NaN]"])
+def test_what_can_never_become_usable_is_refused_while_it_is_still_cut_short(text: str) -> None:
+    with pytest.raises(strict_json.InvalidJSON):
+        strict_json.end_of_value(text, 0)

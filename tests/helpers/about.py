@@ -1,0 +1,67 @@
+"""What the tap says of itself: the measure of everything that is written about it elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+class Setting(NamedTuple):
+    """A setting that takes a value: a leaf, named with dots; an object with free keys is one too."""
+
+    name: str
+    schema: dict[str, Any]
+    required: bool
+
+    @property
+    def type(self) -> str:
+        """Its one type that is not null."""
+        types = self.schema["type"]
+        (only,) = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
+        return str(only)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether no log may show it."""
+        return bool(self.schema.get("secret"))
+
+
+@cache
+def about() -> dict[str, Any]:
+    """The output of `tap-cdp-export --about --format=json`."""
+    return _output("--about", "--format=json")
+
+
+def settings() -> list[Setting]:
+    """All settings, in their order."""
+    return list(_leaves(about()["settings"]))
+
+
+@cache
+def streams() -> dict[str, dict[str, Any]]:
+    """The catalog entries of all streams, by name."""
+    catalog = _output("--discover", "--config", str(ROOT / "tests" / "sandbox_config.json"))
+    return {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+
+
+def _output(*options: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", "tap_cdp_export", *options], capture_output=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[Setting]:
+    for name, inner in schema["properties"].items():
+        if inner.get("additionalProperties") is False:
+            yield from _leaves(inner, f"{prefix}{name}.")
+        else:
+            yield Setting(f"{prefix}{name}", inner, name in schema.get("required", ()))

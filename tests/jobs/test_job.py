@@ -1,0 +1,87 @@
+"""A job survives in STATE, without its secret; anything else there is refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tap_cdp_export.jobs.job import ExportJob, ExportRequest
+from tap_cdp_export.windows import Window
+from tests.helpers.json_documents import VALUES
+
+SECONDS = st.datetimes(
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001 -- bounds are naive by contract
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+).map(lambda time: time.replace(microsecond=0))
+JOBS = st.builds(
+    ExportJob,
+    handle=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    digest=st.text("0123456789abcdef", min_size=1),
+    asked_at=SECONDS,
+    expires_at=SECONDS,
+    window=st.none() | st.builds(Window, SECONDS, SECONDS),
+)
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+@given(job=JOBS)
+def test_a_job_comes_back_from_state_as_it_went_in(job: ExportJob) -> None:
+    assert ExportJob.from_state(json.loads(json.dumps(job.to_state()))) == job
+
+
+def test_a_jobs_secret_is_neither_in_state_nor_in_its_text() -> None:
+    job = ExportJob({"segment_id": "s"}, "d", NOON, NOON, secret="https://storage.example/canary")
+    assert "canary" not in json.dumps(job.to_state())
+    assert "canary" not in repr(job)
+    assert ExportJob.from_state(job.to_state()).secret is None
+
+
+@given(
+    state=VALUES
+    | st.dictionaries(
+        st.sampled_from(["handle", "digest", "asked_at", "expires_at", "window_start", "window_end"]), VALUES
+    )
+)
+@example(state={"handle": {}, "digest": "d", "asked_at": "0001-01-01T00:00:00+14:00", "expires_at": "2024-03-01"})
+@example(
+    state={
+        "handle": {},
+        "digest": "d",
+        "asked_at": "2024-03-01",
+        "expires_at": "2024-03-01",
+        "window_start": "2024-03-01",
+    }
+)
+def test_any_other_state_is_a_value_error_and_nothing_else(state: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        ExportJob.from_state(state)
+
+
+def request(parameters: dict[str, Any], *, hours: int = 1) -> ExportRequest:
+    return ExportRequest("subject", parameters, Window(NOON, NOON + timedelta(hours=hours)))
+
+
+def test_a_digest_does_not_depend_on_the_order_of_parameters_or_on_the_window() -> None:
+    one = request({"a": [1, {"x": 1, "y": 2}], "b": 2})
+    other = request({"b": 2, "a": [1, {"y": 2, "x": 1}]}, hours=2)
+    assert one.digest == other.digest
+
+
+@given(
+    one=st.dictionaries(st.text(max_size=3), VALUES, max_size=3),
+    other=st.dictionaries(st.text(max_size=3), VALUES, max_size=3),
+)
+def test_a_digest_changes_with_the_parameters(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert request(one).digest == request(dict(reversed(one.items()))).digest
+    if one != other:
+        assert request(one).digest != request(other).digest
+
+
+def test_the_order_inside_a_list_of_parameters_counts() -> None:
+    assert request({"a": [1, 2]}).digest != request({"a": [2, 1]}).digest

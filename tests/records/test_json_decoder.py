@@ -1,0 +1,213 @@
+"""The fast way gives what `RecordShape` gives, whatever is in a run."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.records.batch import Lines
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, camel_case, spelled_time
+from tap_cdp_export.vendors.braze import schemas as braze
+from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
+from tests.helpers.outputs import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
+SHAPE = RecordShape(USERS, own=OWN, spell=camel_case)
+SEGMENT = {"segment_id": "s"}
+BRAZE_SHAPE = RecordShape(braze.USERS, own=braze.OWN, time=spelled_time)
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+anything = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+epochs = st.none() | st.integers(-(10**11), 10**14)
+fitting = {
+    "displayName": st.none() | st.text(),
+    "accountName": st.none() | st.text(),
+    "engagementScore": st.none() | st.floats(0, 2) | st.integers(0, 2),
+    "firstActivity": epochs,
+    "lastActivity": epochs,
+    "totalActions": st.none() | st.integers(-(2**63) + 1, 2**63 - 1),
+    "attributes": st.none() | st.dictionaries(st.text(), anything, max_size=3),
+    "segments": st.none() | st.lists(st.text(), max_size=3),
+    "somethingNew": anything,
+}
+spellings = st.datetimes().map(lambda time: f"{time.isoformat(timespec='milliseconds')} UTC".replace("T", " "))
+entries = st.lists(st.dictionaries(st.sampled_from(["name", "count"]), scalars, max_size=2), max_size=2)
+braze_fitting = {
+    "external_id": st.none() | st.text(),
+    "created_at": spellings | st.just("2026-02-30 00:00:00.000 UTC") | st.just("2026-11-24T01:02:03Z") | st.none(),
+    "custom_attributes": st.dictionaries(st.text(), anything, max_size=3),
+    "custom_events": entries,
+    "devices": entries,
+    "random_bucket": st.integers(0, 9_999),
+    "another": anything,
+}
+some_columns = st.sets(st.sampled_from(sorted(USERS["properties"])))
+
+
+def odd(fields: dict[str, st.SearchStrategy[Any]]) -> dict[str, st.SearchStrategy[Any]]:
+    """Let every field also hold anything at all."""
+    return {name: strategy | anything for name, strategy in fields.items()}
+
+
+users = st.fixed_dictionaries({"name": st.text()}, optional={**odd(fitting), "dataset_id": anything, "": anything})
+braze_users = st.fixed_dictionaries(
+    {"braze_id": st.text(min_size=1)}, optional={**odd(braze_fitting), "segment_id": anything}
+)
+
+
+def fast(selected: Iterable[str] = USERS["properties"]) -> TypedRuns:
+    return TypedRuns(SHAPE, OWN_VALUES, Columns(selected), required="name")
+
+
+def fast_braze() -> TypedRuns:
+    output = Columns(braze.USERS["properties"])
+    return TypedRuns(BRAZE_SHAPE, SEGMENT, output, required="braze_id", may_be_empty=False)
+
+
+def tolerant(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["properties"]) -> list[dict[str, Any]]:
+    chosen = set(selected)
+    records = [SHAPE.record(strict_json.storable(fields), OWN_VALUES) for fields in objects]
+    return [{name: value for name, value in record.items() if name in chosen} for record in records]
+
+
+def rows(*blocks: bytes | memoryview) -> list[dict[str, Any]]:
+    return [json.loads(line) for block in blocks for line in bytes(block).split(b"\n")[:-1]]
+
+
+def read(typed: TypedRuns, document: bytes) -> list[dict[str, Any]]:
+    """Read an array as a page is read."""
+    found = list(runs([document], ARRAY_OF_OBJECTS, typed.array, typed.lines, is_proven=True))
+    records = rows(*(lines.data for lines in found))
+    assert len(records) == sum(lines.number for lines in found)
+    return records
+
+
+@given(objects=st.lists(users, max_size=5), indent=st.sampled_from([None, 2]), ascii_only=st.booleans())
+def test_any_objects_give_the_records_of_the_tolerant_way(
+    *, objects: list[dict[str, Any]], indent: int | None, ascii_only: bool
+) -> None:
+    document = json.dumps(objects, indent=indent, ensure_ascii=ascii_only).encode()
+    assert read(fast(), document.replace(b"\n", b"\r\n")) == tolerant(objects)
+
+
+@given(objects=st.lists(users, min_size=1, max_size=3), selected=some_columns)
+def test_the_selection_of_columns_applies_to_odd_objects_too(objects: list[dict[str, Any]], selected: set[str]) -> None:
+    selected |= {"name"}
+    assert read(fast(selected), json.dumps(objects).encode()) == tolerant(objects, selected)
+
+
+@given(batches=st.lists(st.lists(users, max_size=3), max_size=4))
+def test_what_was_met_in_earlier_runs_changes_nothing(batches: list[list[dict[str, Any]]]) -> None:
+    typed = fast()
+    for objects in batches:
+        assert read(typed, json.dumps(objects).encode()) == tolerant(objects)
+
+
+@given(st.lists(braze_users, min_size=1, max_size=4))
+def test_json_lines_give_the_records_of_the_tolerant_way(objects: list[dict[str, Any]]) -> None:
+    lines = b"\r\n".join(json.dumps(fields).encode() for fields in objects)
+    if strict_json.holds_nul(lines):
+        return
+    encoded = fast_braze().json_lines(lines)
+    assert encoded.number == len(objects)
+    assert rows(encoded.data) == [BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(strict_json.storable, objects)]
+
+
+def test_nothing_gives_nothing() -> None:
+    assert fast().array(b"[]") == Lines(0, b"")
+
+
+@pytest.mark.parametrize(
+    ("field", "extra"),
+    [
+        ('"totalActions": "7"', {"totalActions": "7"}),
+        ('"totalActions": 9223372036854775808', {"totalActions": 9223372036854775808}),
+        ('"firstActivity": 1e12', None),
+        ('"firstActivity": 999999999999999999', {"firstActivity": 999999999999999999}),
+        ('"attributes": []', {"attributes": []}),
+        ('"attributes": {"extra": {}}', None),
+        ('"segments": ["x", 5]', {"segments": ["x", 5]}),
+        ('"displayName": {"a": 1}', {"displayName": {"a": 1}}),
+        ('"extra": {}', {"extra": {}}),
+        ('"dataset_id": 5', {"dataset_id": 5}),
+        ('"a\\"b\\\\c": 1', {'a"b\\c': 1}),
+        ('"unknown": {"x": [1.50, {}]}', {"unknown": {"x": [1.5, {}]}}),
+    ],
+)
+def test_what_does_not_fit_its_column_is_kept_in_extra(field: str, extra: dict[str, Any] | None) -> None:
+    document = f'[{{"name": "a", {field}}}, {{"name": "b"}}]'.encode()
+    record, other = read(fast(), document)
+    assert record["extra"] == extra
+    assert other["extra"] is None
+    assert [record, other] == tolerant(json.loads(document))
+
+
+def test_numbers_beyond_a_double_are_kept_as_they_are() -> None:
+    document = b'[{"name": "a", "attributes": {"n": 1e999}, "new": -2e4000, "engagementScore": 3e999}]'
+    (lines,) = runs([document], ARRAY_OF_OBJECTS, fast().array, fast().lines)
+    record = json.loads(bytes(lines.data), parse_float=Decimal)
+    assert record["attributes"] == {"n": Decimal("1e999")}
+    assert record["extra"] == {"new": Decimal("-2e4000"), "engagementScore": Decimal("3e999")}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'[{"name": 5}]',
+        b'[{"name": null}]',
+        b'[{"displayName": "no name"}]',
+        b'[{"name": "a", "attributes": ' + b'{"x":' * 150 + b"1" + b"}" * 150 + b"}]",
+        b'[{"name": "a", "attributes": {"x": ' + b"[{" * 120 + b'"":1' + b"}]" * 120 + b"}}]",
+        b'[{"name": "a", "attributes": {"x": ' + b'["]",' * 300 + b"1" + b',"["]' * 300 + b"}}]",
+        b'[{"name": "a", "attributes": {"n": ' + b"9" * 5_000 + b"}}]",
+        b'[{"name": "a", "attributes": {"n": NaN}}]',
+        b'[{"name": "a", "attributes": {"n": "\xff"}}]',
+        b'[{"name": "a"}',
+        b'[{"name": "a"}]]',
+        b"[1]",
+    ],
+)
+def test_what_is_no_record_or_no_json_is_refused(document: bytes) -> None:
+    with pytest.raises(UnusableAnswer):
+        read(fast(), document)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b'{"braze_id": \n"a"}',
+        b'{"braze_id": "a"}\n\n{"braze_id": "b"}',
+        b'{"braze_id": "a"}{"braze_id": "b"}\n\n',
+        b'{"braze_id": "a"}{"braze_id": "b"}\n{"braze_id": "c", "custom_attributes": {\n"x": 1}}',
+        b'{"braze_id": "a"}{"braze_id": "b"}\r\n{"braze_id": "c", "custom_attributes": {\r\n"x": 1}}\r\n',
+        b"[1]\n",
+        b"1",
+    ],
+)
+def test_json_lines_that_are_not_one_object_a_line_are_left_to_the_tolerant_way(lines: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        fast_braze().json_lines(lines)
+
+
+@pytest.mark.parametrize("user", [b'{"braze_id": ""}', b"{}"])
+def test_a_user_without_an_identifier_is_refused(user: bytes) -> None:
+    with pytest.raises(strict_json.InvalidJSON, match="braze_id"):
+        fast_braze().json_lines(user)
+
+
+def test_more_new_fields_than_are_learnt_still_reach_extra() -> None:
+    objects = [{"name": str(number), f"field {number}": number} for number in range(300)]
+    assert read(fast(), json.dumps(objects).encode()) == tolerant(objects)

@@ -1,0 +1,330 @@
+"""Profiles and events of the export file: flattened without losing anything, and told apart by stable keys."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from singer_sdk import typing as th
+
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.vendors.apsis.export_file import (
+    PROFILES as FILE,
+)
+from tap_cdp_export.vendors.apsis.export_file import (
+    decode_profiles,
+    event_records,
+    identifier,
+    named_identifiers,
+    profile_records,
+)
+from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
+from tests.helpers.json_documents import OBJECTS, VALUES
+
+KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
+OWN = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
+EVENT = {
+    "correlationId": "0d6c",
+    "sourceEventTime": 1709287200000,
+    "typeId": "550002",
+    "createdAt": 1709287200900,
+    "data": {"url": "https://example.com/"},
+}
+PROFILE = {
+    "sections": {
+        "1187": {
+            "attributes": {
+                "9820534": {"value": "john.doe@example.com"},
+                "9820540": {"value": 46287917256},
+                "9820541": {"value": True},
+                "312460234": {"value": None},
+            },
+            "events": [EVENT],
+        }
+    }
+}
+
+
+def profiles(profile: dict[str, Any], known: set[str] | None = None) -> list[dict[str, Any]]:
+    return list(profile_records(KEY, copy.deepcopy(profile), OWN, known or set()))
+
+
+def events(*given_events: Any, section: str = "1187", key: str = KEY) -> list[dict[str, Any]]:
+    profile = {"sections": {section: {"events": copy.deepcopy(list(given_events))}}}
+    return list(event_records(key, profile, OWN))
+
+
+def event_key(event: dict[str, Any], **where: str) -> str:
+    (record,) = events(event, **where)
+    key = record["event_key"]
+    assert isinstance(key, str)
+    return key
+
+
+def in_section(**section: Any) -> dict[str, Any]:
+    return {"sections": {"1": section}}
+
+
+# Profiles
+
+
+def test_the_vendors_sample_profile_becomes_this_record() -> None:
+    assert profiles(PROFILE) == [
+        {
+            "profile_key": KEY,
+            "section_id": "1187",
+            "attributes": {"9820534": "john.doe@example.com", "9820540": 46287917256, "9820541": True},
+            "tags": ["312460234"],
+            **OWN,
+            "extra": None,
+        }
+    ]
+
+
+def test_every_section_gives_a_record_of_its_own() -> None:
+    profile = {
+        "sections": {"1": {"attributes": {"a": {"value": 1}}}, "2": {"attributes": {"a": {"value": 2}}}, "3": {}}
+    }
+    records = [(record["section_id"], record["attributes"]) for record in profiles(profile)]
+    assert records == [("1", {"a": 1}), ("2", {"a": 2}), ("3", {})]
+
+
+@pytest.mark.parametrize("profile", [{}, {"sections": {}}, {"sections": None}])
+def test_a_profile_without_sections_gives_one_record_with_an_empty_section(profile: dict[str, Any]) -> None:
+    (record,) = profiles(profile)
+    assert (record["profile_key"], record["section_id"]) == (KEY, "")
+    assert (record["attributes"], record["tags"]) == ({}, [])
+
+
+def test_a_null_is_a_tag_unless_its_id_is_known_to_be_an_attributes() -> None:
+    profile = in_section(attributes={"attribute": {"value": None}, "tag": {"value": None}})
+    (record,) = profiles(profile, {"attribute"})
+    assert record["attributes"] == {"attribute": None}
+    assert record["tags"] == ["tag"]
+
+
+def test_attribute_values_of_any_type_stay_as_they_are() -> None:
+    value = {"street": "Storgatan 1", "city": "Malmö", "postCode": "211 42"}
+    (record,) = profiles(in_section(attributes={"address": {"value": value}, "big": {"value": 2**70}}))
+    assert record["attributes"] == {"address": value, "big": 2**70}
+
+
+def test_what_the_vendor_may_add_one_day_is_kept_in_extra() -> None:
+    profile = {
+        "profileKeys": {"email": "x"},
+        "sections": {"1": {"attributes": {"a": {"value": 1, "history": [0]}, "b": "odd"}, "topics": [1], "events": []}},
+    }
+    (record,) = profiles(profile)
+    assert record["attributes"] == {"a": 1}
+    assert record["extra"] == {
+        "profileKeys": {"email": "x"},
+        "topics": [1],
+        "attributes": {"a": {"history": [0]}, "b": "odd"},
+    }
+
+
+ENTRIES = st.dictionaries(
+    st.text(max_size=4), VALUES | st.fixed_dictionaries({"value": VALUES}, optional={"history": VALUES}), max_size=6
+)
+
+
+@given(entries=ENTRIES, known=st.sets(st.text(max_size=4)), section=OBJECTS, profile=OBJECTS)
+def test_nothing_of_a_profile_is_dropped(
+    entries: dict[str, Any], known: set[str], section: dict[str, Any], profile: dict[str, Any]
+) -> None:
+    section = {**section, "attributes": entries, "events": []}
+    profile = {**profile, "sections": {"1": section}}
+    (record,) = profiles(profile, known)
+    extra = record["extra"] or {}
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or "value" not in entry:
+            assert extra["attributes"][name] == entry
+        elif entry["value"] is None and name not in known:
+            assert name in record["tags"]
+        else:
+            assert record["attributes"][name] == entry["value"]
+        if isinstance(entry, dict) and "history" in entry:
+            assert extra["attributes"][name]["history"] == entry["history"]
+    for name in set(section) - {"attributes", "events"}:
+        assert extra[name] == section[name]
+    for name in set(profile) - {"sections"} - set(section):
+        assert extra[name] == profile[name]
+    errors = [error.message for error in th.DEFAULT_JSONSCHEMA_VALIDATOR(PROFILES).iter_errors(record)]
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"sections": ["canary"]},
+        {"sections": "canary"},
+        {"sections": {"1": ["canary"]}},
+        {"sections": {"1": None}},
+        {"sections": {"1": {"attributes": ["canary"]}}},
+        {"sections": {"1": {"attributes": "canary"}}},
+    ],
+)
+def test_a_profile_of_another_shape_is_an_error_that_does_not_quote_it(profile: dict[str, Any]) -> None:
+    with pytest.raises(UnusableAnswer) as failure:
+        profiles(profile)
+    assert "canary" not in str(failure.value)
+
+
+# Events
+
+
+def test_the_vendors_sample_event_becomes_this_record() -> None:
+    (record,) = event_records(KEY, copy.deepcopy(PROFILE), OWN)
+    assert len(record.pop("event_key")) >= 32
+    assert record == {
+        "profile_key": KEY,
+        "section_id": "1187",
+        "type_id": "550002",
+        "correlation_id": "0d6c",
+        "source_event_time": "2024-03-01T10:00:00.000Z",
+        "created_at": "2024-03-01T10:00:00.900Z",
+        "data": {"url": "https://example.com/"},
+        **OWN,
+        "extra": None,
+    }
+
+
+@pytest.mark.parametrize("section", [{}, {"events": None}, {"events": []}])
+def test_a_section_without_events_gives_none(section: dict[str, Any]) -> None:
+    assert list(event_records(KEY, {"sections": {"1": section}}, OWN)) == []
+
+
+def test_an_unknown_source_time_is_null_and_not_1970() -> None:
+    (record,) = events({**EVENT, "sourceEventTime": 0})
+    assert record["source_event_time"] is None
+    assert record["extra"] is None
+
+
+def test_ids_are_texts_whether_the_vendor_sends_texts_or_numbers() -> None:
+    (record,) = events({**EVENT, "typeId": 550002, "correlationId": 17})
+    assert (record["type_id"], record["correlation_id"]) == ("550002", "17")
+    assert event_key({**EVENT, "typeId": 550002}) == event_key(EVENT)
+
+
+def test_what_an_event_may_hold_one_day_is_kept_in_extra() -> None:
+    (record,) = events({**EVENT, "channel": "email", "data": ["list"], "createdAt": "soon"})
+    assert record["extra"] == {"channel": "email", "data": ["list"], "createdAt": "soon"}
+    assert record["data"] is None
+
+
+@given(event=OBJECTS, known=st.fixed_dictionaries({}, optional=dict.fromkeys(EVENT, VALUES)))
+def test_every_event_of_any_shape_is_as_the_schema_says(event: dict[str, Any], known: dict[str, Any]) -> None:
+    (record,) = events({**event, **known})
+    errors = [error.message for error in th.DEFAULT_JSONSCHEMA_VALIDATOR(EVENTS).iter_errors(record)]
+    assert errors == []
+    for name in set(event) - set(EVENT):
+        assert record["extra"][name] == event[name]
+
+
+@pytest.mark.parametrize("bad", [[None], ["canary"], [[EVENT]], "canary", {"a": EVENT}])
+def test_events_of_another_shape_are_an_error_that_does_not_quote_them(bad: object) -> None:
+    with pytest.raises(UnusableAnswer) as failure:
+        list(event_records(KEY, {"sections": {"1": {"events": bad}}}, OWN))
+    assert "canary" not in str(failure.value)
+
+
+# Event keys
+
+
+def test_exact_copies_of_an_event_fall_together() -> None:
+    one, other = events(EVENT, dict(reversed(EVENT.items())))
+    assert one == other
+
+
+def test_a_retry_that_arrived_at_another_time_is_an_event_of_its_own() -> None:
+    assert event_key(EVENT) != event_key({**EVENT, "createdAt": 1709287200901})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"correlationId": "0d6d"},
+        {"correlationId": None},
+        {"sourceEventTime": 0},
+        {"sourceEventTime": 1},
+        {"typeId": "550003"},
+        {"data": {"url": "https://example.com/", "more": None}},
+        {"data": {}},
+        {"new": 1},
+    ],
+)
+def test_everything_that_tells_two_events_apart_is_in_the_key(change: dict[str, Any]) -> None:
+    assert event_key(EVENT) != event_key({**EVENT, **change})
+
+
+def test_the_same_event_of_another_profile_or_section_has_another_key() -> None:
+    keys = {event_key(EVENT), event_key(EVENT, section="1188"), event_key(EVENT, key="other")}
+    assert len(keys) == 3
+
+
+def test_parts_of_a_key_do_not_run_into_each_other() -> None:
+    assert event_key(EVENT, key="a", section="bc") != event_key(EVENT, key="ab", section="c")
+
+
+def test_a_key_does_not_depend_on_the_window_it_was_read_in() -> None:
+    profile = {"sections": {"1": {"events": [EVENT]}}}
+    (one,) = event_records(KEY, copy.deepcopy(profile), OWN)
+    (other,) = event_records(KEY, copy.deepcopy(profile), {"window_start": "x", "window_end": "y"})
+    assert one["event_key"] == other["event_key"]
+
+
+def test_a_key_stays_the_same_from_version_to_version() -> None:
+    assert (
+        event_key({"typeId": "1"}, key="p", section="s")
+        == hashlib.blake2b(b'["p","s",{"typeId":"1"}]', digest_size=16).hexdigest()
+    )
+
+
+@given(event=OBJECTS, other=OBJECTS)
+def test_different_events_have_different_keys(event: dict[str, Any], other: dict[str, Any]) -> None:
+    if json.dumps(event, sort_keys=True) != json.dumps(other, sort_keys=True):
+        assert event_key({**event, "typeId": "1"}) != event_key({**other, "typeId": "2"})
+    assert event_key(event) == event_key(json.loads(json.dumps(event)))
+
+
+# Configured items
+
+
+@pytest.mark.parametrize(
+    ("items", "found"),
+    [
+        ([], set()),
+        (["1", 2], {"1", "2"}),
+        (
+            [{"section_discriminator": "usercreated.sections.x", "version_id": "9820534"}],
+            {"usercreated.sections.x", "9820534"},
+        ),
+        ([{"deep": [{"id": 5}, None, True, 1.5]}], {"5"}),
+    ],
+)
+def test_ids_are_found_in_configured_items_of_any_shape(items: list[Any], found: set[str]) -> None:
+    assert named_identifiers(items) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (1, "1"), (2**70, str(2**70)), (True, True), (None, None), (1.5, 1.5)]
+)
+def test_only_whole_numbers_become_ids(value: object, text: object) -> None:
+    assert identifier(value) is text or identifier(value) == text
+
+
+# The file
+
+
+def test_the_skeleton_of_the_vendors_page_is_read() -> None:
+    file = {"profiles": {KEY: PROFILE, "second": {"sections": {}}}, "metadata": {"sections": {"1187": {"events": {}}}}}
+    read = [
+        pair for run in runs([json.dumps(file).encode()], FILE, decode_profiles, dict[str, Any]) for pair in run.items()
+    ]
+    assert read == [(KEY, PROFILE), ("second", {"sections": {}})]

@@ -1,0 +1,388 @@
+"""One export a window feeds both streams; a bookmark moves when its window is whole, and an open export is taken up."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.helpers.configurations import APSIS_URL, config
+from tests.helpers.in_process import bookmark, sync
+from tests.vendors.apsis.test_export_file import PROFILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from requests_mock import Mocker
+
+    from tests.helpers.running import Run
+
+BOTH = {"apsis_profiles", "apsis_events"}
+EXPORTS_URL = f"{APSIS_URL}/audience/profiles/exports"
+FILE = json.dumps({"profiles": {"p1": PROFILE, "p2": {"sections": {}}}}).encode()
+WHOLE = "2024-03-08T00:00:00.000Z"
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+class Vendor:
+    """Accepts every export, and answers its polls by script.
+
+    Attributes:
+        exports: the bodies of all requests for an export.
+        polls: the numbers of the exports looked at.
+    """
+
+    def __init__(self, mock: Mocker, *answers: dict[str, Any]) -> None:
+        self.exports: list[dict[str, Any]] = []
+        self.polls: list[int] = []
+        self._answers = list(answers) or [{"content": FILE}]
+        mock.post(f"{APSIS_URL}/oauth/token", json={"access_token": "t", "expires_in": 86400})
+        mock.post(EXPORTS_URL, json=self._accept)
+        for number in range(60):
+            mock.get(f"{EXPORTS_URL}/{number}", content=self._poll)
+
+    def _accept(self, request: Any, _context: Any) -> dict[str, str]:
+        self.exports.append(request.json())
+        return {"file_download_url": f"{EXPORTS_URL}/{len(self.exports)}"}
+
+    def _poll(self, request: Any, context: Any) -> bytes:
+        self.polls.append(int(request.path.rpartition("/")[2]))
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        context.status_code = answer.get("status_code", 200)
+        content = answer.get("content", b"")
+        assert isinstance(content, bytes)
+        return content
+
+    @property
+    def windows(self) -> list[tuple[str, str]]:
+        """The bounds of all exports."""
+        return [(body["start_at"], body["end_at"]) for body in self.exports]
+
+
+def run(settings: dict[str, Any] | None = None, *, only: Iterable[str] = BOTH, **options: Any) -> Run:
+    return sync(settings or config("apsis", lookback_minutes=0), only=set(only), **options)
+
+
+def open_job(state: dict[str, Any], stream: str = "apsis_events") -> Any:
+    return state["bookmarks"].get(stream, {}).get("export")
+
+
+def test_one_export_feeds_both_streams(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    done = run()
+    assert done.exit_code == 0
+    assert vendor.windows == [("2024-03-01T00:00:00Z", "2024-03-08T00:00:00Z")]
+    assert [r["profile_key"] for r in done.records("apsis_profiles")] == ["p1", "p2"]
+    assert [r["type_id"] for r in done.records("apsis_events")] == ["550002"]
+    assert bookmark(done, "apsis_profiles") == bookmark(done, "apsis_events") == WHOLE
+
+
+def test_a_request_holds_what_is_configured_untouched_and_nothing_else(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    settings = {
+        "attributes": [{"section_discriminator": "s", "version_id": "1"}],
+        "tags": ["312460234"],
+        "events": [{"any": {"shape": [1]}}],
+        "segment_filter": {"segment_discriminator": "x", "timezone": "Europe/Stockholm"},
+        "extra_body": {"topics": [{"id": 1}]},
+    }
+    run(config("apsis", lookback_minutes=0, **settings))
+    topics = settings.pop("extra_body")
+    assert isinstance(topics, dict)
+    assert vendor.exports == [
+        {**settings, **topics, "start_at": "2024-03-01T00:00:00Z", "end_at": "2024-03-08T00:00:00Z"}
+    ]
+
+
+@pytest.mark.parametrize(("name", "most"), [("attributes", 75), ("tags", 25)])
+def test_more_items_than_the_vendor_exports_at_once_are_a_warning_and_no_error(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, name: str, most: int
+) -> None:
+    vendor = Vendor(requests_mock)
+    run(config("apsis", **{name: [str(number) for number in range(most)]}))
+    assert "more items" not in caplog.text
+    run(config("apsis", **{name: [str(number) for number in range(most + 1)]}))
+    assert f"apsis.{name} has more items" in caplog.text
+    assert len(vendor.exports) == 2
+
+
+# Windows
+
+
+@pytest.mark.parametrize("days", [1, 2, 2.5, 1 / 3, 0.23456789, 7, 30])
+def test_windows_follow_each_other_without_gap_to_the_second(requests_mock: Mocker, days: float) -> None:
+    vendor = Vendor(requests_mock)
+    done = run(config("apsis", window_days=days, lookback_minutes=0, requests_per_minute=1e6), only={"apsis_events"})
+    assert done.exit_code == 0
+    assert vendor.windows[0][0] == "2024-03-01T00:00:00Z"
+    assert vendor.windows[-1][1] == "2024-03-08T00:00:00Z"
+    assert all(one[1] == other[0] for one, other in pairwise(vendor.windows))
+    assert all(start < end for start, end in vendor.windows)
+
+
+def test_each_window_is_closed_before_the_next_is_asked_for(requests_mock: Mocker) -> None:
+    Vendor(requests_mock)
+    done = run(config("apsis", window_days=3, lookback_minutes=0), only={"apsis_events"})
+    values = [state["bookmarks"]["apsis_events"].get("replication_key_value") for state in done.states]
+    ends = ["2024-03-04T00:00:00.000Z", "2024-03-07T00:00:00.000Z", WHOLE]
+    assert [value for value in dict.fromkeys(values) if value] == ends
+    kinds = [m["type"] if m["type"] != "RECORD" else m["record"]["window_end"] for m in done.messages]
+    for end in ends:
+        last_record = len(kinds) - 1 - kinds[::-1].index(end)
+        before = [m["value"] for m in done.messages[: last_record + 1] if m["type"] == "STATE"]
+        assert all((bookmark_in(state) or "") < end for state in before)
+
+
+def bookmark_in(state: dict[str, Any]) -> str | None:
+    value: str | None = state["bookmarks"].get("apsis_events", {}).get("replication_key_value")
+    return value
+
+
+def test_records_show_their_window_without_the_lookback(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    state = {"bookmarks": {"apsis_events": {"replication_key_value": "2024-03-04T00:00:00Z"}}}
+    done = run(config("apsis", lookback_minutes=60), state=state)
+    assert vendor.windows == [("2024-03-03T23:00:00Z", "2024-03-08T00:00:00Z")]
+    for stream in BOTH:
+        for record in done.records(stream):
+            assert (record["window_start"], record["window_end"]) == ("2024-03-04T00:00:00.000Z", WHOLE)
+
+
+def test_of_several_windows_only_the_last_ones_profiles_are_emitted(requests_mock: Mocker) -> None:
+    Vendor(requests_mock)
+    done = run(config("apsis", window_days=3, lookback_minutes=0))
+    assert {record["window_end"] for record in done.records("apsis_profiles")} == {WHOLE}
+    assert len(done.records("apsis_profiles")) == 2
+    assert len(done.records("apsis_events")) == 3
+
+
+def test_profiles_alone_ask_for_one_export_without_events_and_need_no_start_date(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    settings = config("apsis", window_days=1)
+    del settings["start_date"]
+    done = run(settings, only={"apsis_profiles"})
+    assert done.exit_code == 0
+    (body,) = vendor.exports
+    assert "events" not in body
+    assert body["end_at"] == "2024-03-08T00:00:00Z"
+    assert len(done.records("apsis_profiles")) == 2
+    assert done.records("apsis_events") == []
+
+
+def test_events_alone_emit_no_profiles(requests_mock: Mocker) -> None:
+    Vendor(requests_mock)
+    done = run(only={"apsis_events"})
+    assert done.records("apsis_profiles") == []
+    assert bookmark(done, "apsis_profiles") is None
+
+
+def test_events_need_a_start_on_their_first_run(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    settings = config("apsis")
+    del settings["start_date"]
+    done = run(settings)
+    assert done.exit_code == 10
+    assert "start_date" in done.log
+    assert vendor.exports == []
+
+
+def test_without_configured_events_none_are_asked_for(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    done = run(config("apsis", events=[]))
+    assert done.exit_code == 0
+    assert "events" not in vendor.exports[0]
+    assert done.records("apsis_events") == []
+    assert len(done.records("apsis_profiles")) == 2
+    assert bookmark(done, "apsis_events") is None
+
+
+def test_a_run_without_new_time_asks_for_no_events(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    state = {"bookmarks": {"apsis_events": {"replication_key_value": WHOLE}}}
+    done = run(only={"apsis_events"}, state=state)
+    assert done.exit_code == 0
+    assert vendor.exports == []
+
+
+def test_configured_attributes_that_are_null_are_no_tags(requests_mock: Mocker) -> None:
+    profile = {"sections": {"1": {"attributes": {"9820534": {"value": None}, "5": {"value": None}}}}}
+    Vendor(requests_mock, {"content": json.dumps({"profiles": {"p": profile}}).encode()})
+    (record,) = run(config("apsis", attributes=[{"version_id": 9820534}])).records("apsis_profiles")
+    assert record["attributes"] == {"9820534": None}
+    assert record["tags"] == ["5"]
+
+
+# State
+
+
+def test_the_export_is_in_state_as_soon_as_it_is_accepted_and_gone_when_its_window_is_whole(
+    requests_mock: Mocker,
+) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 404}, {"content": FILE})
+    done = run()
+    first, *_, last = done.states
+    assert open_job(first)["handle"]["poll_path"] == "/audience/profiles/exports/1"
+    assert open_job(first)["window_end"] == WHOLE
+    assert bookmark_in(first) is None
+    assert last["bookmarks"]["apsis_events"]["export"] is None
+    assert vendor.polls == [1, 1]
+    before_records = [m["type"] for m in done.messages[: [m["type"] for m in done.messages].index("RECORD")]]
+    assert "STATE" in before_records
+
+
+def test_an_open_export_is_taken_up_with_its_own_window_and_not_asked_for_again(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 404})
+    settings = {**config("apsis", lookback_minutes=0, export_timeout_seconds=10), "end_date": "2024-03-05T00:00:00Z"}
+    stopped = run(settings)
+    assert stopped.exit_code == 15
+    assert stopped.records("apsis_events") == []
+    vendor = Vendor(requests_mock)
+    again = run(state=stopped.states[-1])
+    assert again.exit_code == 0
+    assert vendor.polls == [1, 1]
+    assert vendor.windows == [("2024-03-05T00:00:00Z", "2024-03-08T00:00:00Z")]
+    windows = [(r["window_start"], r["window_end"]) for r in again.records("apsis_events")]
+    assert windows == [("2024-03-01T00:00:00.000Z", "2024-03-05T00:00:00.000Z"), ("2024-03-05T00:00:00.000Z", WHOLE)]
+    assert bookmark(again, "apsis_events") == WHOLE
+
+
+def test_profiles_alone_take_up_their_open_export_too(requests_mock: Mocker) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    stopped = run(config("apsis", export_timeout_seconds=10), only={"apsis_profiles"})
+    assert stopped.exit_code == 15
+    vendor = Vendor(requests_mock)
+    again = run(config("apsis"), only={"apsis_profiles"}, state=stopped.states[-1])
+    assert again.exit_code == 0
+    assert vendor.exports == []
+    assert len(again.records("apsis_profiles")) == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"tags": ["1"]}, {"events": ["1"]}, {"segment_filter": {}}, {"extra_body": {"x": 1}}]
+)
+def test_an_open_export_asked_for_with_other_settings_is_asked_for_anew(
+    requests_mock: Mocker, change: dict[str, Any]
+) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    stopped = run(config("apsis", lookback_minutes=0, export_timeout_seconds=10))
+    vendor = Vendor(requests_mock)
+    again = run(config("apsis", lookback_minutes=0, **change), state=stopped.states[-1])
+    assert again.exit_code == 0
+    assert len(vendor.exports) == 1
+
+
+def test_an_expired_export_is_asked_for_anew(requests_mock: Mocker) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    state = copy.deepcopy(run(config("apsis", lookback_minutes=0, export_timeout_seconds=10)).states[-1])
+    state["bookmarks"]["apsis_events"]["export"]["expires_at"] = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    vendor = Vendor(requests_mock)
+    assert run(state=state).exit_code == 0
+    assert len(vendor.exports) == 1
+
+
+def test_profiles_alone_are_not_halved_and_a_broken_export_is_not_taken_up_again(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"content": b'{"status":"error"}'})
+    failed = run(only={"apsis_profiles"})
+    assert failed.exit_code == 12
+    assert len(vendor.exports) == 1
+    assert open_job(failed.states[0], "apsis_profiles")
+    assert open_job(failed.states[-1], "apsis_profiles") is None
+
+
+def test_an_error_in_place_of_the_file_halves_the_window_at_once(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"content": b'{"status":"error"}'}, {"content": FILE})
+    done = run()
+    assert done.exit_code == 0
+    assert vendor.windows == [
+        ("2024-03-01T00:00:00Z", "2024-03-08T00:00:00Z"),
+        ("2024-03-01T00:00:00Z", "2024-03-04T12:00:00Z"),
+        ("2024-03-04T12:00:00Z", "2024-03-08T00:00:00Z"),
+    ]
+    assert bookmark(done, "apsis_events") == bookmark(done, "apsis_profiles") == WHOLE
+
+
+@pytest.mark.parametrize("status", [410, 503])
+def test_a_lost_export_is_replaced(requests_mock: Mocker, status: int) -> None:
+    vendor = Vendor(requests_mock, {"status_code": status}, {"content": FILE})
+    assert run().exit_code == 0
+    assert vendor.polls == [1, 2]
+
+
+def test_exports_that_always_vanish_are_given_up_after_two_or_three(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 410})
+    failed = run()
+    assert failed.exit_code == 13
+    assert len(vendor.exports) in {2, 3}
+    assert open_job(failed.states[-1]) is None
+    assert bookmark(failed, "apsis_events") is None
+
+
+def test_exports_that_always_fail_are_asked_for_in_ever_shorter_windows_and_given_up(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 503})
+    failed = run()
+    assert failed.exit_code == 13
+    assert len(vendor.exports) < 30
+    assert {start for start, _ in vendor.windows} == {"2024-03-01T00:00:00Z"}
+    ends = [end for _, end in vendor.windows]
+    assert ends == sorted(ends, reverse=True)
+    assert ends[-1] <= "2024-03-01T01:00:00Z"
+    assert bookmark(failed, "apsis_events") is None
+
+
+def test_a_window_that_is_too_large_is_halved_and_nothing_of_it_left_out(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {"status_code": 503}, {"status_code": 503}, {"content": FILE})
+    done = run()
+    assert done.exit_code == 0
+    asked = vendor.windows[2:]
+    assert len(asked) == 2
+    assert (asked[0][0], asked[-1][1]) == ("2024-03-01T00:00:00Z", "2024-03-08T00:00:00Z")
+    assert asked[0][1] == asked[1][0]
+    assert len(done.records("apsis_events")) == 2
+    assert len(done.records("apsis_profiles")) == 2
+    assert bookmark(done, "apsis_events") == bookmark(done, "apsis_profiles") == WHOLE
+
+
+def test_a_failing_window_keeps_the_bookmark_of_the_one_before(requests_mock: Mocker) -> None:
+    Vendor(requests_mock, {"content": FILE}, {"content": FILE[:-20]})
+    failed = run(config("apsis", window_days=3, lookback_minutes=0))
+    assert failed.exit_code == 12
+    assert bookmark(failed, "apsis_events") == "2024-03-04T00:00:00.000Z"
+    assert {record["window_end"] for record in failed.records("apsis_events")} == {"2024-03-04T00:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b'{"profiles":{"a":{"sections":["b"]}}}',
+        b'{"profiles":{"a":{"sections":{"1":{"events":[1]}}}}}',
+        FILE + b"}",
+    ],
+)
+def test_a_file_that_is_not_as_documented_moves_no_bookmark(requests_mock: Mocker, file: bytes) -> None:
+    Vendor(requests_mock, {"content": file})
+    failed = run()
+    assert failed.exit_code == 12
+    assert bookmark(failed, "apsis_events") is None
+    assert bookmark(failed, "apsis_profiles") is None
+
+
+@pytest.mark.parametrize(
+    "export", ["x", 5, [], {}, {"handle": {}}, {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"}]
+)
+def test_a_state_that_holds_no_export_where_one_should_be_ends_with_10(requests_mock: Mocker, export: object) -> None:
+    vendor = Vendor(requests_mock)
+    done = run(state={"bookmarks": {"apsis_events": {"export": export}}})
+    assert done.exit_code == 10
+    assert vendor.exports == []
+
+
+def test_a_bookmark_never_moves_back(requests_mock: Mocker) -> None:
+    Vendor(requests_mock)
+    state = {"bookmarks": {"apsis_profiles": {"replication_key_value": "2024-06-01T00:00:00.000Z"}}}
+    done = run(state=state, only={"apsis_profiles"})
+    assert bookmark(done, "apsis_profiles") == "2024-06-01T00:00:00.000Z"

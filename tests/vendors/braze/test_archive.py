@@ -1,0 +1,235 @@
+"""The archive: proven to its last checksum before the first user, read whatever its members are called."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files import compression
+from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, spelled_time
+from tap_cdp_export.vendors.braze.archive import encoded_users, prove, users
+from tap_cdp_export.vendors.braze.schemas import OWN, USERS
+from tests.helpers.archives import gzipped, zipped
+from tests.helpers.json_documents import OBJECTS
+from tests.helpers.outputs import Columns
+
+NAMES = st.sampled_from(["a.txt", "b.json", "c", "deep/er/d.txt", "../../etc/passwd", "/abs.txt", "e.csv", "ü.txt"])
+
+
+def line(braze_id: str, **fields: Any) -> bytes:
+    return json.dumps({"braze_id": braze_id, **fields}, ensure_ascii=False).encode()
+
+
+def read(archive: bytes) -> list[dict[str, Any]]:
+    """Prove, then read, as the stream does."""
+    with Spool([archive]) as spool:
+        prove(spool)
+        return list(users(spool))
+
+
+def ids(archive: bytes) -> list[str]:
+    return [user["braze_id"] for user in read(archive)]
+
+
+def refusal(archive: bytes) -> UnusableAnswer:
+    with pytest.raises(UnusableAnswer) as failure:
+        read(archive)
+    assert failure.value.exit_code == 12
+    return failure.value
+
+
+# Whole archives
+
+
+@given(members=st.dictionaries(NAMES, st.lists(st.tuples(st.text("abc", min_size=1), OBJECTS), max_size=3), max_size=4))
+def test_every_line_of_every_member_is_read_in_order_whatever_the_names(
+    members: dict[str, list[tuple[str, dict[str, Any]]]],
+) -> None:
+    texts = {name: b"\n".join(line(key, fields=fields) for key, fields in rows) for name, rows in members.items()}
+    expected = [{"braze_id": key, "fields": fields} for rows in members.values() for key, fields in rows]
+    assert read(zipped(texts)) == expected
+    assert read(zipped(texts, compression=zipfile.ZIP_STORED)) == expected
+    assert read(gzipped(b"", *(text + b"\n" for text in texts.values()))) == expected
+
+
+def test_folders_empty_members_and_blank_lines_are_no_users() -> None:
+    members = {"folder/": b"", "empty.txt": b"", "a.txt": b"\n\n" + line("a") + b"\r\n \n", "b.txt": line("b")}
+    assert ids(zipped(members)) == ["a", "b"]
+
+
+def test_an_empty_archive_is_an_empty_segment() -> None:
+    assert read(zipped({})) == []
+    assert read(gzipped(b"")) == []
+
+
+def test_other_line_ends_of_unicode_stay_inside_a_line() -> None:
+    name = "a\u2028b\u2029c\x85d"
+    assert read(zipped({"a": line("a", first_name=name) + b"\n" + line("b")}))[0]["first_name"] == name
+
+
+def test_a_user_that_appears_twice_is_given_twice_in_order() -> None:
+    assert ids(zipped({"a": line("x") + b"\n" + line("y"), "b": line("x")})) == ["x", "y", "x"]
+
+
+def test_an_integer_of_any_size_and_a_nul_are_read() -> None:
+    archive = zipped(
+        {"a": b'{"braze_id":"a","random_bucket":0,"custom_attributes":{"n":18446744073709551617,"t":"\\u0000"}}'}
+    )
+    assert read(archive) == [
+        {"braze_id": "a", "random_bucket": 0, "custom_attributes": {"n": 18446744073709551617, "t": "\ufffd"}}
+    ]
+
+
+# Archives that are not whole
+
+TWO_MEMBERS = {"a.txt": b"\n".join(line(str(n)) for n in range(50)), "b.txt": line("last")}
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_zip_cut_at_any_byte_does_not_prove_and_is_worth_another_try(compression: int) -> None:
+    whole = zipped(TWO_MEMBERS, compression=compression)
+    for end in range(4, len(whole)):
+        with Spool([whole[:end]]) as spool, pytest.raises(IncompleteAnswer):
+            prove(spool)
+
+
+def test_a_gzip_cut_at_any_byte_does_not_prove() -> None:
+    whole = gzipped(TWO_MEMBERS["a.txt"])
+    for end in range(len(whole)):
+        with Spool([whole[:end]]) as spool, pytest.raises(UnusableAnswer):
+            prove(spool)
+
+
+PACKINGS = st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+TRUTH = [*map(str, range(50)), "last"]
+
+
+@given(compression=PACKINGS, data=st.data())
+@settings(max_examples=200)
+def test_a_damaged_byte_of_a_member_is_found_before_the_first_user_or_does_no_harm(
+    compression: int, data: st.DataObject
+) -> None:
+    whole = bytearray(zipped(TWO_MEMBERS, compression=compression))
+    whole[data.draw(st.integers(0, whole.index(b"PK\x01\x02") - 1))] ^= data.draw(st.integers(1, 255))
+    given_users = []
+    try:
+        with Spool([bytes(whole)]) as spool:
+            prove(spool)
+            given_users = [user["braze_id"] for user in users(spool)]
+    except UnusableAnswer:
+        assert given_users == []
+    else:
+        assert given_users == TRUTH
+
+
+@given(compression=PACKINGS, data=st.data())
+@settings(max_examples=400)
+def test_a_damaged_directory_of_an_archive_never_crashes(compression: int, data: st.DataObject) -> None:
+    whole = bytearray(zipped(TWO_MEMBERS, compression=compression))
+    start = whole.index(b"PK\x01\x02")
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(start, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        with Spool([bytes(whole)]) as spool:
+            prove(spool)
+            given_users = [user["braze_id"] for user in users(spool)]
+    except UnusableAnswer:
+        return
+    assert set(given_users) <= set(TRUTH)
+
+
+def test_a_wrong_checksum_of_a_member_is_damage() -> None:
+    whole = bytearray(zipped(TWO_MEMBERS, compression=zipfile.ZIP_STORED))
+    whole[whole.index(b"last")] ^= 1
+    with Spool([bytes(whole)]) as spool, pytest.raises(IncompleteAnswer):
+        prove(spool)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        b"",
+        b"<html>canary</html>",
+        b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+        b'{"message":"canary"}',
+        line("a") + b"\n",
+        b"canary",
+        b"PK",
+        b"\x1f",
+        b"PK\x03\x04 canary",
+    ],
+)
+def test_what_is_no_archive_is_refused_without_being_quoted(archive: bytes) -> None:
+    assert "canary" not in str(refusal(archive))
+
+
+def test_an_encrypted_member_is_refused() -> None:
+    whole = bytearray(zipped({"a.txt": line("a")}, compression=zipfile.ZIP_STORED))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        whole[whole.index(mark) + offset] |= 1
+    assert "encrypted" in str(refusal(bytes(whole)))
+
+
+def test_an_unknown_way_of_packing_is_refused() -> None:
+    whole = bytearray(zipped({"a.txt": line("a")}, compression=zipfile.ZIP_STORED))
+    for mark, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        whole[whole.index(mark) + offset] = 99
+    assert "not documented" in str(refusal(bytes(whole)))
+
+
+@pytest.mark.parametrize("pack", [lambda data: zipped({"a": data}), gzip.compress], ids=["zip", "gzip"])
+def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, pack: Any) -> None:
+    monkeypatch.setattr(compression, "_HARMLESS_BYTES", 2**20)
+    assert "times its size" in str(refusal(pack(b"\n" * 10_000_000)))
+
+
+# Lines
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"{",
+        b'{"canary": 1',
+        b"canary",
+        b"[]",
+        b'"canary"',
+        b"null",
+        b"{}",
+        b'{"external_id": "canary"}',
+        b'{"braze_id": null, "x": "canary"}',
+        b'{"braze_id": 5}',
+        b'{"braze_id": ""}',
+        b'{"braze_id": "a"} {"braze_id": "b"}',
+        b'{"braze_id": "canary\xff"}',
+        b'{"braze_id": "a", "x": NaN}',
+        b'{"braze_id": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=range(15),
+)
+def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None:
+    archive = zipped({"a.txt": line("a"), "b.txt": line("b") + b"\n\n" + bad + b"\n" + line("c")})
+    text = str(refusal(archive))
+    assert "canary" not in text
+    assert "line 3" in text
+    assert "ile 2" in text
+    assert refusal_of_the_fast_way(archive) == text
+
+
+def refusal_of_the_fast_way(archive: bytes) -> str:
+    shape = RecordShape(USERS, own=OWN, time=spelled_time)
+    typed = TypedRuns(shape, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id", may_be_empty=False)
+    with Spool([archive]) as spool:
+        prove(spool)
+        with pytest.raises(UnusableAnswer) as failure:
+            list(encoded_users(spool, typed))
+    return str(failure.value)

@@ -1,0 +1,394 @@
+"""Export request, busy segments and the download URL: as documented, the key where it belongs, the URL nowhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from requests_mock import ANY
+
+from tap_cdp_export.errors import (
+    CdpExportError,
+    CredentialsRefused,
+    IncompleteAnswer,
+    QuotaReached,
+    RequestRefused,
+    UnusableAnswer,
+    VendorUnavailable,
+)
+from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
+from tap_cdp_export.jobs.runner import Patience
+from tap_cdp_export.vendors.braze.api import BrazeApi
+from tap_cdp_export.vendors.braze.client import BrazeExporter
+from tests.helpers.archives import gzipped, zipped
+from tests.helpers.configurations import BRAZE_URL
+from tests.helpers.in_process import completed
+from tests.helpers.loopback import LoopbackServer, cut, with_length
+
+if TYPE_CHECKING:
+    from requests_mock import Mocker
+
+    from tests.helpers.virtual_clock import VirtualClock
+
+EXPORT_URL = f"{BRAZE_URL}/users/export/segment"
+CANCEL_URL = f"{BRAZE_URL}/export/segment/cancel"
+LIST_URL = f"{BRAZE_URL}/segments/list"
+STORAGE_URL = "https://storage.test/Iw_2CAuI2mvAemo2jRTbG6IBUkzpJNBbYSMwPHO082o.zip"
+PREFIX = "e739ed46-9cd7-4142-b70f-843b89c5ac80-1592424870"
+SUCCESS = {"object_prefix": PREFIX, "url": STORAGE_URL, "message": "success"}
+REQUEST = ExportRequest(
+    "Braze segment s", {"segment_id": "s", "fields_to_export": ["braze_id"], "output_format": "zip"}
+)
+ARCHIVE = zipped({"a.txt": b'{"braze_id":"a"}'})
+PENDING, READY, GONE = ExportStatus.PENDING, ExportStatus.READY, ExportStatus.GONE
+ACCESS_DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
+EXPIRED = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code></Error>"
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def exporter(*, timeout: float = 3600, **changes: Any) -> BrazeExporter:
+    settings = completed("braze", **changes)
+    return BrazeExporter(
+        BrazeApi(settings, deadline_seconds=900), settings, Patience(5, 60, timeout), deadline_seconds=900
+    )
+
+
+def check_access() -> None:
+    BrazeApi(completed("braze"), deadline_seconds=900).check_access()
+
+
+def job(url: str | None = STORAGE_URL) -> ExportJob:
+    now = datetime.now(UTC)
+    return ExportJob({"segment_id": "s"}, "digest", now, now + timedelta(hours=4), secret=url)
+
+
+def look(client: BrazeExporter, of: ExportJob | None = None) -> tuple[ExportStatus, bytes | None]:
+    seen = client.look(of or job(), deadline_seconds=600)
+    if seen.spool is None:
+        return seen.status, None
+    with seen.spool as spool:
+        return seen.status, b"".join(spool.chunks())
+
+
+def busy(**headers: str) -> dict[str, Any]:
+    return {"status_code": 429, "json": {"message": "already in progress"}, "headers": headers}
+
+
+# Request
+
+
+def test_a_recorded_success_becomes_a_job_whose_url_is_its_secret(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, status_code=201, json=SUCCESS)
+    made = exporter().ask(REQUEST)
+    assert requests_mock.last_request is not None
+    assert requests_mock.last_request.json() == REQUEST.parameters
+    assert requests_mock.last_request.headers["Authorization"] == "Bearer braze-api-key"
+    assert requests_mock.last_request.headers["Content-Type"] == "application/json"
+    assert made.secret == STORAGE_URL
+    assert made.digest == REQUEST.digest
+    assert "storage.test" not in json.dumps(made.to_state())
+    assert made.handle == {"segment_id": "s"}
+
+
+def test_a_slash_at_the_end_of_base_url_does_no_harm(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, json=SUCCESS)
+    exporter(base_url=f"{BRAZE_URL}/").ask(REQUEST)
+    assert requests_mock.request_history[0].url == EXPORT_URL
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"message": "failed", "url": STORAGE_URL},
+        {"url": STORAGE_URL},
+        {"message": "success"},
+        {"message": "success", "url": None, "object_prefix": PREFIX},
+        {"message": "success", "url": 5},
+        {"message": "success", "url": ""},
+        {"message": "success", "url": "http://storage.test/x"},
+        {"message": "success", "url": "ftp://storage.test/x"},
+        {"message": "success", "url": "file:///etc/passwd"},
+        {"message": "success", "url": "storage.test/x"},
+        {"message": "success", "url": "https://[::1"},
+        {},
+    ],
+)
+def test_an_answer_without_a_safe_url_is_an_error_that_does_not_show_it(
+    requests_mock: Mocker, answer: dict[str, Any]
+) -> None:
+    requests_mock.post(EXPORT_URL, status_code=201, json=answer)
+    with pytest.raises(UnusableAnswer) as failure:
+        exporter().ask(REQUEST)
+    assert failure.value.exit_code == 12
+    assert "storage.test" not in str(failure.value)
+
+
+def test_a_missing_url_is_explained_by_the_connected_bucket(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, json={"message": "success", "object_prefix": PREFIX})
+    with pytest.raises(UnusableAnswer, match="bucket"):
+        exporter().ask(REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, CredentialsRefused),
+        (403, CredentialsRefused),
+        (400, RequestRefused),
+        (404, RequestRefused),
+        (415, RequestRefused),
+    ],
+)
+def test_a_refusal_is_explained_and_does_not_echo_the_key(
+    requests_mock: Mocker, status: int, kind: type[CdpExportError]
+) -> None:
+    headers = {"X-RateLimit-Limit": "", "X-RateLimit-Remaining": "", "X-RateLimit-Reset": ""}
+    requests_mock.post(
+        EXPORT_URL, status_code=status, json={"message": "Invalid API key: braze-api-key"}, headers=headers
+    )
+    with pytest.raises(kind) as refusal:
+        exporter().ask(REQUEST)
+    assert "braze-api-key" not in str(refusal.value)
+    assert "Braze segment s" in str(refusal.value)
+    assert requests_mock.call_count == 1
+    if kind is CredentialsRefused:
+        assert "users.export.segment" in str(refusal.value)
+
+
+# A busy segment
+
+
+def test_a_busy_segment_is_waited_for_with_growing_pauses(requests_mock: Mocker, clock: VirtualClock) -> None:
+    requests_mock.post(EXPORT_URL, [busy(), busy(), busy(), {"json": SUCCESS}])
+    assert exporter().ask(REQUEST).secret == STORAGE_URL
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, (5, 10, 20), strict=True))
+
+
+def test_a_segment_that_stays_busy_ends_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
+    requests_mock.post(EXPORT_URL, **busy())
+    with pytest.raises(QuotaReached, match="on_conflict") as failure:
+        exporter(timeout=600).ask(REQUEST)
+    assert failure.value.exit_code == 14
+    assert 500 < clock.paused <= 600
+
+
+def test_a_busy_segment_fails_at_once_where_the_settings_say_so(requests_mock: Mocker, clock: VirtualClock) -> None:
+    requests_mock.post(EXPORT_URL, **busy())
+    with pytest.raises(QuotaReached, match="on_conflict") as failure:
+        exporter(on_conflict="fail").ask(REQUEST)
+    assert failure.value.exit_code == 14
+    assert clock.pauses == []
+    assert requests_mock.call_count == 1
+
+
+def test_a_busy_segment_is_cancelled_once_where_the_settings_say_so(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, [busy(), busy(), {"json": SUCCESS}])
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    assert exporter(on_conflict="cancel").ask(REQUEST).secret == STORAGE_URL
+    assert cancel.call_count == 1
+    assert cancel.last_request is not None
+    assert cancel.last_request.json() == {"segment_id": "s"}
+
+
+@pytest.mark.parametrize("conflict", ["wait", "fail"])
+def test_nothing_is_cancelled_unless_the_settings_say_so(requests_mock: Mocker, conflict: str) -> None:
+    requests_mock.post(EXPORT_URL, [busy(), {"json": SUCCESS}])
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    try:
+        exporter(on_conflict=conflict).ask(REQUEST)
+    except QuotaReached:
+        assert conflict == "fail"
+    assert not cancel.called
+
+
+@pytest.mark.parametrize("conflict", ["wait", "cancel", "fail"])
+def test_the_hourly_limit_is_waited_for_and_is_no_conflict_about_the_segment(
+    requests_mock: Mocker, clock: VirtualClock, conflict: str
+) -> None:
+    limit = busy(**{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 1200)})
+    requests_mock.post(EXPORT_URL, [limit, {"json": SUCCESS}])
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    assert exporter(on_conflict=conflict).ask(REQUEST).secret == STORAGE_URL
+    assert 1190 < clock.paused <= 1201
+    assert not cancel.called
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-RateLimit-Remaining": "249000", "X-RateLimit-Reset": "1592427600"},
+        {"X-RateLimit-Remaining": "", "X-RateLimit-Reset": ""},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": ""},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"},
+        {},
+    ],
+)
+def test_limit_headers_that_say_nothing_of_use_mean_a_busy_segment(
+    requests_mock: Mocker, clock: VirtualClock, headers: dict[str, str]
+) -> None:
+    requests_mock.post(EXPORT_URL, [busy(**headers), {"json": SUCCESS}])
+    exporter().ask(REQUEST)
+    assert 2.5 <= clock.paused <= 5
+
+
+@pytest.mark.parametrize("reset", ["0", "1", "9" * 12, "9" * 400])
+def test_an_absurd_reset_time_neither_hurries_nor_waits_for_ever(
+    requests_mock: Mocker, clock: VirtualClock, reset: str
+) -> None:
+    requests_mock.post(
+        EXPORT_URL, [busy(**{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}), {"json": SUCCESS}]
+    )
+    exporter(timeout=21600).ask(REQUEST)
+    assert 0 < clock.paused <= 3600
+
+
+def test_a_lost_answer_leads_to_one_running_export_and_not_to_two(requests_mock: Mocker, clock: VirtualClock) -> None:
+    lost = {"exc": requests.ReadTimeout("lost")}
+    requests_mock.post(EXPORT_URL, [lost, busy(), busy(), {"json": SUCCESS}])
+    assert exporter().ask(REQUEST).secret == STORAGE_URL
+    assert len(clock.pauses) == 3
+
+
+def test_a_vendor_that_keeps_failing_is_given_up(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, status_code=502)
+    with pytest.raises(VendorUnavailable):
+        exporter().ask(REQUEST)
+
+
+# The download URL
+
+
+def test_the_download_carries_nothing_that_names_the_customer(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, content=ARCHIVE)
+    assert look(exporter()) == (READY, ARCHIVE)
+    assert requests_mock.last_request is not None
+    headers = {name.lower() for name in requests_mock.last_request.headers}
+    assert not headers & {"authorization", "cookie", "x-api-key"}
+    assert "braze-api-key" not in str(requests_mock.last_request.headers)
+
+
+@pytest.mark.parametrize(("status", "body"), [(403, ACCESS_DENIED), (403, b""), (404, b"<Error/>")])
+def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: int, body: bytes) -> None:
+    requests_mock.get(STORAGE_URL, status_code=status, content=body)
+    assert look(exporter()) == (PENDING, None)
+    assert requests_mock.call_count == 1
+
+
+@pytest.mark.parametrize(
+    "said", [EXPIRED, ACCESS_DENIED.replace(b"</Code>", b"</Code><Message>Request has expired</Message>")]
+)
+def test_a_url_that_expired_is_gone(requests_mock: Mocker, said: bytes) -> None:
+    requests_mock.get(STORAGE_URL, status_code=403, content=said)
+    assert look(exporter()) == (GONE, None)
+
+
+def test_a_job_of_an_earlier_run_has_no_url_any_more_and_is_gone(requests_mock: Mocker) -> None:
+    assert look(exporter(), ExportJob.from_state(job().to_state())) == (GONE, None)
+    assert requests_mock.call_count == 0
+
+
+@pytest.mark.parametrize("status", [204, 206, 301, 302, 307, 400, 401, 410, 416])
+def test_an_answer_that_is_not_documented_is_an_error_and_no_redirect_is_followed(
+    requests_mock: Mocker, status: int
+) -> None:
+    requests_mock.get(ANY, content=ARCHIVE)
+    requests_mock.get(STORAGE_URL, status_code=status, headers={"Location": "https://elsewhere.test/x"})
+    with pytest.raises(UnusableAnswer) as failure:
+        look(exporter())
+    assert "storage.test" not in str(failure.value)
+    assert {request.hostname for request in requests_mock.request_history} == {"storage.test"}
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_passing_trouble_of_the_storage_is_tried_again(requests_mock: Mocker, status: int) -> None:
+    requests_mock.get(STORAGE_URL, [{"status_code": status}, {"content": ARCHIVE}])
+    assert look(exporter()) == (READY, ARCHIVE)
+
+
+@pytest.mark.parametrize("archive", [ARCHIVE, gzipped(b'{"braze_id":"a"}'), zipped({})])
+def test_an_archive_is_told_by_its_first_bytes_and_not_by_what_was_asked_for(
+    requests_mock: Mocker, archive: bytes
+) -> None:
+    for output_format in ("zip", "gzip"):
+        requests_mock.get(STORAGE_URL, content=archive)
+        assert look(exporter(output_format=output_format)) == (READY, archive)
+
+
+def test_an_archive_cut_short_is_loaded_again_and_never_ready(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, [{"content": ARCHIVE[:-9]}, {"content": ARCHIVE}])
+    assert look(exporter()) == (READY, ARCHIVE)
+    requests_mock.get(STORAGE_URL, content=ARCHIVE[:-9])
+    with pytest.raises(IncompleteAnswer):
+        look(exporter())
+
+
+def test_a_login_page_in_place_of_the_archive_is_an_error(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, content=b"<html>canary</html>")
+    with pytest.raises(UnusableAnswer) as failure:
+        look(exporter())
+    assert "canary" not in str(failure.value)
+
+
+def test_a_url_that_leads_into_the_companys_own_network_gets_not_one_byte(requests_mock: Mocker) -> None:
+    public = "http://8.8.8.8"
+    requests_mock.get(ANY, real_http=True)
+    with LoopbackServer(cut(with_length(ARCHIVE))) as inside:
+        requests_mock.post(f"{public}/users/export/segment", json={**SUCCESS, "url": f"{inside.url}/x.zip"})
+        client = exporter(base_url=public)
+        with pytest.raises(UnusableAnswer) as failure:
+            look(client, client.ask(REQUEST))
+        assert inside.requests == []
+    assert "127.0.0.1" not in str(failure.value)
+
+
+def test_a_sandbox_on_loopback_may_serve_its_archive_from_loopback() -> None:
+    with LoopbackServer(cut(with_length(ARCHIVE))) as storage:
+        answer = json.dumps({**SUCCESS, "url": f"{storage.url}/x.zip"}).encode()
+        with LoopbackServer(cut(with_length(answer))) as api:
+            client = exporter(base_url=api.url)
+            assert look(client, client.ask(REQUEST)) == (READY, ARCHIVE)
+        assert b"braze-api-key" in api.requests[0]
+        assert b"braze-api-key" not in storage.requests[0]
+
+
+def test_the_url_is_in_no_log_line_and_no_message(requests_mock: Mocker, caplog: pytest.LogCaptureFixture) -> None:
+    requests_mock.post(EXPORT_URL, json=SUCCESS)
+    requests_mock.get(
+        STORAGE_URL, [{"status_code": 500}, {"exc": requests.ConnectionError(STORAGE_URL)}, {"status_code": 418}]
+    )
+    client = exporter()
+    with caplog.at_level(logging.DEBUG, logger="tap_cdp_export"):
+        made = client.ask(REQUEST)
+        with pytest.raises(UnusableAnswer) as failure:
+            look(client, made)
+    assert len(caplog.records) >= 2
+    assert "storage.test" not in f"{caplog.text} {failure.value}"
+    assert "Iw_2CAuI2mvAemo2jRTbG6IBUkzpJNBbYSMwPHO082o" not in f"{caplog.text} {failure.value} {made!r}"
+
+
+# Test mode
+
+
+def test_checking_access_starts_no_export(requests_mock: Mocker) -> None:
+    requests_mock.get(LIST_URL, json={"message": "success", "segments": []})
+    check_access()
+    (request,) = requests_mock.request_history
+    assert request.headers["Authorization"] == "Bearer braze-api-key"
+
+
+def test_a_key_that_may_not_list_segments_may_still_export(requests_mock: Mocker) -> None:
+    requests_mock.get(LIST_URL, status_code=403)
+    check_access()
+
+
+def test_a_wrong_key_is_found_by_checking_access(requests_mock: Mocker) -> None:
+    requests_mock.get(LIST_URL, status_code=401, json={"message": "Invalid API key: braze-api-key"})
+    with pytest.raises(CredentialsRefused) as refusal:
+        check_access()
+    assert "braze-api-key" not in str(refusal.value)

@@ -1,0 +1,172 @@
+"""Pages in CSV: the same objects as from JSON, whatever the dialect, and every cell somewhere."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.records.mapper import RecordShape
+from tap_cdp_export.vendors.personalization import csv_pages
+from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
+from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
+from tests.helpers.json_documents import STORABLE_TEXTS
+from tests.helpers.outputs import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CELLS = STORABLE_TEXTS | st.sampled_from(['"', 'a"b', "a,b", "a;b", "line\nbreak", "line\r\nbreak", "=cmd", " padded "])
+COLUMNS = st.lists(CELLS.filter(lambda name: name and not name.lstrip().startswith("<")), max_size=4, unique=True)
+
+
+def read(
+    page: bytes, stream: str = "users", separator: str | None = None, *, chunks: int | None = None
+) -> list[dict[str, Any]]:
+    size = chunks or max(len(page), 1)
+    with Spool([page[start : start + size] for start in range(0, len(page), size)]) as spool:
+        return list(CsvPages(stream, USERS if stream == "users" else ACCOUNTS, separator).objects(spool))
+
+
+def cut(page: bytes) -> list[bytes]:
+    with Spool([page]) as spool:
+        return list(CsvPages("users", USERS, None).pieces(spool))
+
+
+def written(rows: list[list[str]], *, end: str, quoting: Any) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator=end, quoting=quoting).writerows(rows)
+    return out.getvalue().encode()
+
+
+@given(columns=COLUMNS, data=st.data(), end=st.sampled_from(["\n", "\r\n"]), bom=st.booleans(), packed=st.booleans())
+def test_every_cell_comes_through_under_its_column_whatever_the_dialect(
+    columns: list[str], data: st.DataObject, end: str, *, bom: bool, packed: bool
+) -> None:
+    columns = ["name", *(f"x{column}" for column in columns)]
+    rows = data.draw(st.lists(st.tuples(CELLS.filter(bool), *[CELLS] * (len(columns) - 1)).map(list), max_size=4))
+    needs_quotes = any("\r" in cell for row in [columns, *rows] for cell in row)  # the writer forgets that one
+    quoting = csv.QUOTE_ALL if needs_quotes else data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    page = b"\xef\xbb\xbf" * bom + written([columns, *rows], end=end, quoting=quoting)
+    expected = [{name: cell or None for name, cell in zip(columns, row, strict=True)} for row in rows]
+    sent = gzip.compress(page) if packed else page
+    assert read(sent, chunks=data.draw(st.integers(1, 50))) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_pages, "_ROWS", 1)
+        assert [read(piece) for piece in cut(sent)] == [[fields] for fields in expected]
+
+
+def test_a_piece_begins_as_the_page_does_however_odd_that_is() -> None:
+    page = b"\xef\xbb\xbf" * 2 + b"name,id\nA,a\n"
+    assert [fields for piece in cut(page) for fields in read(piece)] == read(page)
+
+
+@pytest.mark.parametrize("way", [read, cut])
+def test_a_row_without_an_identifier_is_named(way: Callable[[bytes], object]) -> None:
+    with pytest.raises(UnusableAnswer, match="Row 3 of a CSV page has no identifier"):
+        way(b"displayName,name\nA,a\nB,b\n\ncanary,\n")
+
+
+def test_known_columns_are_read_as_json_would_give_them() -> None:
+    page = (
+        b"name,engagementScore,firstActivity,totalActions,attributes,segments,displayName\n"
+        b'00042,2.0E-4,1358957180647,7,"{""a"": [1]}",A|B,5\n'
+    )
+    assert read(page, separator="|") == [
+        {
+            "name": "00042",
+            "engagementScore": 0.0002,
+            "firstActivity": 1358957180647,
+            "totalActions": 7,
+            "attributes": {"a": [1]},
+            "segments": ["A", "B"],
+            "displayName": "5",
+        }
+    ]
+
+
+def test_without_a_separator_a_list_cell_stays_one_element() -> None:
+    assert read(b"name,segments\na,A|B\n")[0]["segments"] == ["A|B"]
+
+
+@pytest.mark.parametrize("cell", ["soon", "1e999", "nan", "inf", "1,5", "1_000", "٣", "0x10", "1" * 5000])
+@pytest.mark.parametrize("column", ["engagementScore", "totalActions", "firstActivity"])
+def test_a_numbers_column_keeps_what_is_no_number_as_text(column: str, cell: str) -> None:
+    assert read(f'name,{column}\na,"{cell}"\n'.encode())[0][column] == cell
+
+
+@pytest.mark.parametrize(
+    ("stream", "header", "key"),
+    [
+        ("users", b"displayName,userId", "userId"),
+        ("users", b"displayName,id", "id"),
+        ("accounts", b"x,accountName", "accountName"),
+        ("accounts", b"x,accountID", "accountID"),
+    ],
+)
+def test_the_identifier_is_found_under_its_other_names(stream: str, header: bytes, key: str) -> None:
+    (fields,) = read(header + b"\nx,the key\n", stream)
+    assert fields["name"] == "the key"
+    assert key not in fields
+
+
+def test_a_name_column_is_preferred_and_the_other_ids_are_kept() -> None:
+    assert read(b"id,userId,name\n1,2,3\n") == [{"id": "1", "userId": "2", "name": "3"}]
+
+
+def test_columns_with_the_same_name_are_all_kept() -> None:
+    (fields,) = read(b"name,x,x,name,x (2)\n1,2,3,4,5\n")
+    assert fields["name"] == "1"
+    assert sorted(fields.values()) == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("page", [b"", b"\n", b"name,x\n", b"name,x", b"\xef\xbb\xbfname\r\n", b"name,x\n\n\n"])
+def test_no_rows_are_no_records(page: bytes) -> None:
+    assert read(page) == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"name,x\na\n",
+        b"name,x\na,b,canary\n",
+        b'name,x\na,"canary',
+        b'name,x\na,"b"canary\n',
+        b"name,x\na,canary\xff\n",
+        b"x,y\ncanary,b\n",
+        b"<html>canary</html>\n",
+        b"  <!DOCTYPE html>\n",
+    ],
+)
+def test_a_page_that_is_no_csv_of_users_is_an_error_that_does_not_quote_it(page: bytes) -> None:
+    with pytest.raises(UnusableAnswer) as failure:
+        read(page)
+    assert failure.value.exit_code == 12
+    assert "canary" not in str(failure.value)
+
+
+def test_a_nul_is_replaced() -> None:
+    assert read(b"name,x\na,b\0c\n")[0]["x"] == "b\ufffdc"
+
+
+def test_pages_with_columns_of_their_own_leave_nothing_behind() -> None:
+    own = {"dataset_id": "d"}
+    typed = TypedCsv(CsvPages("users", USERS, None), RecordShape(USERS, own=OWN), own, Columns(USERS["properties"]))
+
+    def rows() -> int:
+        with Spool([b"name,City\na,Oslo\nb,Bergen\n"]) as page:
+            return sum(lines.number for lines in typed.lines(page))
+
+    assert rows() == 2
+    kinds = len(msgspec.Struct.__subclasses__())
+    assert sum(rows() for _ in range(50)) == 100
+    assert len(msgspec.Struct.__subclasses__()) == kinds

@@ -1,0 +1,83 @@
+"""A large page is proven, and cut into small ones that give the same records."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.records.json_decoder import TypedRuns
+from tap_cdp_export.records.mapper import RecordShape, camel_case
+from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
+from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
+from tests.helpers.json_documents import OBJECTS, RUN_BYTES, small_runs, spelled
+from tests.helpers.outputs import Columns
+
+SHAPE = RecordShape(USERS, own=OWN, spell=camel_case)
+OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
+USERS_OF_A_PAGE = st.lists(st.tuples(st.text(), OBJECTS), min_size=1, max_size=12)
+
+
+def encoder() -> TypedJson:
+    return TypedJson(TypedRuns(SHAPE, OWN_VALUES, Columns([*USERS["properties"]]), required="name"))
+
+
+def encoded(pages: list[bytes]) -> list[Any]:
+    found = []
+    for page in pages:
+        with Spool.of(page) as spool:
+            found += [json.loads(line) for lines in encoder().lines(spool) for line in bytes(lines.data).splitlines()]
+    return found
+
+
+def pieces(page: bytes) -> list[bytes]:
+    with Spool.of(page) as spool:
+        return list(encoder().pieces(spool))
+
+
+@given(users=USERS_OF_A_PAGE, run=RUN_BYTES, data=st.data(), packed=st.booleans())
+def test_the_pieces_of_a_page_give_what_the_page_gives(
+    users: list[tuple[str, dict[str, Any]]], run: int, data: st.DataObject, *, packed: bool
+) -> None:
+    text = data.draw(spelled(st.just([{**fields, "name": name} for name, fields in users])))
+    page = gzip.compress(text) if packed else text
+    with small_runs(run):
+        found = pieces(page)
+    assert encoded(found) == encoded([page])
+
+
+@pytest.mark.parametrize("bad", [{}, {"name": None}, {"name": 42}])
+@pytest.mark.parametrize("way", [pieces, lambda page: encoded([page])])
+def test_an_object_without_a_name_is_found_before_the_first_piece_and_by_its_place(
+    bad: dict[str, Any], way: Any
+) -> None:
+    objects = [{"name": f"{number}", "emailAddress": "canary"} for number in range(20_000)]
+    before = json.dumps(objects[:15_000])[:-1]
+    page = json.dumps([*objects[:15_000], bad, *objects[15_000:]]).encode()
+    with pytest.raises(UnusableAnswer) as failure:
+        way(page)
+    assert f"no text as its name, near byte {len(before) + 2}" in str(failure.value)
+    assert "canary" not in str(failure.value)
+
+
+@pytest.mark.parametrize("behind", ["", "\n", " \r\n"])
+def test_an_array_that_is_whole_in_memory_is_one_run(behind: str) -> None:
+    with Spool.of((json.dumps([{"name": "a"}, {"name": "b"}]) + behind).encode()) as page:
+        assert [lines.number for lines in encoder().lines(page)] == [2]
+
+
+def test_pieces_are_runs_of_their_own() -> None:
+    page = json.dumps([{"name": f"{number}", "attributes": {"x": "y" * 1000}} for number in range(2_000)]).encode()
+    found = pieces(page)
+    assert len(found) > 8
+    for piece in found:
+        with Spool.of(piece) as spool:
+            assert len(list(encoder().lines(spool))) == 1
+        with Spool.of(piece) as spool:
+            assert list(JsonPages().objects(spool)) == json.loads(piece)
