@@ -22,13 +22,13 @@ def _leave_at_once() -> None:
         os._exit(_exit_codes[0])
 
 
-from tap_cdp_export.cli.malloc import keep_freed_memory  # noqa: E402 -- as below
+from tap_cdp_export.cli.malloc import tune_malloc  # noqa: E402 -- as below
 from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
 
 
 def main() -> None:
     """Run the tap as this process's only purpose; a program with others calls `TapCDPExport.cli`."""
-    keep_freed_memory()
+    tune_malloc()
     gc.freeze()
     gc.enable()
     try:

@@ -53,7 +53,7 @@ class Redactor:
         """Know no secret yet."""
         self._forms: list[str] = []
 
-    def learn(self, secrets: Iterable[str]) -> None:
+    def add_secrets(self, secrets: Iterable[str]) -> None:
         """Mask these from now on.
 
         Args:
@@ -68,7 +68,7 @@ class Redactor:
                     forms |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
                 self._forms = sorted({*self._forms, *forms}, key=len, reverse=True)
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Mask all known secrets.
 
         Args:
@@ -82,7 +82,7 @@ class Redactor:
                 text = text.replace(form, _MASK)
         return text
 
-    def guard_logging(self) -> None:
+    def install(self) -> None:
         """Let every handler of the root logger speak through this redactor, and hold other libraries at WARNING."""
         for handler in logging.getLogger().handlers:
             if not isinstance(handler.formatter, _RedactingFormatter):
@@ -102,7 +102,7 @@ class _RedactingFormatter(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean(self._inner.format(record))
+        return self._redactor.redact(self._inner.format(record))
 
 
 REDACTOR: Final = Redactor()

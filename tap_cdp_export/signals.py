@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class Shutdown:
+class StopSignal:
     """What the process was told by signals.
 
-    The handler only sets a flag. Whoever waits (for the network, a poll, a pause) does so inside `waiting`,
-    where the signal ends the wait at once; everyone else calls `check` between two whole pieces of work.
+    The handler only sets a flag. Whoever waits (for the network, a poll, a pause) does so inside `interruptible`,
+    where the signal ends the wait at once; everyone else calls `raise_if_stopped` between two whole pieces of work.
     """
 
     def __init__(self) -> None:
         """Nothing has arrived yet."""
         self._signal_number: int | None = None
-        self._waiting = False
+        self._interruptible = False
 
     def install(self) -> None:
         """Take over the two signals, where Python allows it (the main thread)."""
@@ -34,11 +34,11 @@ class Shutdown:
 
     def _handle(self, signal_number: int, _frame: FrameType | None) -> None:
         self._signal_number = signal_number
-        if self._waiting:
-            self._waiting = False  # a second signal must not cut the way out
+        if self._interruptible:
+            self._interruptible = False  # a second signal must not cut the way out
             raise Interrupted(signal_number)
 
-    def check(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Stop here if a signal has arrived.
 
         Raises:
@@ -48,7 +48,7 @@ class Shutdown:
             raise Interrupted(self._signal_number)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """Let a signal end what happens inside.
 
         Yields:
@@ -58,17 +58,17 @@ class Shutdown:
             Interrupted: If a signal arrives, or has arrived.
         """
         if threading.current_thread() is not threading.main_thread():  # signals are the main thread's, and so its waits
-            self.check()
+            self.raise_if_stopped()
             yield
             return
-        outer = self._waiting
-        self._waiting = True
+        outer = self._interruptible
+        self._interruptible = True
         try:
-            self.check()
+            self.raise_if_stopped()
             yield
         finally:
-            self._waiting = outer and self._signal_number is None
+            self._interruptible = outer and self._signal_number is None
 
 
-SHUTDOWN = Shutdown()
+STOP = StopSignal()
 """The one of this process: signals are the process's, not an object's."""

@@ -16,37 +16,37 @@ from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.records.batch import LineWriter
 from tap_cdp_export.redaction import REDACTOR, secret_values
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS
-from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisFeed, ApsisProfiles
+from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisProfiles, ApsisSource
 from tap_cdp_export.vendors.braze.streams import (
-    BrazeFeed,
     BrazeSegments,
-    BrazeSegmentsFeed,
+    BrazeSegmentsSource,
     BrazeUserCampaigns,
     BrazeUserCanvases,
     BrazeUserCustomEvents,
     BrazeUserDevices,
     BrazeUserPurchases,
     BrazeUsers,
+    BrazeUsersSource,
 )
-from tap_cdp_export.vendors.personalization.streams import Accounts, PersonalizationFeed, Users
+from tap_cdp_export.vendors.personalization.streams import Accounts, PersonalizationSource, Users
 
 if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
-    from tap_cdp_export.singer.source import Feed
+    from tap_cdp_export.singer.source import ExportSource
 
-_FEEDS: tuple[tuple[str, type[Feed], tuple[type[ExportStream], ...]], ...] = (
-    ("personalization", PersonalizationFeed, (Users,)),
-    ("personalization", PersonalizationFeed, (Accounts,)),
-    ("apsis", ApsisFeed, (ApsisEvents, ApsisProfiles, *DEFINITION_STREAMS)),
+_FEEDS: tuple[tuple[str, type[ExportSource], tuple[type[ExportStream], ...]], ...] = (
+    ("personalization", PersonalizationSource, (Users,)),
+    ("personalization", PersonalizationSource, (Accounts,)),
+    ("apsis", ApsisSource, (ApsisEvents, ApsisProfiles, *DEFINITION_STREAMS)),
     (
         "braze",
-        BrazeFeed,
+        BrazeUsersSource,
         (
             BrazeUsers,
             BrazeUserCustomEvents,
@@ -56,7 +56,7 @@ _FEEDS: tuple[tuple[str, type[Feed], tuple[type[ExportStream], ...]], ...] = (
             BrazeUserDevices,
         ),
     ),
-    ("braze", BrazeSegmentsFeed, (BrazeSegments,)),
+    ("braze", BrazeSegmentsSource, (BrazeSegments,)),
 )
 
 
@@ -81,7 +81,7 @@ class TapCDPExport(Tap):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- the SDK's own keyword arguments
         """Take the SDK's options."""
-        self.failures: list[CdpExportError] = []
+        self.errors: list[CdpExportError] = []
         super().__init__(**options)
 
     def discover_streams(self) -> list[ExportStream]:
@@ -91,10 +91,10 @@ class TapCDPExport(Tap):
             The streams; those of one feed share it.
         """
         streams: list[ExportStream] = []
-        for vendor, feed_class, stream_classes in _FEEDS:
+        for vendor, source_class, stream_classes in _FEEDS:
             if vendor in self.config:
-                feed = feed_class(self.config, vendor, self.failures)
-                streams += [stream_class(self, feed) for stream_class in stream_classes]
+                source = source_class(self.config, vendor, self.errors)
+                streams += [stream_class(self, source) for stream_class in stream_classes]
         return streams
 
     def run_discovery(self) -> str:
@@ -107,14 +107,14 @@ class TapCDPExport(Tap):
             CdpExportError: If a feed cannot tell which columns its streams have.
         """
         for stream in self.streams.values():
-            if isinstance(stream, ExportStream) and stream.feed.trouble:
-                raise stream.feed.trouble
+            if isinstance(stream, ExportStream) and stream.source.discovery_error:
+                raise stream.source.discovery_error
         return super().run_discovery()
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002 -- wrong settings always stop
         """Check the settings without ever showing a value, and keep their secrets out of the log from here on."""
-        REDACTOR.learn(secret_values(self._config, self.config_jsonschema))
-        REDACTOR.guard_logging()
+        REDACTOR.add_secrets(secret_values(self._config, self.config_jsonschema))
+        REDACTOR.install()
         self.append_builtin_config(self.config_jsonschema)
         config = dict(self._config)
         if config.get("sandbox") is True:
@@ -155,13 +155,13 @@ class TapCDPExport(Tap):
         finally:
             if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
                 writer.flush()
-        if self.failures:
-            first, *others = self.failures
-            first.others = tuple(stream for failure in others for stream in failure.streams)
+        if self.errors:
+            first, *others = self.errors
+            first.others = tuple(stream for error in others for stream in error.streams)
             raise first
 
     def _setup_signal_handlers(self) -> None:
-        SHUTDOWN.install()
+        STOP.install()
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:

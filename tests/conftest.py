@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 from tests.helpers.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ settings.load_profile("brisk")
 def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give the process back its handlers, and forget what a test's signal has said."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(SHUTDOWN, "_signal_number", None)
-    monkeypatch.setattr(SHUTDOWN, "_waiting", False)
+    monkeypatch.setattr(STOP, "_signal_number", None)
+    monkeypatch.setattr(STOP, "_interruptible", False)
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)

@@ -41,31 +41,31 @@ FORMS: dict[str, Callable[[str], str]] = {
 @given(secret=SECRETS)
 def test_a_secret_is_masked_in_every_form(form: str, secret: str) -> None:
     redactor = Redactor()
-    redactor.learn([secret])
+    redactor.add_secrets([secret])
     spelled = FORMS[form](secret)
-    assert redactor.clean(f"before<{spelled}>after") == FRAME
+    assert redactor.redact(f"before<{spelled}>after") == FRAME
 
 
 @given(secrets=st.lists(SECRETS, min_size=2, max_size=4))
 def test_a_secret_inside_another_does_not_leave_half_of_it(secrets: list[str]) -> None:
     redactor = Redactor()
     whole = "".join(secrets)
-    redactor.learn(secrets[:1])
-    redactor.learn([whole])
-    assert redactor.clean(whole) == "(redacted)"
+    redactor.add_secrets(secrets[:1])
+    redactor.add_secrets([whole])
+    assert redactor.redact(whole) == "(redacted)"
 
 
 @given(text=st.text())
 def test_a_text_without_a_secret_is_left_as_it_is(text: str) -> None:
     redactor = Redactor()
-    redactor.learn(["\ue000 a secret from the private use area"])
-    assert redactor.clean(text) == text
+    redactor.add_secrets(["\ue000 a secret from the private use area"])
+    assert redactor.redact(text) == text
 
 
 def test_too_short_a_secret_does_not_make_the_log_unreadable() -> None:
     redactor = Redactor()
-    redactor.learn(["", "a", "abc"])
-    assert redactor.clean("an abacus") == "an abacus"
+    redactor.add_secrets(["", "a", "abc"])
+    assert redactor.redact("an abacus") == "an abacus"
 
 
 def test_every_secret_setting_is_found_and_no_other() -> None:
@@ -96,9 +96,9 @@ def test_logging_is_masked_in_messages_arguments_and_tracebacks(monkeypatch: pyt
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     redactor = Redactor()
-    redactor.guard_logging()
-    redactor.learn(["canary-secret"])
-    redactor.guard_logging()
+    redactor.install()
+    redactor.add_secrets(["canary-secret"])
+    redactor.install()
     failure = ValueError("canary-secret")
     logging.getLogger("anything").error("a canary-secret, %s", {"x": "canary-secret"}, exc_info=failure)
     text = out.getvalue()
@@ -109,7 +109,7 @@ def test_logging_is_masked_in_messages_arguments_and_tracebacks(monkeypatch: pyt
 @pytest.mark.parametrize("library", ["urllib3", "requests", "fsspec", "asyncio"])
 def test_libraries_that_print_urls_are_held_back_even_at_debug(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(library), "level", logging.DEBUG)
-    Redactor().guard_logging()
+    Redactor().install()
     assert not logging.getLogger(f"{library}.anything").isEnabledFor(logging.INFO)
     assert logging.getLogger(f"{library}.anything").isEnabledFor(logging.WARNING)
 
@@ -117,5 +117,5 @@ def test_libraries_that_print_urls_are_held_back_even_at_debug(library: str, mon
 @pytest.mark.parametrize("library", ["s3fs", "botocore", "aiobotocore", "gcsfs", "adlfs", "azure", "google", "aiohttp"])
 def test_clients_of_object_stores_do_not_even_log_their_errors(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger(library), "level", logging.DEBUG)
-    Redactor().guard_logging()
+    Redactor().install()
     assert not logging.getLogger(f"{library}.anything").isEnabledFor(logging.ERROR)

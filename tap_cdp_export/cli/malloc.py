@@ -16,7 +16,7 @@ _KEPT_BYTES: Final = 16 * 2**20
 _LARGEST_KEPT_BYTES: Final = 4 * 2**20
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Let the allocator of this process, and of those it forks, keep some MiB for each thread that frees them.
 
     One that is not glibc's is let be.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from isal import isal_zlib as zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ _HIGHEST_RATIO: Final = 200
 """JSON packs ten to thirty times; a bomb a thousand times."""
 
 
-def within_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
+def guard_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
     """Let plain bytes pass as long as there are not absurdly more of them than of packed ones.
 
     Args:
@@ -51,7 +51,7 @@ def within_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
+def verified(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     """Read a file, and give nothing of it before all of it is proven whole.
 
     Args:
@@ -66,11 +66,11 @@ def proven(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     """
     if is_small(spool):
         return iter(list(read(spool)))
-    exhaust(read(spool))
+    drain(read(spool))
     return read(spool)
 
 
-def exhaust(parts: Iterable[object]) -> None:
+def drain(parts: Iterable[object]) -> None:
     """Read to the end for the errors alone; a signal ends it between two parts.
 
     Args:
@@ -80,7 +80,7 @@ def exhaust(parts: Iterable[object]) -> None:
         Interrupted: If a signal has arrived.
     """
     for _ in parts:
-        SHUTDOWN.check()
+        STOP.raise_if_stopped()
 
 
 def is_gzip(spool: Spool) -> bool:
@@ -109,7 +109,7 @@ def is_small(spool: Spool, *, most: int | None = None) -> bool:
     return spool.size <= (most // _USUAL_RATIO if is_gzip(spool) else most)
 
 
-def contents(spool: Spool) -> Iterator[bytes]:
+def open_decompressed(spool: Spool) -> Iterator[bytes]:
     """Read a file, and undo gzip where its first two bytes say that it is gzip.
 
     Args:
@@ -122,10 +122,10 @@ def contents(spool: Spool) -> Iterator[bytes]:
         IncompleteAnswer: If a gzip member does not end.
         UnusableAnswer: If it is damaged, a bomb, or something else follows it.
     """
-    return within_ratio(plain(spool.chunks()), spool.size)
+    return guard_ratio(decompress(spool.chunks()), spool.size)
 
 
-def plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Undo gzip where the first two bytes say that it is gzip.
 
     Args:
@@ -175,7 +175,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 raise IncompleteAnswer("A gzip file ends too early.")
 
 
-def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
+def line_blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
     """Cut at some of the newlines.
 
     Args:

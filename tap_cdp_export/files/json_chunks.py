@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.files.compression import contents
-from tap_cdp_export.files.json_splitter import Splitter
-from tap_cdp_export.files.strict_json import AnyObject
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.files.compression import open_decompressed
+from tap_cdp_export.files.json_splitter import JsonSplitter
+from tap_cdp_export.files.strict_json import ObjectOnly
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TOGETHER_BYTES: Final = 128 * 1024
 
 
-def prove(
+def verify(
     spool: Spool,
     container: Container,
     decode: Callable[[bytes], object] | None = None,
@@ -30,7 +30,7 @@ def prove(
     """Read a spooled document once to its end, for its errors and for the places where it can be cut.
 
     Args:
-        spool: the document, plain or gzip; gets its `cuts`.
+        spool: the document, plain or gzip; gets its `chunk_offsets`.
         container: where its members are.
         decode: as of `json_members.runs`; by default it demands nothing but objects.
         accept: as of `json_members.runs`.
@@ -41,22 +41,24 @@ def prove(
         UnusableAnswer: If it is something else.
     """
     if decode is None:
-        decode = msgspec.json.Decoder(list[AnyObject] if container.opening == b"[" else dict[str, AnyObject]).decode
-    splitter = Splitter(contents(spool), container, decode, accept, is_proven=False)
+        decode = msgspec.json.Decoder(list[ObjectOnly] if container.opening == b"[" else dict[str, ObjectOnly]).decode
+    splitter = JsonSplitter(open_decompressed(spool), container, decode, accept, is_verified=False)
     may_join = container.opening == b"["  # an object would lose a key that comes twice
-    cuts = array("Q")
+    chunk_offsets = array("Q")
     for _ in splitter.runs():
         start, end = splitter.run
-        if may_join and cuts and end - cuts[-2] <= _TOGETHER_BYTES:  # where something was odd, members come one by one
-            cuts[-1] = end
+        if (
+            may_join and chunk_offsets and end - chunk_offsets[-2] <= _TOGETHER_BYTES
+        ):  # where something was odd, members come one by one
+            chunk_offsets[-1] = end
         else:
-            cuts.extend((start, end))
-        SHUTDOWN.check()
-    spool.cuts = cuts
+            chunk_offsets.extend((start, end))
+        STOP.raise_if_stopped()
+    spool.chunk_offsets = chunk_offsets
 
 
-def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
-    """Cut a document that `prove` has seen, without decoding it.
+def read_verified_chunks(spool: Spool, container: Container) -> Iterator[bytes]:
+    """Cut a document that `verify` has seen, without decoding it.
 
     Args:
         spool: the document.
@@ -65,10 +67,10 @@ def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
     Yields:
         Runs of members, each wrapped as a small container of the same kind.
     """
-    chunks = contents(spool)
+    chunks = open_decompressed(spool)
     buffer = b""
     position = 0
-    for start, end in _pairs(spool.cuts):
+    for start, end in _pairs(spool.chunk_offsets):
         while position + len(buffer) < end:
             buffer += next(chunks)
         yield b"%b%b%b" % (container.opening, buffer[start - position : end - position], container.closing)
@@ -76,6 +78,6 @@ def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
         position = end
 
 
-def _pairs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    places = iter(cuts)
+def _pairs(chunk_offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    places = iter(chunk_offsets)
     return zip(places, places, strict=True)

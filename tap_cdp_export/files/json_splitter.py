@@ -80,7 +80,7 @@ def runs(
     decode: Callable[[bytes], T],
     accept: Callable[[Any], T],
     *,
-    is_proven: bool = False,
+    is_verified: bool = False,
 ) -> Iterator[T]:
     """Split a document.
 
@@ -90,7 +90,7 @@ def runs(
         decode: strictly decodes a run of members, wrapped as a small container of the same kind; raises
             `msgspec.DecodeError` or `UnicodeDecodeError` where it is none.
         accept: takes a run that had to be decoded here, since `decode` cannot.
-        is_proven: whether `prove` has seen the document, so that what a decoder skips is known to be in order.
+        is_verified: whether `verify` has seen the document, so that what a decoder skips is known to be in order.
 
     Yields:
         What `decode` or `accept` made of each run, in order.
@@ -99,10 +99,10 @@ def runs(
         IncompleteAnswer: If the document ends inside.
         UnusableAnswer: If it is something else, or anything but space follows it.
     """
-    return Splitter(chunks, container, decode, accept, is_proven=is_proven).runs()
+    return JsonSplitter(chunks, container, decode, accept, is_verified=is_verified).runs()
 
 
-class Splitter(Generic[T]):
+class JsonSplitter(Generic[T]):
     """Splits one document.
 
     Attributes:
@@ -116,14 +116,14 @@ class Splitter(Generic[T]):
         decode: Callable[[bytes], T],
         accept: Callable[[Any], T],
         *,
-        is_proven: bool,
+        is_verified: bool,
     ) -> None:
         """Read nothing yet; arguments as of `runs`."""
         self._chunks = iter(chunks)
         self._opening, self._closing, self._boundary, self._key = container
         self._decode = decode
         self._accept = accept
-        self._is_proven = is_proven
+        self._is_verified = is_verified
         self._buffer = b""
         self._position = 0
         self.run = (0, 0)
@@ -182,13 +182,13 @@ class Splitter(Generic[T]):
         guesses = [(end_of_array, len(self._buffer))] if end_of_array else self._guesses()
         for end, next_start in guesses:
             run = b"%b%b%b" % (self._opening, self._buffer[:end], self._closing)
-            if strict_json.holds_nul(run):
+            if strict_json.has_nul(run):
                 return
             try:
                 decoded = self._decode(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON):
                 continue
-            if not self._is_proven and not strict_json.is_tame(run):
+            if not self._is_verified and not strict_json.is_safe_to_pass_through(run):
                 return
             self.run = self._position, self._position + end
             self._closed = next_start == len(self._buffer)  # a boundary has the next member behind it
@@ -232,7 +232,9 @@ class Splitter(Generic[T]):
             self._drop(len(text[:done].encode()))
 
     def _decode_single(self, member: str) -> T:
-        return self._accept(strict_json.shallow(strict_json.decode(self._opening + member.encode() + self._closing)))
+        return self._accept(
+            strict_json.check_depth(strict_json.decode(self._opening + member.encode() + self._closing))
+        )
 
     def _enter(self) -> None:
         """Move past everything before the first member."""

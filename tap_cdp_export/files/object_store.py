@@ -19,7 +19,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ class ObjectStore:
             os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         uncached = {"use_listings_cache": False, "skip_instance_cache": True}
         try:
-            with _store_trouble():
+            with _translate_errors():
                 self._files, root = fsspec.url_to_fs(url, **{**options, **uncached})
         except ImportError:
             raise SettingsError(
@@ -120,7 +120,7 @@ class ObjectStore:
         Returns:
             Objects; none if there is no such folder.
         """
-        return [_stored(entry, path) for entry in self._entries(path) if entry["type"] == "file"]
+        return [_to_object(entry, path) for entry in self._entries(path) if entry["type"] == "file"]
 
     def fetch(self, wanted: StoredObject) -> Spool:
         """Read an object, and make sure that it is the one that was listed.
@@ -137,8 +137,8 @@ class ObjectStore:
         spool = Spool(self._chunks(wanted.path))
         folder = wanted.path.rpartition("/")[0]
         try:
-            with _store_trouble():
-                found = _stored(self._files.info(f"{self._root}/{wanted.path}"), folder)
+            with _translate_errors():
+                found = _to_object(self._files.info(f"{self._root}/{wanted.path}"), folder)
         except FileNotFoundError:
             found = None
         except BaseException:
@@ -146,17 +146,17 @@ class ObjectStore:
             raise
         if found != wanted or spool.size != wanted.size:
             spool.close()
-            raise _changed(wanted.path)
+            raise _changed_error(wanted.path)
         return spool
 
     def _chunks(self, path: str) -> Iterator[bytes]:
         try:
-            with _store_trouble(), self._files.open(f"{self._root}/{path}", "rb", block_size=_BLOCK_BYTES) as file:
+            with _translate_errors(), self._files.open(f"{self._root}/{path}", "rb", block_size=_BLOCK_BYTES) as file:
                 while chunk := file.read(_READ_BYTES):
-                    SHUTDOWN.check()
+                    STOP.raise_if_stopped()
                     yield chunk
         except FileNotFoundError:
-            raise _changed(path) from None
+            raise _changed_error(path) from None
 
     def _entries(self, path: str) -> list[dict[str, Any]]:
         folder = f"{self._root}/{path}"
@@ -168,7 +168,7 @@ class ObjectStore:
         return [entry for entry in found if entry["name"].strip("/") != own]  # consoles make an object for a folder
 
     def _list(self, folder: str) -> list[dict[str, Any]]:
-        with SHUTDOWN.waiting(), _store_trouble():
+        with STOP.interruptible(), _translate_errors():
             found: list[dict[str, Any]] = self._files.ls(folder, detail=True)
         return found
 
@@ -177,17 +177,17 @@ def _name(entry: Mapping[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
-def _stored(entry: Mapping[str, Any], folder: str) -> StoredObject:
+def _to_object(entry: Mapping[str, Any], folder: str) -> StoredObject:
     version = next((str(entry[name]).strip('"') for name in _VERSIONS if entry.get(name) is not None), "")
     return StoredObject(f"{folder}/{_name(entry)}", int(entry["size"]), version)
 
 
-def _changed(path: str) -> IncompleteAnswer:
+def _changed_error(path: str) -> IncompleteAnswer:
     return IncompleteAnswer(f"The object {path} changed or vanished while it was read. Run again to go on with it.")
 
 
 @contextmanager
-def _store_trouble() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Map the clients' errors; two pass, since what they mean depends on the place."""
     try:
         yield

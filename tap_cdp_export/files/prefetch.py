@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -24,7 +24,7 @@ _PAGES_AHEAD: Final = 4
 _THREAD: Final = "fetch ahead"
 
 
-def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[Spool]:
+def prefetch_files(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[Spool]:
     """Fetch items in order, at most two more than the one in hand.
 
     Args:
@@ -50,7 +50,7 @@ def fetched_ahead(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[
             future.add_done_callback(_close)
 
 
-def pages_ahead(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
+def prefetch_pages(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
     """Fetch pages in order, at most four more than the one in hand; none is asked for behind the last.
 
     Args:
@@ -104,7 +104,7 @@ class _Pages:
     def arriving(self) -> Generator[Spool]:
         is_last = False
         while not is_last:
-            with SHUTDOWN.waiting():
+            with STOP.interruptible():
                 page, is_last = self._arrived.get()
             self._room.release()
             if isinstance(page, BaseException):
@@ -137,7 +137,7 @@ def _begun(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
 
 
 def _next(under_way: deque[Future[Spool]]) -> Spool:
-    with SHUTDOWN.waiting():
+    with STOP.interruptible():
         spool = under_way[0].result()
         under_way.popleft()
         return spool

@@ -25,10 +25,10 @@ class Spool:
     Attributes:
         file: the bytes, readable from any place.
         size: their number.
-        cuts: where who has proven the body found that it can be cut; its own matter.
+        chunk_offsets: where who has proven the body found that it can be cut; its own matter.
     """
 
-    cuts: Sequence[int] = ()
+    chunk_offsets: Sequence[int] = ()
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         """Take in a whole body.
@@ -44,9 +44,9 @@ class Spool:
         try:
             for chunk in chunks:
                 self.size += len(chunk)
-                with _disk_trouble():
+                with _translate_disk_errors():
                     self.file.write(chunk)
-            with _disk_trouble():
+            with _translate_disk_errors():
                 self.file.flush()
         except BaseException:
             with suppress(OSError):  # a full disk refuses the last bytes once more
@@ -107,7 +107,7 @@ class Spool:
 
 
 @contextmanager
-def _disk_trouble() -> Iterator[None]:
+def _translate_disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -33,7 +33,7 @@ _strict: Final = msgspec.json.Decoder()
 T = TypeVar("T")
 
 
-class AnyObject(msgspec.Struct, gc=False):
+class ObjectOnly(msgspec.Struct, gc=False):
     """Any JSON object, looked at and not kept: a decoder checks the grammar of all that it skips."""
 
 
@@ -74,7 +74,7 @@ def decode_slowly(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
         InvalidJSON: If it is none.
     """
     try:
-        return storable(json.loads(text.decode(), parse_constant=_refuse, parse_float=_float))
+        return replace_unstorable(json.loads(text.decode(), parse_constant=_refuse, parse_float=_float))
     except UnicodeDecodeError:
         raise InvalidJSON("is not valid UTF-8") from None
     except RecursionError:
@@ -99,7 +99,7 @@ def _float(digits: str) -> float | Decimal | msgspec.Raw:
         return msgspec.Raw(digits.encode())
 
 
-def is_tame(text: bytes, *, around: int = 0) -> bool:
+def is_safe_to_pass_through(text: bytes, *, around: int = 0) -> bool:
     """Tell that JSON which a decoder has accepted, but may have skipped in part, needs none of this module's care.
 
     Args:
@@ -117,7 +117,7 @@ def is_tame(text: bytes, *, around: int = 0) -> bool:
     return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
 
 
-def holds_nul(text: bytes) -> bool:
+def has_nul(text: bytes) -> bool:
     """Tell whether a text in JSON has a NUL, which must be replaced.
 
     Args:
@@ -157,7 +157,7 @@ def _is_shallow(brackets: bytes, most: int) -> bool:
     return not brackets
 
 
-def shallow(value: T) -> T:
+def check_depth(value: T) -> T:
     """Let pass what is not nested too deeply for the readers behind us.
 
     Args:
@@ -182,7 +182,7 @@ def shallow(value: T) -> T:
     raise InvalidJSON("is nested too deeply")
 
 
-def storable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+def replace_unstorable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
     """Replace what no database stores in a text.
 
     Args:
@@ -194,9 +194,9 @@ def storable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
     if isinstance(value, str):
         return value.translate(_UNSTORABLE)
     if isinstance(value, dict):
-        return {key.translate(_UNSTORABLE): storable(inner) for key, inner in value.items()}
+        return {key.translate(_UNSTORABLE): replace_unstorable(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [storable(inner) for inner in value]
+        return [replace_unstorable(inner) for inner in value]
     return value
 
 

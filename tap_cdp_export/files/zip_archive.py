@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 from isal import isal_zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.files.compression import DAMAGE, exhaust, within_ratio
+from tap_cdp_export.files.compression import DAMAGE, drain, guard_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,10 +54,10 @@ def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
         _check_gaps(places, archive)
         for member in archive.infolist():
             if member.file_size or not member.filename.endswith("/"):
-                yield within_ratio(_plain(places, member), member.compress_size)
+                yield guard_ratio(_plain(places, member), member.compress_size)
 
 
-def prove(file: IO[bytes]) -> None:
+def verify(file: IO[bytes]) -> None:
     """Read all files in a zip to their end, on two cores where there are: inflating lets go of Python's lock.
 
     Args:
@@ -68,7 +68,7 @@ def prove(file: IO[bytes]) -> None:
         UnusableAnswer: As `members` does.
     """
     with ThreadPoolExecutor(_PROVERS, "prove") as provers:
-        deque(provers.map(exhaust, members(file)), maxlen=0)
+        deque(provers.map(drain, members(file)), maxlen=0)
 
 
 class _Places:

@@ -27,15 +27,15 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.http.public_addresses import PublicPeersOnly
+from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.responses import LONGEST_SILENCE, body, http_date, retry_after
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
 T = TypeVar("T")
-Consume: TypeAlias = "Callable[[requests.Response, Iterator[bytes]], T]"
+ResponseHandler: TypeAlias = "Callable[[requests.Response, Iterator[bytes]], T]"
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Credentials(AuthBase):
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request, as its vendor's client describes it.
 
     Attributes:
@@ -110,7 +110,7 @@ class Call:
         json: body.
         headers: further headers.
         expected: statuses besides 2xx that the caller judges himself.
-        repeatable: whether sending it twice does no harm.
+        is_idempotent: whether sending it twice does no harm.
     """
 
     method: str
@@ -120,17 +120,17 @@ class Call:
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[int] = frozenset()
-    repeatable: bool = True
+    is_idempotent: bool = True
 
 
-class _WorthAnotherTry(Exception):
+class _Retry(Exception):
     def __init__(self, error: CdpExportError, retry_after: float | None = None) -> None:
         super().__init__()
         self.error = error
         self.retry_after = retry_after
 
 
-def _waits() -> Generator[float, _WorthAnotherTry, None]:
+def _retry_delays() -> Generator[float, _Retry, None]:
     """Wait as long as the server says, else a random time below a doubling bound (full jitter)."""
     failure = yield 0
     for attempt in itertools.count():
@@ -172,11 +172,11 @@ class HttpClient:
         self._session.auth = self._credentials
         if public_only:
             for scheme in ("http://", "https://"):
-                self._session.mount(scheme, PublicPeersOnly())
+                self._session.mount(scheme, PublicAddressAdapter())
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 
-    def send(self, call: Call, consume: Consume[T], *, deadline_seconds: float | None = None) -> T:
+    def send(self, call: ApiRequest, consume: ResponseHandler[T], *, deadline_seconds: float | None = None) -> T:
         """Send a call and use its answer.
 
         Args:
@@ -200,16 +200,16 @@ class HttpClient:
             try:
                 with self._request(call, deadline) as response:
                     self._compare_clocks(response)
-                    self._judge(call, response, first=CredentialsRefused not in tries)
+                    self._raise_for_status(call, response, first=CredentialsRefused not in tries)
                     return consume(response, body(response, deadline=deadline))
             except IncompleteAnswer as error:
-                if not call.repeatable:
+                if not call.is_idempotent:
                     raise IncompleteAnswer(
                         f"{error} The request for {call.what} may have been accepted all the same, "
                         "so it is not sent again: run once more later."
                     ) from None
-                failure = _WorthAnotherTry(error)
-            except _WorthAnotherTry as error:
+                failure = _Retry(error)
+            except _Retry as error:
                 failure = error
             kind = type(failure.error)
             tries[kind] = tries.get(kind, 0) + 1
@@ -220,18 +220,18 @@ class HttpClient:
             raise failure
 
         retrying = backoff.on_exception(
-            _waits, _WorthAnotherTry, max_time=seconds, jitter=None, logger=None, on_backoff=self._log_wait
+            _retry_delays, _Retry, max_time=seconds, jitter=None, logger=None, on_backoff=self._log_wait
         )
         try:
-            with SHUTDOWN.waiting():
+            with STOP.interruptible():
                 return retrying(attempt)()
-        except _WorthAnotherTry as failure:
+        except _Retry as failure:
             raise failure.error from None
 
     def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
         logger.warning("%s Next try in %.0f s.", details["exception"].error, details["wait"])
 
-    def _request(self, call: Call, deadline: float) -> requests.Response:
+    def _request(self, call: ApiRequest, deadline: float) -> requests.Response:
         left = max(deadline - time.monotonic(), 1.0)
         try:
             return self._session.request(
@@ -250,8 +250,8 @@ class HttpClient:
                 raise VendorUnavailable(
                     f"{error} Check base_url, and the authorities that this machine trusts (REQUESTS_CA_BUNDLE)."
                 ) from None
-            if call.repeatable or _surely_not_sent(failure):
-                raise _WorthAnotherTry(error) from None
+            if call.is_idempotent or _was_not_sent(failure):
+                raise _Retry(error) from None
             raise VendorUnavailable(
                 f"{error} Whether the request arrived is not known, so it is not sent again: run once more later."
             ) from None
@@ -267,24 +267,24 @@ class HttpClient:
             logger.warning("This machine's clock is %.0f minutes ahead of %s's.", minutes, self._vendor)
         self.clock_lead = lead
 
-    def _judge(self, call: Call, response: requests.Response, *, first: bool) -> None:
+    def _raise_for_status(self, call: ApiRequest, response: requests.Response, *, first: bool) -> None:
         """Turn a status that is not expected into its error."""
         status = response.status_code
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in call.expected:
             return
         said = f"{self._vendor} answered {status}{_reason(status)} to the request for {call.what}."
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise _WorthAnotherTry(QuotaReached(said), retry_after(response))
+            raise _Retry(QuotaReached(said), retry_after(response))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {408, 425}:
             wait = retry_after(response)
             refused_for_now = status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None
-            if call.repeatable or refused_for_now:
-                raise _WorthAnotherTry(VendorUnavailable(said), wait)
+            if call.is_idempotent or refused_for_now:
+                raise _Retry(VendorUnavailable(said), wait)
             raise VendorUnavailable(f"{said} It may have been accepted all the same, so it is not sent again.")
         if status in {401, 403}:
             refused = CredentialsRefused(f"{said} Check the credentials and their rights.", status=status)
             if first and self._credentials.renew(status):
-                raise _WorthAnotherTry(refused, retry_after=0)
+                raise _Retry(refused, retry_after=0)
             raise refused
         if status >= HTTPStatus.BAD_REQUEST:
             raise RequestRefused(f"{said} Check the settings it was made from.", status=status)
@@ -309,7 +309,7 @@ def _network_reason(failure: requests.RequestException) -> str:
     return "the connection failed"
 
 
-def _surely_not_sent(failure: requests.RequestException) -> bool:
+def _was_not_sent(failure: requests.RequestException) -> bool:
     if isinstance(failure, requests.ConnectTimeout):
         return True
     cause = failure.args[0] if failure.args else None

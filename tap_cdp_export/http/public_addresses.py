@@ -43,7 +43,7 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and ip not in _CLOUD_INTERNAL
 
 
-def is_inside(url: str) -> bool:
+def is_private_host(url: str) -> bool:
     """Tell whether a URL's host is on this machine or in a private network.
 
     Args:
@@ -60,7 +60,7 @@ def is_inside(url: str) -> bool:
     return not any(is_public(str(entry[4][0])) for entry in found)
 
 
-def _judged(connection: socket.socket) -> socket.socket:
+def _check_address(connection: socket.socket) -> socket.socket:
     if not is_public(connection.getpeername()[0]):
         connection.close()
         raise UnusableAnswer(
@@ -72,12 +72,12 @@ def _judged(connection: socket.socket) -> socket.socket:
 
 class _PlainConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _judged(super()._new_conn())
+        return _check_address(super()._new_conn())
 
 
 class _SecureConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        return _judged(super()._new_conn())
+        return _check_address(super()._new_conn())
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -88,7 +88,7 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-class PublicPeersOnly(HTTPAdapter):
+class PublicAddressAdapter(HTTPAdapter):
     """Connects to public addresses only; a company's own proxy, where there is one, judges for itself."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- the library's signature

@@ -57,24 +57,24 @@ class ExportJob:
     """One export that a vendor has accepted.
 
     Attributes:
-        handle: what finds it again; goes into STATE, so it holds no secret.
+        reference: what finds it again; goes into STATE, so it holds no secret.
         digest: of the request's parameters.
         asked_at: when the vendor accepted it.
         expires_at: when the vendor forgets it.
         window: of the request.
-        emitted: a hash over the names of its first files, those whose every record is written; empty if none is.
+        completed_files: a hash over the names of the files whose every record is written; empty if there is none.
         secret: what finds it too, but is a secret: lives and dies with the process.
     """
 
-    handle: Mapping[str, str]
+    reference: Mapping[str, str]
     digest: str
     asked_at: datetime
     expires_at: datetime
     window: Window | None = None
-    emitted: str = ""
+    completed_files: str = ""
     secret: str | None = field(default=None, repr=False)
 
-    def fits(self, request: ExportRequest) -> bool:
+    def matches(self, request: ExportRequest) -> bool:
         """Tell whether it may be taken up for a request: asked for in the same way, and not forgotten yet.
 
         Args:
@@ -85,7 +85,7 @@ class ExportJob:
         """
         return self.digest == request.digest and self.expires_at > datetime.now(UTC)
 
-    def after(self, file: str) -> ExportJob:
+    def with_file_done(self, file: str) -> ExportJob:
         """Give the job as it stands when one more file is written.
 
         Args:
@@ -94,9 +94,9 @@ class ExportJob:
         Returns:
             The job, to be put into STATE.
         """
-        return replace(self, emitted=_short_hash(f"{self.emitted} {file}".encode()))
+        return replace(self, completed_files=_short_hash(f"{self.completed_files} {file}".encode()))
 
-    def left_of(self, files: Sequence[str]) -> Sequence[str]:
+    def remaining_files(self, files: Sequence[str]) -> Sequence[str]:
         """Leave out the files that are written already.
 
         Args:
@@ -105,10 +105,10 @@ class ExportJob:
         Returns:
             Those behind the written ones; all of them if a file has come in between since.
         """
-        job = replace(self, emitted="")
+        job = replace(self, completed_files="")
         for number, file in enumerate(files, start=1):
-            job = job.after(file)
-            if job.emitted == self.emitted:
+            job = job.with_file_done(file)
+            if job.completed_files == self.completed_files:
                 return files[number:]
         return files
 
@@ -119,13 +119,13 @@ class ExportJob:
             JSON without a secret.
         """
         state: dict[str, Any] = {
-            "handle": dict(self.handle),
+            "handle": dict(self.reference),
             "digest": self.digest,
             "asked_at": time_text(self.asked_at),
             "expires_at": time_text(self.expires_at),
         }
-        if self.emitted:
-            state["emitted"] = self.emitted
+        if self.completed_files:
+            state["emitted"] = self.completed_files
         if self.window:
             state |= {"window_start": time_text(self.window.start), "window_end": time_text(self.window.end)}
         return state
@@ -148,12 +148,12 @@ class ExportJob:
             if "window_start" in state:
                 window = Window(parse_time(state["window_start"]), parse_time(state["window_end"]))
             return cls(
-                handle={str(key): str(value) for key, value in state["handle"].items()},
+                reference={str(key): str(value) for key, value in state["handle"].items()},
                 digest=str(state["digest"]),
                 asked_at=parse_time(state["asked_at"]),
                 expires_at=parse_time(state["expires_at"]),
                 window=window,
-                emitted=str(state.get("emitted", "")),
+                completed_files=str(state.get("emitted", "")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not an export job") from error

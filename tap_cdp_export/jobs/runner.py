@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, VendorUnavailable
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ REPLACEMENTS: Final = 2
 
 
 @dataclass(frozen=True)
-class Look:
+class PollResult:
     """What a look at a job saw.
 
     Attributes:
@@ -44,18 +44,18 @@ class Look:
 class Exporter(Protocol):
     """A vendor's side of an export."""
 
-    def ask(self, request: ExportRequest) -> ExportJob:
+    def request_export(self, request: ExportRequest) -> ExportJob:
         """Ask for an export; never twice for one call."""
 
-    def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
+    def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
         """See how a job stands; a vendor that streams the file from the same address brings it along."""
 
-    def fetch(self, job: ExportJob, look: Look) -> Generator[Spool]:
+    def download(self, job: ExportJob, result: PollResult) -> Generator[Spool]:
         """Give the files of a ready export, each of them whole: those that the look names, where it names any."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class PollPolicy:
     """How a job is waited for, in seconds."""
 
     poll_initial: float
@@ -63,7 +63,7 @@ class Patience:
     timeout: float
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Patience:
+    def from_settings(cls, settings: Mapping[str, Any]) -> PollPolicy:
         """Read the three settings that every polled export has.
 
         Args:
@@ -78,31 +78,31 @@ class Patience:
             float(settings["export_timeout_seconds"]),
         )
 
-    def pauses(self) -> Iterator[float]:
+    def delays(self) -> Iterator[float]:
         """Give the pauses between two looks.
 
         Yields:
             Seconds, doubling up to `poll_max`, each with jitter.
         """
-        pause = self.poll_initial
+        delay = self.poll_initial
         while True:
-            yield min(pause, self.poll_max) * random.uniform(0.5, 1)  # noqa: S311 -- no secret
-            pause = min(pause * 2, self.poll_max)
+            yield min(delay, self.poll_max) * random.uniform(0.5, 1)  # noqa: S311 -- no secret
+            delay = min(delay * 2, self.poll_max)
 
 
 class ExportRunner:
     """Brings one export after the other to its files."""
 
-    def __init__(self, exporter: Exporter, patience: Patience, record: Callable[[ExportJob | None], None]) -> None:
+    def __init__(self, exporter: Exporter, poll_policy: PollPolicy, record: Callable[[ExportJob | None], None]) -> None:
         """Connect the parts.
 
         Args:
             exporter: the vendor's side.
-            patience: how long and how often to look.
+            poll_policy: how long and how often to look.
             record: writes a job (or that there is none) to STATE, at once.
         """
         self._exporter = exporter
-        self._patience = patience
+        self._poll_policy = poll_policy
         self._record = record
 
     @contextmanager
@@ -127,21 +127,21 @@ class ExportRunner:
             ExportsFailed: If the vendor gave up on it and on every replacement.
             VendorUnavailable: If the last one vanished.
         """
-        job, look = self._until_ready(request, job, replacements)
+        job, result = self._until_ready(request, job, replacements)
         with ExitStack() as resources:
-            if look.spool:
-                resources.enter_context(look.spool)
-            left = job.left_of(look.files)
-            if len(left) == len(look.files):
-                job = replace(job, emitted="")
+            if result.spool:
+                resources.enter_context(result.spool)
+            left = job.remaining_files(result.files)
+            if len(left) == len(result.files):
+                job = replace(job, completed_files="")
             else:
-                written = len(look.files) - len(left)
-                logger.info("%s: going on behind %d of %d files.", request.subject, written, len(look.files))
-            yield resources.enter_context(closing(self._files(request, job, replace(look, files=left))))
+                written = len(result.files) - len(left)
+                logger.info("%s: going on behind %d of %d files.", request.subject, written, len(result.files))
+            yield resources.enter_context(closing(self._files(request, job, replace(result, files=left))))
 
-    def _files(self, request: ExportRequest, job: ExportJob, look: Look) -> Generator[Spool]:
-        names = iter(look.files)
-        with closing(self._exporter.fetch(job, look)) as spools:
+    def _files(self, request: ExportRequest, job: ExportJob, result: PollResult) -> Generator[Spool]:
+        names = iter(result.files)
+        with closing(self._exporter.download(job, result)) as spools:
             for spool in spools:
                 name = next(names, None)
                 if name:
@@ -149,12 +149,14 @@ class ExportRunner:
                 with spool:
                     yield spool
                 if name:
-                    job = job.after(name)
+                    job = job.with_file_done(name)
                     self._record(job)
 
-    def _until_ready(self, request: ExportRequest, job: ExportJob | None, replacements: int) -> tuple[ExportJob, Look]:
-        deadline = time.monotonic() + self._patience.timeout
-        if job and not job.fits(request):
+    def _until_ready(
+        self, request: ExportRequest, job: ExportJob | None, replacements: int
+    ) -> tuple[ExportJob, PollResult]:
+        deadline = time.monotonic() + self._poll_policy.timeout
+        if job and not job.matches(request):
             logger.info("%s: the export of an earlier run expired or was asked for otherwise.", request.subject)
             job = None
         if job:
@@ -162,14 +164,14 @@ class ExportRunner:
         error = VendorUnavailable
         for _ in range(1 + replacements):
             if job is None:
-                job = self._exporter.ask(request)
+                job = self._exporter.request_export(request)
                 self._record(job)
                 logger.info("%s: export asked for.", request.subject)
-            look = self._wait(request, job, deadline)
-            if look.status is ExportStatus.READY:
-                return job, look
-            logger.warning("%s: the export %s at the vendor.", request.subject, _ENDS[look.status])
-            error = ExportsFailed if look.status is ExportStatus.FAILED else VendorUnavailable
+            result = self._wait(request, job, deadline)
+            if result.status is ExportStatus.READY:
+                return job, result
+            logger.warning("%s: the export %s at the vendor.", request.subject, _ENDS[result.status])
+            error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
             job = None
             self._record(None)
         raise error(
@@ -177,15 +179,15 @@ class ExportRunner:
             "Make the export smaller (a shorter window, fewer fields), or ask the vendor."
         )
 
-    def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> Look:
-        pauses = self._patience.pauses()
+    def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> PollResult:
+        pauses = self._poll_policy.delays()
         began = time.monotonic()
         while True:
             left = deadline - time.monotonic()
-            look = self._exporter.look(job, deadline_seconds=max(left, 1.0))
-            if look.status is not ExportStatus.PENDING:
-                return look
-            wait = next(pauses) if look.retry_after is None else look.retry_after
+            result = self._exporter.poll(job, deadline_seconds=max(left, 1.0))
+            if result.status is not ExportStatus.PENDING:
+                return result
+            wait = next(pauses) if result.retry_after is None else result.retry_after
             if wait >= deadline - time.monotonic():
                 raise DeadlinePassed(
                     f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s. "
@@ -193,7 +195,7 @@ class ExportRunner:
                     "or make the export smaller."
                 )
             logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, wait)
-            with SHUTDOWN.waiting():
+            with STOP.interruptible():
                 time.sleep(wait)
 
 

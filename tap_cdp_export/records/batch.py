@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.messages import Message
 
 _BUFFER_BYTES: Final = 64 * 1024
-UNSPEAKABLE: Final = re.compile(r'["\\\x00-\x1f]')
+NEEDS_JSON_ESCAPE: Final = re.compile(r'["\\\x00-\x1f]')
 """No field of a struct may be renamed to a name that has one of these in it."""
 
 _PIPE_BYTES: Final = 2**20
 """So much may wait for the target, so that neither side waits for the other's every turn; 64 KiB is usual."""
 
 
-def _foreign(value: object) -> str:
+def _encode_unknown(value: object) -> str:
     """Give text for what JSON does not know: a stream map can make any Python value."""
     return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
-_encoder: Final = msgspec.json.Encoder(enc_hook=_foreign, decimal_format="number")
+_encoder: Final = msgspec.json.Encoder(enc_hook=_encode_unknown, decimal_format="number")
 encode: Final = _encoder.encode
 """Encodes one value as strict JSON."""
 
 
-class Lines(NamedTuple):
+class EncodedRecords(NamedTuple):
     """Encoded records.
 
     Attributes:
@@ -54,18 +54,18 @@ class Lines(NamedTuple):
     left_out: int = 0
 
 
-class Output(Protocol):
+class RecordEncoder(Protocol):
     """Where records go, as what makes them sees it."""
 
     @property
     def selected_columns(self) -> list[str]:
         """The columns that a record has."""
 
-    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
+    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
         """Encode records that have these columns, all equally long."""
 
 
-def encode_columns(columns: Mapping[str, Iterable[Any]], before: bytes = b"", after: bytes = b"") -> Lines:
+def encode_columns(columns: Mapping[str, Iterable[Any]], before: bytes = b"", after: bytes = b"") -> EncodedRecords:
     """Encode many records at once.
 
     Args:
@@ -81,7 +81,7 @@ def encode_columns(columns: Mapping[str, Iterable[Any]], before: bytes = b"", af
     if lines and (before or after):
         inner = memoryview(lines.replace(b"\n", after + b"\n" + before, len(records) - 1))[:-1]
         lines = b"".join((before, inner, after, b"\n"))
-    return Lines(len(records), lines)
+    return EncodedRecords(len(records), lines)
 
 
 @lru_cache(maxsize=64)
@@ -89,7 +89,7 @@ def struct(names: tuple[str, ...]) -> Callable[..., Any]:
     """Compile what is encoded as an object faster than a dict is.
 
     Args:
-        names: the object's keys, none of them `UNSPEAKABLE`.
+        names: the object's keys, none of them `NEEDS_JSON_ESCAPE`.
 
     Returns:
         Makes one of its values.

@@ -3,7 +3,7 @@
 A run is decoded into typed structs that are the stream's columns, and encoded from structs that are the
 catalog's selection (research: performance, sections 3 and 10). Free-form columns are never built: they stay the
 vendor's bytes, and one decoder looks at a whole column of them at once. An object with anything odd in it goes
-through `RecordShape` instead, so that both ways give the same.
+through `RecordMapper` instead, so that both ways give the same.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import astuple
 
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.records.batch import UNSPEAKABLE
+from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
 from tap_cdp_export.records.mapper import (
-    MISFIT,
-    RecordShape,
+    UNCONVERTIBLE,
+    RecordMapper,
     epoch_column,
     epoch_time,
+    iso_column,
+    iso_time,
     kind_of,
-    spelled_column,
-    spelled_time,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from tap_cdp_export.records.batch import Lines, Output
-    from tap_cdp_export.records.mapper import Fit
+    from tap_cdp_export.records.batch import EncodedRecords, RecordEncoder
+    from tap_cdp_export.records.mapper import Converter
 
     Columns = dict[str, Iterable[Any]]
     Values = Mapping[str, Sequence[Any]]
@@ -50,26 +50,26 @@ _TYPES: Final[dict[str, Any]] = {
     "number": int | float | None,
     "boolean": bool | None,
 }
-_TIMES: Final[dict[Fit, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
+_TIMES: Final[dict[Converter, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
     epoch_time: (_INTEGER, epoch_column),
-    spelled_time: (str, spelled_column),
+    iso_time: (str, iso_column),
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
-_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": strict_json.AnyObject}
-_objects: Final = msgspec.json.Decoder(list[strict_json.AnyObject | None])
-_FITTING_OBJECTS: Final = frozenset({strict_json.AnyObject, NoneType})
-_anything: Final = msgspec.json.Decoder(list[strict_json.AnyObject | list[Raw] | str | int | float | bool | None])
+_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": strict_json.ObjectOnly}
+_objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | None])
+_OBJECT_TYPES: Final = frozenset({strict_json.ObjectOnly, NoneType})
+_anything: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | list[Raw] | str | int | float | bool | None])
 
 
-class TypedRuns:
+class JsonRecordDecoder:
     """Encodes the records of one stream, for one set of the tap's own values."""
 
     def __init__(
         self,
-        shape: RecordShape,
-        own: Mapping[str, str],
-        output: Output,
+        mapper: RecordMapper,
+        tap_columns: Mapping[str, str],
+        output: RecordEncoder,
         *,
         required: str,
         may_be_empty: bool = True,
@@ -77,22 +77,22 @@ class TypedRuns:
         """Compile the structs.
 
         Args:
-            shape: makes the same records one by one.
-            own: values of the tap's own columns.
+            mapper: makes the same records one by one.
+            tap_columns: values of the tap's own columns.
             output: takes the records.
             required: the text column that no record may lack; part of the key, so always selected.
             may_be_empty: whether the required column's text may be empty.
         """
-        self._shape = shape
-        self._own = own
+        self._mapper = mapper
+        self._tap_columns = tap_columns
         self._required = required
         self._selected = selected = frozenset(output.selected_columns)
         self._encode = output.encode_columns
         self._may_be_empty = may_be_empty
-        self._spell = shape.spell
-        self._columns = shape.columns
+        self._to_vendor_name = mapper.to_vendor_name
+        self._columns = mapper.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
-        self._time_type, self._fit_times = _TIMES[shape.time]
+        self._time_type, self._convert_times = _TIMES[mapper.time]
         self._times = [name for name, kind in kinds.items() if kind == "date-time"]
         self._free_types = {
             name: _array_of(inner) if kinds[name] == "array" else _objects
@@ -100,7 +100,7 @@ class TypedRuns:
             if kinds[name] in {"array", "object"}
         }
         self._sent = [name for name in self._columns if name in selected and name not in self._times]
-        named = msgspec.defstruct("Named", [(required, _NOT_EMPTY)], rename={required: self._spell(required)})
+        named = msgspec.defstruct("Named", [(required, _NOT_EMPTY)], rename={required: self._to_vendor_name(required)})
         self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
         self._compile()
@@ -112,7 +112,7 @@ class TypedRuns:
         known = msgspec.defstruct(
             "Known",
             [(self._required, _NOT_EMPTY), *optional, *extra],
-            rename={**{name: self._spell(name) for name in self._columns}, **unknown},
+            rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
             forbid_unknown_fields=True,
             gc=False,
         )
@@ -131,7 +131,7 @@ class TypedRuns:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
 
-    def array(self, run: bytes) -> Lines:
+    def array(self, run: bytes) -> EncodedRecords:
         """Encode a run of an array.
 
         Args:
@@ -161,7 +161,7 @@ class TypedRuns:
         """
         self._named.decode(run)
 
-    def json_lines(self, run: bytes) -> Lines:
+    def json_lines(self, run: bytes) -> EncodedRecords:
         """Encode a run of JSON lines.
 
         Args:
@@ -197,23 +197,23 @@ class TypedRuns:
         try:
             return self._one.decode(raw)
         except msgspec.ValidationError:
-            (fields,) = strict_json.shallow([strict_json.decode(bytes(raw))])
+            (fields,) = strict_json.check_depth([strict_json.decode(bytes(raw))])
             if isinstance(fields, dict):
                 return fields
             raise
 
     def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
         """Meet new fields, which are no longer odd from then on."""
-        known = {*map(self._spell, self._columns), *self._unknown}
+        known = {*map(self._to_vendor_name, self._columns), *self._unknown}
         met = dict.fromkeys(field for fields in objects for field in fields if field not in known)
-        new = [field for field in met if not UNSPEAKABLE.search(field)]
+        new = [field for field in met if not NEEDS_JSON_ESCAPE.search(field)]
         if not new or len(self._unknown) + len(new) > _MOST_UNKNOWN:
             return False
         self._unknown += new
         self._compile()
         return True
 
-    def lines(self, objects: list[Any]) -> Lines:
+    def lines(self, objects: list[Any]) -> EncodedRecords:
         """Encode objects.
 
         Args:
@@ -228,9 +228,11 @@ class TypedRuns:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
-        times = {name: self._fit_times(values[name]) for name in self._times}
+        times = {name: self._convert_times(values[name]) for name in self._times}
         columns = self._of_known(values, times, len(known))
-        self._move_to_extra(columns, values, [*self._free_misfits(values), *self._time_misfits(values, times)])
+        self._move_to_extra(
+            columns, values, [*self._unconvertible_values(values), *self._unconvertible_times(values, times)]
+        )
         if has_dicts:
             self._insert(columns, objects)
         return self._encode(columns)
@@ -240,29 +242,31 @@ class TypedRuns:
         columns = zip(*map(astuple, known), strict=True) if known else repeat((), len(self._fields))
         return dict(zip(self._fields, columns, strict=True))
 
-    def _free_misfits(self, values: Values) -> Iterator[tuple[int, str, Any]]:
+    def _unconvertible_values(self, values: Values) -> Iterator[tuple[int, str, Any]]:
         """Find free-form values of another type than their column's, and make sure that all can be passed on."""
         for name in self._free:
             raws = list(filter(None, values[name]))
             if not raws:
                 continue
             joined = b",".join(raws)
-            if not strict_json.is_tame(joined, around=_AROUND):
+            if not strict_json.is_safe_to_pass_through(joined, around=_AROUND):
                 raise msgspec.DecodeError
             if name in self._free_types and not _are(self._free_types[name], joined):
-                places = _misfits(self._free_types[name], raws, joined)
+                places = _unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
-    def _time_misfits(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
+    def _unconvertible_times(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
         """Find what is no time."""
         for name, texts in times.items():
-            if MISFIT in texts:
-                places = [place for place, text in enumerate(texts) if text is MISFIT]
+            if UNCONVERTIBLE in texts:
+                places = [place for place, text in enumerate(texts) if text is UNCONVERTIBLE]
                 yield from ((place, name, values[name][place]) for place in places)
 
     def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
         """Give the selected columns of structs."""
-        columns: Columns = {name: repeat(value, number) for name, value in self._own.items() if name in self._selected}
+        columns: Columns = {
+            name: repeat(value, number) for name, value in self._tap_columns.items() if name in self._selected
+        }
         columns |= {name: values[name] for name in self._sent}
         columns |= {name: texts for name, texts in times.items() if name in self._selected}
         if "extra" in self._selected:
@@ -280,7 +284,7 @@ class TypedRuns:
                     raws = (values[field][place] for field in self._extra_fields)
                     fields = zip(self._unknown, raws, strict=True)
                     extras[place] = {field: raw for field, raw in fields if raw is not UNSET}
-                extras[place][self._spell(name)] = value
+                extras[place][self._to_vendor_name(name)] = value
 
     def _insert(self, columns: Columns, objects: list[Any]) -> None:
         """Put in the records of objects that stayed dicts."""
@@ -301,10 +305,12 @@ class TypedRuns:
         return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
-        required = fields.get(self._spell(self._required))
+        required = fields.get(self._to_vendor_name(self._required))
         if not isinstance(required, str) or not (required or self._may_be_empty):
-            raise strict_json.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
-        return self._shape.record(fields, self._own)
+            raise strict_json.InvalidJSON(
+                f"holds a record that has no text as its {self._to_vendor_name(self._required)}"
+            )
+        return self._mapper.record(fields, self._tap_columns)
 
 
 def _listed(columns: Columns, name: str) -> list[Any]:
@@ -331,9 +337,9 @@ def _are(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
     return True
 
 
-def _misfits(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: bytes) -> list[int]:
+def _unconvertible_places(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: bytes) -> list[int]:
     """Find the places of values of another type than their column's; where that is an object, all at once."""
     if decoder is _objects:
         kinds = map(type, _anything.decode(b"[%b]" % joined))
-        return [place for place, kind in enumerate(kinds) if kind not in _FITTING_OBJECTS]
+        return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
     return [place for place, raw in enumerate(values) if not _are(decoder, raw)]

@@ -17,9 +17,9 @@ from tap_cdp_export.windows import epoch_texts, from_epoch_milliseconds, time_te
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    Fit = Callable[[Any], Any]
+    Converter = Callable[[Any], Any]
 
-MISFIT: Final = object()
+UNCONVERTIBLE: Final = object()
 """What a fit gives for a value of another type than its column's."""
 
 _LARGEST_INTEGER: Final = 2**63 - 1
@@ -29,7 +29,7 @@ _TIME_LENGTH: Final = len("2024-03-01T08:30:00.000Z")
 
 
 def _text(value: object) -> object:
-    return value if isinstance(value, str) else MISFIT
+    return value if isinstance(value, str) else UNCONVERTIBLE
 
 
 def _integer(value: object) -> object:
@@ -37,30 +37,30 @@ def _integer(value: object) -> object:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
         return value
-    return MISFIT
+    return UNCONVERTIBLE
 
 
 def _number(value: object) -> object:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else MISFIT
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else UNCONVERTIBLE
 
 
 def _boolean(value: object) -> object:
-    return value if isinstance(value, bool) else MISFIT
+    return value if isinstance(value, bool) else UNCONVERTIBLE
 
 
 def _object(value: object) -> object:
-    return value if isinstance(value, dict) else MISFIT
+    return value if isinstance(value, dict) else UNCONVERTIBLE
 
 
-def _array(item: Fit | None) -> Fit:
-    def fit(value: object) -> object:
+def _array(item: Converter | None) -> Converter:
+    def convert(value: object) -> object:
         if not isinstance(value, list):
-            return MISFIT
-        if item is not None and any(item(element) is MISFIT for element in value):
-            return MISFIT
+            return UNCONVERTIBLE
+        if item is not None and any(item(element) is UNCONVERTIBLE for element in value):
+            return UNCONVERTIBLE
         return value
 
-    return fit
+    return convert
 
 
 def epoch_time(value: object) -> object:
@@ -74,12 +74,12 @@ def epoch_time(value: object) -> object:
     """
     milliseconds = value if type(value) is int else _integer(value)
     try:
-        return from_epoch_milliseconds(milliseconds) if isinstance(milliseconds, int) else MISFIT
+        return from_epoch_milliseconds(milliseconds) if isinstance(milliseconds, int) else UNCONVERTIBLE
     except OverflowError:
-        return MISFIT
+        return UNCONVERTIBLE
 
 
-def spelled_time(value: object) -> object:
+def iso_time(value: object) -> object:
     """Fit a spelled-out time (ISO 8601, also with ` UTC` behind it) into a date-time column.
 
     Args:
@@ -89,12 +89,12 @@ def spelled_time(value: object) -> object:
         RFC 3339 text, or a mark that it does not fit.
     """
     if not isinstance(value, str):
-        return MISFIT
+        return UNCONVERTIBLE
     try:
         time = datetime.fromisoformat(value.removesuffix(" UTC"))
         return time_text(time if time.tzinfo else time.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        return MISFIT
+        return UNCONVERTIBLE
 
 
 def epoch_column(values: Iterable[int | None]) -> list[Any]:
@@ -113,8 +113,8 @@ def epoch_column(values: Iterable[int | None]) -> list[Any]:
         return [None if value is None else epoch_time(value) for value in values]
 
 
-def spelled_column(values: Iterable[str | None]) -> list[object]:
-    """Fit a column of spelled-out times, as `spelled_time` does.
+def iso_column(values: Iterable[str | None]) -> list[object]:
+    """Fit a column of spelled-out times, as `iso_time` does.
 
     Args:
         values: what the vendor sent.
@@ -125,7 +125,7 @@ def spelled_column(values: Iterable[str | None]) -> list[object]:
     values = list(values)
     usual = _usual_times([value for value in values if value is not None])
     if usual is None:
-        return [None if value is None else spelled_time(value) for value in values]
+        return [None if value is None else iso_time(value) for value in values]
     times = iter(usual)
     return [None if value is None else next(times) for value in values]
 
@@ -154,13 +154,13 @@ def any_time(value: object) -> object:
     """
     number = _number(value)
     if isinstance(value, str) and value.isdecimal() and value.isascii():
-        number = int(value) if len(value) <= _LONGEST_EPOCH else MISFIT
+        number = int(value) if len(value) <= _LONGEST_EPOCH else UNCONVERTIBLE
     if isinstance(number, int | float):
         return epoch_time(round(number * 1000) if abs(number) < _FIRST_MILLISECONDS else number)
-    return spelled_time(value)
+    return iso_time(value)
 
 
-_FITS: Final[dict[str, Fit]] = {
+_CONVERTERS: Final[dict[str, Converter]] = {
     "string": _text,
     "integer": _integer,
     "number": _number,
@@ -186,11 +186,11 @@ def kind_of(schema: Mapping[str, Any]) -> str:
     return "date-time" if schema.get("format") == "date-time" else _type(schema)
 
 
-def _fit(schema: Mapping[str, Any], time: Fit) -> Fit:
+def _converter(schema: Mapping[str, Any], time: Converter) -> Converter:
     kind = kind_of(schema)
     if kind == "array":
-        return _array(_FITS[_type(schema["items"])])
-    return time if kind == "date-time" else _FITS[kind]
+        return _array(_CONVERTERS[_type(schema["items"])])
+    return time if kind == "date-time" else _CONVERTERS[kind]
 
 
 def camel_case(column: str) -> str:
@@ -206,12 +206,12 @@ def camel_case(column: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-class RecordShape:
+class RecordMapper:
     """Makes the records of one stream.
 
     Attributes:
         columns: JSON schemas of the columns that the vendor fills, by name.
-        spell: from a column's name to the vendor's.
+        to_vendor_name: from a column's name to the vendor's.
         time: how date-time columns read the vendor's value.
     """
 
@@ -219,43 +219,47 @@ class RecordShape:
         self,
         schema: Mapping[str, Any],
         *,
-        own: frozenset[str],
-        spell: Callable[[str], str] = str,
-        time: Fit = epoch_time,
+        tap_columns: frozenset[str],
+        to_vendor_name: Callable[[str], str] = str,
+        time: Converter = epoch_time,
     ) -> None:
         """Compile the columns.
 
         Args:
             schema: the stream's JSON schema.
-            own: columns that the tap fills itself; a vendor's field never reaches them.
-            spell: from a column's name to the vendor's.
+            tap_columns: columns that the tap fills itself; a vendor's field never reaches them.
+            to_vendor_name: from a column's name to the vendor's.
             time: how date-time columns read the vendor's value.
         """
-        self.columns = {name: inner for name, inner in schema["properties"].items() if name not in {*own, "extra"}}
-        self.spell = spell
+        self.columns = {
+            name: inner for name, inner in schema["properties"].items() if name not in {*tap_columns, "extra"}
+        }
+        self.to_vendor_name = to_vendor_name
         self.time = time
         self._empty = dict.fromkeys(self.columns)
-        self._fits = {spell(name): (name, _fit(inner, time)) for name, inner in self.columns.items()}
+        self._converters = {
+            to_vendor_name(name): (name, _converter(inner, time)) for name, inner in self.columns.items()
+        }
 
-    def record(self, fields: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    def record(self, fields: Mapping[str, Any], tap_columns: Mapping[str, Any]) -> dict[str, Any]:
         """Make one record.
 
         Args:
             fields: the vendor's object.
-            own: the values of the tap's own columns.
+            tap_columns: the values of the tap's own columns.
 
         Returns:
             The record, with every column of the schema.
         """
-        record: dict[str, Any] = {**own, **self._empty, "extra": None}
+        record: dict[str, Any] = {**tap_columns, **self._empty, "extra": None}
         extra = {}
         for field, value in fields.items():
-            column, fit = self._fits.get(field, (field, None))
-            fitted = MISFIT if fit is None else None if value is None else fit(value)
-            if fitted is MISFIT:
+            column, convert = self._converters.get(field, (field, None))
+            converted = UNCONVERTIBLE if convert is None else None if value is None else convert(value)
+            if converted is UNCONVERTIBLE:
                 extra[field] = value
             else:
-                record[column] = fitted
+                record[column] = converted
         if extra:
             record["extra"] = extra
         return record

@@ -14,7 +14,7 @@ from uuid import uuid4
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
-from tap_cdp_export.records.batch import Lines, encode
+from tap_cdp_export.records.batch import EncodedRecords, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +43,7 @@ class Batches:
         self._files: dict[str, _Files] = {}
         self._waiting: dict[str, bytearray] = {}
 
-    def packed(self, lines: Lines) -> Lines:
+    def packed(self, lines: EncodedRecords) -> EncodedRecords:
         """Make a piece of a file: pieces of gzip follow each other in one file.
 
         Args:
@@ -66,7 +66,7 @@ class Batches:
         if len(waiting) >= _PACKED_AT_ONCE_BYTES:
             self._add_waiting(stream)
 
-    def add(self, stream: str, lines: Lines) -> None:
+    def add(self, stream: str, lines: EncodedRecords) -> None:
         """Write encoded records.
 
         Args:
@@ -90,9 +90,9 @@ class Batches:
 
     def _add_waiting(self, stream: str) -> None:
         waiting = self._waiting.pop(stream)
-        self.add(stream, self.packed(Lines(waiting.count(b"\n"), bytes(waiting))))
+        self.add(stream, self.packed(EncodedRecords(waiting.count(b"\n"), bytes(waiting))))
 
-    def _parts(self, lines: Lines) -> Iterator[Lines]:
+    def _parts(self, lines: EncodedRecords) -> Iterator[EncodedRecords]:
         """Cut what is too much for one file, which is little for any usual size."""
         size = self._config.batch_size
         if lines.number <= size:
@@ -104,7 +104,7 @@ class Batches:
         rows = data.split(b"\n")[:-1]
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            yield self.packed(Lines(len(part), b"\n".join([*part, b""])))
+            yield self.packed(EncodedRecords(len(part), b"\n".join([*part, b""])))
 
     def _finish(self, stream: str) -> None:
         url = self._files[stream].take()
@@ -132,7 +132,7 @@ class _Files:
         """Tell whether the open file may have so many records more."""
         return self._records + number <= self._config.batch_size
 
-    def add(self, lines: Lines) -> None:
+    def add(self, lines: EncodedRecords) -> None:
         """Write records into the open file, which must have room for them.
 
         Args:

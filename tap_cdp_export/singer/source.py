@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Feed(ABC):
+class ExportSource(ABC):
     """One pass over a vendor's exports, for all the streams that joined it.
 
     Attributes:
@@ -27,25 +27,25 @@ class Feed(ABC):
         settings: the vendor's settings.
         config: all settings.
         vendor: key of the vendor's settings.
-        failures: where a failure is noted that leaves other feeds a chance.
-        trouble: what kept a feed from describing its streams; a discovery ends with it, a sync notes it.
+        errors: where a failure is noted that leaves other feeds a chance.
+        discovery_error: what kept a feed from describing its streams; a discovery ends with it, a sync notes it.
     """
 
-    trouble: CdpExportError | None = None
+    discovery_error: CdpExportError | None = None
 
-    def __init__(self, config: Mapping[str, Any], vendor: str, failures: list[CdpExportError]) -> None:
+    def __init__(self, config: Mapping[str, Any], vendor: str, errors: list[CdpExportError]) -> None:
         """Take the settings; connect to nothing.
 
         Args:
             config: all settings, complete.
             vendor: key of the vendor's settings.
-            failures: where a failure is noted that leaves other feeds a chance.
+            errors: where a failure is noted that leaves other feeds a chance.
         """
         self.streams: list[ExportStream] = []
         self.config = config
         self.vendor = vendor
         self.settings: Mapping[str, Any] = config[vendor]
-        self.failures = failures
+        self.errors = errors
         self._started = False
 
     @property
@@ -66,8 +66,8 @@ class Feed(ABC):
             return
         self._started = True
         try:
-            if self.trouble:
-                raise self.trouble
+            if self.discovery_error:
+                raise self.discovery_error
             with ExitStack() as frames:
                 for stream in self.selected.values():
                     frames.enter_context(stream.emitting())
@@ -76,7 +76,7 @@ class Feed(ABC):
             error.streams = tuple(self.selected)
             if isinstance(error, LocalFailure | TargetGone):
                 raise
-            self.failures.append(error)
+            self.errors.append(error)
             logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
 
     @abstractmethod

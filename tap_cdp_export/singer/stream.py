@@ -22,7 +22,7 @@ from singer_sdk.streams import Stream
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportJob
 from tap_cdp_export.records.batch import encode, encode_columns
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import Batches
 from tap_cdp_export.singer.stream_maps import column_map
 from tap_cdp_export.windows import parse_time, time_text
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
-    from tap_cdp_export.records.batch import Lines, LineWriter
-    from tap_cdp_export.singer.source import Feed
+    from tap_cdp_export.records.batch import EncodedRecords, LineWriter
+    from tap_cdp_export.singer.source import ExportSource
     from tap_cdp_export.singer.stream_maps import ColumnMap
     from tap_cdp_export.windows import Window
 
@@ -51,24 +51,24 @@ class ExportStream(Stream):
 
     Attributes:
         columns: the JSON schema.
-        holds_everything: whether one run reads all there is, so that as a FULL_TABLE stream it may tell a target
+        is_full_snapshot: whether one run reads all there is, so that as a FULL_TABLE stream it may tell a target
             to drop what it did not hold.
     """
 
     columns: ClassVar[dict[str, Any]]
-    holds_everything: ClassVar[bool] = True
+    is_full_snapshot: ClassVar[bool] = True
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are made to fit when they are made
 
-    def __init__(self, tap: Tap, feed: Feed) -> None:
+    def __init__(self, tap: Tap, source: ExportSource) -> None:
         """Join a feed.
 
         Args:
             tap: the tap.
-            feed: what fills this stream.
+            source: what fills this stream.
         """
         super().__init__(tap, schema=self.columns)
-        self.feed = feed
-        feed.streams.append(self)
+        self.source = source
+        source.streams.append(self)
         self._schema_is_written = False
         self._version_to_activate: int | None = None
         self._emitted = 0
@@ -86,12 +86,12 @@ class ExportStream(Stream):
         """Let the feed fill this stream, and the others of the same feed, once a run."""
         if self.ABORT_AT_RECORD_COUNT is not None:  # --test: a dry run must not start an export job
             try:
-                self.feed.check_access()
+                self.source.check_access()
             except CdpExportError as error:
                 error.streams = (self.name,)
                 raise
         else:
-            self.feed.sync()
+            self.source.sync()
         yield from ()
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002 -- the SDK's signature
@@ -108,7 +108,7 @@ class ExportStream(Stream):
         Args:
             record: with every column of the schema.
         """
-        SHUTDOWN.check()
+        STOP.raise_if_stopped()
         if self._batches:
             for message in self._generate_record_messages(record):
                 self._batches.add_record(message.stream, message.record)
@@ -118,7 +118,7 @@ class ExportStream(Stream):
         if self._counter:
             self._counter.increment()
 
-    def is_plain(self) -> bool:
+    def can_encode_columns(self) -> bool:
         """Tell whether nothing has to see a whole record on its way out, so that many may be encoded at once."""
         keys = cast("Sequence[str]", type(self).primary_keys)  # a catalog may name others, or deselect some
         return bool(self._column_map) and self._selects_whole_columns and self._selected.issuperset(keys)
@@ -126,14 +126,14 @@ class ExportStream(Stream):
     @cached_property
     def _column_map(self) -> ColumnMap | None:
         (only, *more) = self.stream_maps
-        own = type(self).columns["properties"]  # a catalog may call a column something else, but not make it so
-        properties = {**self.effective_schema["properties"], **own}
+        tap_columns = type(self).columns["properties"]  # a catalog may call a column something else, but not make it so
+        properties = {**self.effective_schema["properties"], **tap_columns}
         columns = {name: properties[name] for name in self.selected_columns}
         return None if more else column_map(only, self.config.get("stream_maps", {}), self.name, columns)
 
     @property
-    def _plain_map(self) -> ColumnMap:
-        """The map over columns, which there is wherever `is_plain`."""
+    def _required_column_map(self) -> ColumnMap:
+        """The map over columns, which there is wherever `can_encode_columns`."""
         return cast("ColumnMap", self._column_map)
 
     @property
@@ -141,8 +141,8 @@ class ExportStream(Stream):
         """The columns that the catalog has and selects; of columns that it does not have, SCHEMA says nothing."""
         return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
 
-    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
-        """Encode records as `emit_lines` takes them, the stream map applied; only where `is_plain`.
+    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
+        """Encode records as `emit_lines` takes them, the stream map applied; only where `can_encode_columns`.
 
         Args:
             columns: the selected ones by name, all equally long.
@@ -150,24 +150,24 @@ class ExportStream(Stream):
         Returns:
             Whole messages, or a piece of a file if they are to go to BATCH files.
         """
-        mapped, left_out = self._plain_map.apply(columns)
+        mapped, left_out = self._required_column_map.apply(columns)
         if self._batches:
             return self._batches.packed(encode_columns(mapped)._replace(left_out=left_out))
         message = RecordMessage(
-            self._plain_map.alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC)
+            self._required_column_map.alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC)
         )
         before, _, after = encode(message.to_dict()).partition(b'"record":{}')
         return encode_columns(mapped, before + b'"record":', after)._replace(left_out=left_out)
 
-    def emit_lines(self, lines: Lines) -> None:
-        """Write records that are encoded already; only where `is_plain`.
+    def emit_lines(self, lines: EncodedRecords) -> None:
+        """Write records that are encoded already; only where `can_encode_columns`.
 
         Args:
             lines: from `encode_columns`.
         """
-        SHUTDOWN.check()
+        STOP.raise_if_stopped()
         if self._batches and lines.number:
-            self._batches.add(self._plain_map.alias, lines)
+            self._batches.add(self._required_column_map.alias, lines)
         elif lines.number:
             cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
         number = lines.number + lines.left_out
@@ -187,7 +187,7 @@ class ExportStream(Stream):
             self._stream_version = self._initialized_at // 1000  # the SDK does it in the stream's own turn only
             self._write_activate_version_message(self._stream_version)
         batch_config = self.get_batch_config(self.config)
-        self._batches = Batches(batch_config, self._tell_of_batch) if batch_config else None
+        self._batches = Batches(batch_config, self._announce_batch_file) if batch_config else None
         began = time.monotonic()
         with self.get_record_counter() as self._counter, self.get_sync_timer():
             yield
@@ -228,7 +228,7 @@ class ExportStream(Stream):
         for _ in self._sync_records(context):
             pass
 
-    def _tell_of_batch(self, stream: str, encoding: BaseBatchFileEncoding, url: str) -> None:
+    def _announce_batch_file(self, stream: str, encoding: BaseBatchFileEncoding, url: str) -> None:
         self._tap.write_message(SDKBatchMessage(stream, encoding, [url], self._stream_version))
 
     def _write_batches(self) -> None:
@@ -242,10 +242,10 @@ class ExportStream(Stream):
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Hold it back to the end: a target drops the older rows as soon as it sees it."""
-        if self.holds_everything:
+        if self.is_full_snapshot:
             self._version_to_activate = full_table_version
 
-    def keep_older_rows(self) -> None:
+    def suppress_activate_version(self) -> None:
         """Send no ACTIVATE_VERSION after this run: it did not read everything there is."""
         self._version_to_activate = None
 
@@ -294,7 +294,7 @@ class ExportStream(Stream):
         except ValueError:
             raise SettingsError(f"The state of {self.name} holds no export job where one should be.") from None
 
-    def record_job(self, job: ExportJob | None) -> None:
+    def save_job(self, job: ExportJob | None) -> None:
         """Put a job into STATE, and write STATE at once.
 
         Args:
@@ -303,7 +303,7 @@ class ExportStream(Stream):
         self._replace_state({"export": job.to_state() if job else None})
         self.write_state()
 
-    def close_window(self, window: Window | None) -> None:
+    def commit_window(self, window: Window | None) -> None:
         """Say that every record up to a window's end is written; `write_state` makes it known.
 
         Args:

@@ -23,7 +23,7 @@ from singer_sdk.mapper import (
     SameRecordTransform,
 )
 
-from tap_cdp_export.records.batch import UNSPEAKABLE
+from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
 from tap_cdp_export.singer.map_expressions import compiled
 
 if TYPE_CHECKING:
@@ -176,16 +176,16 @@ def column_map(
     if type(stream_map) is not CustomStreamMap or len(matching) != 1:
         return None
     definition = matching[0]
-    own = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
-    made = {name: expression for name, expression in own.items() if expression not in {None, NULL_STRING}}
+    tap_columns = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
+    made = {name: expression for name, expression in tap_columns.items() if expression not in {None, NULL_STRING}}
     filter_rule = definition.get(MAPPER_FILTER_OPTION)
     trees = [*map(ast.parse, [*made.values(), *([filter_rule] if filter_rule is not None else [])])]
     read = _names(trees)
     if "self" in read:
         read |= made.keys()
     shown = [name for name in columns if name in read]
-    passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - own.keys()
-    is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(UNSPEAKABLE.search, made))
+    passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - tap_columns.keys()
+    is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(NEEDS_JSON_ESCAPE.search, made))
     if not is_known or _may_change_config(trees) or any(_is_free(columns[name]) for name in shown):
         return None
     if not passed and not made:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks.compare import Table
 from tests.benchmarks.report import judged, shown, summary
 from tests.benchmarks.suite import BENCHMARKS, DEFAULT, Plan
-from tests.benchmarks.thresholds import bars
+from tests.benchmarks.thresholds import thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +90,7 @@ def main() -> int:
         draw(tables)
     if arguments.quick:
         return 0
-    found = list(bars(tables))
+    found = list(thresholds(tables))
     _print(judged(found, markdown=arguments.markdown))
     return 0 if all(bar.is_met for bar in found) else 1
 

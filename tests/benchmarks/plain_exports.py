@@ -206,8 +206,8 @@ class BrazeUsers(Batched):
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002 -- the SDK's signature
         """Give a record for each line of the archive."""
         segment = self.config["segment_id"]
-        own = {"segment_id", "extra"}
-        fields = [name for name in self.schema["properties"] if name not in own]
+        tap_columns = {"segment_id", "extra"}
+        fields = [name for name in self.schema["properties"] if name not in tap_columns]
         body = {"segment_id": segment, "fields_to_export": fields}
         url = _post(f"{self.config['base_url']}/users/export/segment", body, "key")["url"]
         empty = {"segment_id": segment, **dict.fromkeys(fields)}

@@ -79,18 +79,18 @@ def shown(tables: Iterable[Table], *, markdown: bool) -> Iterator[str]:
         yield ""
 
 
-def judged(bars: Sequence[Bar], *, markdown: bool) -> Iterator[str]:
+def judged(thresholds: Sequence[Bar], *, markdown: bool) -> Iterator[str]:
     """Show what was reached.
 
     Args:
-        bars: of a run.
+        thresholds: of a run.
         markdown: whether to draw them in Markdown.
 
     Yields:
         Lines.
     """
     header = ("to be reached", "measured", "goal", "")
-    rows = [(bar.what, bar.reached, bar.goal, "✔" if bar.is_met else "✘") for bar in bars]
+    rows = [(bar.what, bar.reached, bar.goal, "✔" if bar.is_met else "✘") for bar in thresholds]
     yield from lines(header, rows, markdown=markdown)
 
 

@@ -115,10 +115,10 @@ def _to_files(name: str, kind: str, plan: Plan, settings: dict[str, Any]) -> Tab
         for tap in (OURS, PLAIN, RIGHT):
             output = plan.folder / name / f"output-of-{tap.replace(' ', '-')}"
             stored = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": output.as_uri()}}
-            own = {**settings, "batch_config": stored, **({"right_batches": True} if tap == RIGHT else {})}
+            tap_columns = {**settings, "batch_config": stored, **({"right_batches": True} if tap == RIGHT else {})}
             folder = plan.folder / name
             variants.append(
-                variant(tap, part, url, folder, settings=own, without=_WITHOUT[kind], output=output),
+                variant(tap, part, url, folder, settings=tap_columns, without=_WITHOUT[kind], output=output),
             )
         title = f"{TITLES[kind]} to BATCH files, three columns deselected{', through a stream map' * bool(settings)}"
         table = compare(name, title, variants, rounds=plan.rounds, plain_bytes=part.plain_bytes)

@@ -52,8 +52,8 @@ def our_settings(part: Part, url: str) -> dict[str, Any]:
         return {**times, "braze": {"base_url": url, "api_key": "secret-key", "segment_ids": [SEGMENT]}}
     keys = {"api_key_id": "id", "api_key_secret": "secret-of-the-key"}
     form = {"format": "csv", "csv_list_separator": "|"} if part.kind == "csv" else {"format": "json"}
-    own = {"base_url": url, "dataset_ids": [DATASET], "page_size": part.page, **keys, **form}
-    return {**times, "personalization": own}
+    tap_columns = {"base_url": url, "dataset_ids": [DATASET], "page_size": part.page, **keys, **form}
+    return {**times, "personalization": tap_columns}
 
 
 def plain_settings(part: Part, url: str) -> dict[str, Any]:
@@ -128,14 +128,16 @@ def variant(  # noqa: PLR0913 -- what may differ between two runs
     Returns:
         Its command.
     """
-    command, own = (_OURS, our_settings(part, url)) if name.startswith(OURS) else (_PLAIN, plain_settings(part, url))
+    command, tap_columns = (
+        (_OURS, our_settings(part, url)) if name.startswith(OURS) else (_PLAIN, plain_settings(part, url))
+    )
     place = folder / name.replace(" ", "-").replace(",", "")
     place.mkdir(parents=True)
     config, catalog = place / "config.json", place / "catalog.json"
-    config.write_text(json.dumps(own))
+    config.write_text(json.dumps(tap_columns))
     found = json.loads(subprocess.run([*command, "--config", str(config), "--discover"], check=True,
                                       capture_output=True).stdout)  # fmt: skip
-    config.write_text(json.dumps({**own, **(settings or {})}))
+    config.write_text(json.dumps({**tap_columns, **(settings or {})}))
     for stream in found["streams"]:
         for entry in stream["metadata"]:
             if not entry["breadcrumb"]:

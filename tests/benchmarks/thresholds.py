@@ -49,7 +49,7 @@ class Bar(NamedTuple):
     is_met: bool
 
 
-def bars(tables: Sequence[Table]) -> Iterator[Bar]:
+def thresholds(tables: Sequence[Table]) -> Iterator[Bar]:
     """Judge what was measured; what was not is left out.
 
     Args:

@@ -10,15 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from tap_cdp_export import __main__ as command
-from tap_cdp_export.cli.malloc import keep_freed_memory
+from tap_cdp_export.cli.malloc import tune_malloc
 from tap_cdp_export.tap import TapCDPExport
 
 FAULTS = """
 import resource
-from tap_cdp_export.cli.malloc import keep_freed_memory
+from tap_cdp_export.cli.malloc import tune_malloc
 
 if {kept}:
-    keep_freed_memory()
+    tune_malloc()
 for _ in range(100):
     blocks = [b"x" * size for size in range(300_000, 900_000, 100_000)]
     del blocks
@@ -42,17 +42,17 @@ def test_another_allocator_is_let_be(trouble: type[Exception], monkeypatch: pyte
         raise trouble
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    keep_freed_memory()
+    tune_malloc()
 
 
 def test_a_library_without_the_function_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    keep_freed_memory()
+    tune_malloc()
 
 
 def test_the_command_keeps_memory_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    monkeypatch.setattr(command, "keep_freed_memory", lambda: done.append("memory"))
+    monkeypatch.setattr(command, "tune_malloc", lambda: done.append("memory"))
     monkeypatch.setattr(command, "gc", SimpleNamespace(freeze=lambda: None, enable=lambda: None))
     monkeypatch.setattr(TapCDPExport, "cli", lambda: done.append("run"))
     command.main()

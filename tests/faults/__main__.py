@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tests.faults.campaigns import all_cells, as_markdown, broken_tap_cells, play
+from tests.faults.campaigns import all_scenarios, as_markdown, broken_tap_scenarios, play
 from tests.faults.memory import measure
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def main(what: str = "quick", campaign: str = "", report: str = "") -> int:
     began = time.monotonic()
     if what == "memory":
         return measure()
-    cells = broken_tap_cells() if what == "broken" else all_cells(full=what == "full")
-    table = play(cell for cell in cells if cell.campaign.startswith(campaign))
+    scenarios = broken_tap_scenarios() if what == "broken" else all_scenarios(full=what == "full")
+    table = play(scenario for scenario in scenarios if scenario.campaign.startswith(campaign))
     code = (_show_broken if what == "broken" else _show)(table)
     if report:
         findings = {name: outcome.findings for name, (outcome, _) in table.items()}

@@ -19,10 +19,10 @@ from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.records import batch
-from tap_cdp_export.records.batch import Lines, LineWriter
+from tap_cdp_export.records.batch import EncodedRecords, LineWriter
 from tap_cdp_export.redaction import Redactor
-from tap_cdp_export.signals import Shutdown
-from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.signals import StopSignal
+from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis import client as apsis_client
@@ -80,7 +80,7 @@ def window_end_as_sorted_key() -> None:
 
     emit_lines = ExportStream.emit_lines
 
-    def emit_lines_and_move(self: ExportStream, lines: Lines) -> None:
+    def emit_lines_and_move(self: ExportStream, lines: EncodedRecords) -> None:
         emit_lines(self, lines)
         if lines.number:
             record = json.loads(bytes(lines.data).splitlines()[-1])["record"]
@@ -112,7 +112,7 @@ def error_swallowed() -> None:
 
     def sync_and_forget(self: TapCDPExport) -> None:
         sync_all(self)
-        self.failures.clear()
+        self.errors.clear()
 
     _replace(TapCDPExport, "sync_all", sync_and_forget)
 
@@ -146,7 +146,7 @@ def failed_export_polled_for_ever() -> None:
 
 def export_asked_for_twice() -> None:
     """Send each request for an export a second time."""
-    ask = apsis_client.ApsisExporter.ask
+    ask = apsis_client.ApsisExporter.request_export
 
     def ask_twice(self: apsis_client.ApsisExporter, request: Any) -> ExportJob:
         ask(self, request)
@@ -178,10 +178,10 @@ def page_loop() -> None:
 def handler_that_raises_anywhere() -> None:
     """Raise from the signal handler, wherever the process is."""
 
-    def handle(_self: Shutdown, number: int, _frame: object) -> None:
+    def reference(_self: StopSignal, number: int, _frame: object) -> None:
         raise Interrupted(number)
 
-    _replace(Shutdown, "_handle", handle)
+    _replace(StopSignal, "_handle", reference)
 
 
 def short_write_ignored() -> None:
@@ -202,12 +202,12 @@ def exception_with_url() -> None:
 
 def local_time_for_the_window_end() -> None:
     """Take the machine's zone for UTC."""
-    end = Feed.end
+    end = ExportSource.end
 
-    def local_end(self: Feed, *lead: timedelta) -> datetime:
+    def local_end(self: ExportSource, *lead: timedelta) -> datetime:
         return datetime.fromtimestamp(end(self, *lead).timestamp()).replace(tzinfo=UTC)  # noqa: DTZ006 -- the mistake itself
 
-    _replace(Feed, "end", local_end)
+    _replace(ExportSource, "end", local_end)
 
 
 def download_url_in_state() -> None:

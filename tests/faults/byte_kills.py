@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from tests.faults.checker import findings
 from tests.faults.history import History, dying_after, killed_at, slow
-from tests.faults.scenarios import Cell, Outcome, outcome
+from tests.faults.scenarios import Outcome, Scenario, outcome
 from tests.faults.scene import KINDS, Scene
 from tests.faults.targets import TARGETS, Host, Killed, LateDrainer, MergingHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery, Patch
+    from tests.faults.fork_server import ForkServer, Patch
 
 NAME: Final = "C3 kill at byte n"
 _SHARES: Final = 6
@@ -43,14 +43,14 @@ def _offsets(out: bytes, *, full: bool, seed: str) -> list[int]:
     return sorted({*generator.sample(sorted(exact), 8), *drawn[:2]})
 
 
-def _killed(nursery: Nursery, vendor: str, share: int, *, full: bool) -> Outcome:
-    total = Outcome(cells=0)
-    with Scene(nursery, vendor) as calm, nursery.honest():
+def _killed(fork_server: ForkServer, vendor: str, share: int, *, full: bool) -> Outcome:
+    total = Outcome(scenarios=0)
+    with Scene(fork_server, vendor) as calm, fork_server.honest():
         whole = calm.run().out
     offsets = _offsets(whole, full=full, seed=vendor)
     for number, offset in list(enumerate(offsets))[share :: _SHARES if full else 1]:
         model, target = list(TARGETS.items())[number % len(TARGETS)]
-        with Scene(nursery, vendor) as scene:
+        with Scene(fork_server, vendor) as scene:
             history = History(scene, LateDrainer if target is Killed else target, MergingHost if number % 3 else Host)
             patches = [_SHARED_OUT] if number % 2 else []
             history.run(target=target, reader=killed_at(offset), patches=patches)
@@ -60,9 +60,9 @@ def _killed(nursery: Nursery, vendor: str, share: int, *, full: bool) -> Outcome
     return total
 
 
-def _target(nursery: Nursery, vendor: str, kind: str) -> Outcome:
+def _target(fork_server: ForkServer, vendor: str, kind: str) -> Outcome:
     """Three whole-target disturbances: it reads slowly, it dies after some lines, its host dies with it."""
-    with Scene(nursery, vendor) as scene:
+    with Scene(fork_server, vendor) as scene:
         history = History(scene)
         if kind == "slow":
             history.run(reader=slow(0.002))
@@ -75,18 +75,18 @@ def _target(nursery: Nursery, vendor: str, kind: str) -> Outcome:
         return outcome(history, [f"{vendor}, target {kind}: {text}" for text in findings(history)])
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """All boundaries and 70 random bytes a vendor, or ten in all of each."""
     for vendor in KINDS:
         for share in range(_SHARES if full else 1):
-            yield Cell(
+            yield Scenario(
                 NAME,
                 f"{vendor}, share {share}",
-                lambda nursery, v=vendor, s=share: _killed(nursery, v, s, full=full),  # type: ignore[misc]
+                lambda fork_server, v=vendor, s=share: _killed(fork_server, v, s, full=full),  # type: ignore[misc]
             )
         for kind in ("slow", "dies"):
-            yield Cell(
+            yield Scenario(
                 NAME,
                 f"{vendor}, target {kind}",
-                lambda nursery, v=vendor, k=kind: _target(nursery, v, k),  # type: ignore[misc]
+                lambda fork_server, v=vendor, k=kind: _target(fork_server, v, k),  # type: ignore[misc]
             )

@@ -22,8 +22,8 @@ from tests.faults import (
     vendor_modes,
 )
 from tests.faults.broken_taps import BROKEN_TAPS
-from tests.faults.fork_server import Nursery
-from tests.faults.scenarios import Cell, Outcome
+from tests.faults.fork_server import ForkServer
+from tests.faults.scenarios import Outcome, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +41,11 @@ CAMPAIGNS: Final = (
     state_hosts,
 )
 
-_cells: list[Cell] = []
-_nursery: list[Nursery] = []
+_cells: list[Scenario] = []
+_nursery: list[ForkServer] = []
 
 
-def all_cells(*, full: bool) -> list[Cell]:
+def all_scenarios(*, full: bool) -> list[Scenario]:
     """Give the cells of every campaign.
 
     Args:
@@ -54,20 +54,20 @@ def all_cells(*, full: bool) -> list[Cell]:
     Returns:
         The cells.
     """
-    return list(itertools.chain.from_iterable(campaign.cells(full=full) for campaign in CAMPAIGNS))
+    return list(itertools.chain.from_iterable(campaign.scenarios(full=full) for campaign in CAMPAIGNS))
 
 
-def play(cells: Iterable[Cell]) -> dict[str, tuple[Outcome, float]]:
+def play(scenarios: Iterable[Scenario]) -> dict[str, tuple[Outcome, float]]:
     """Play cells, in as many processes as there are processors.
 
     Args:
-        cells: to play.
+        scenarios: to play.
 
     Returns:
         For each campaign its outcome, and the seconds of work it took.
     """
-    _cells[:] = cells
-    table: dict[str, tuple[Outcome, float]] = {cell.campaign: (Outcome(cells=0), 0) for cell in _cells}
+    _cells[:] = scenarios
+    table: dict[str, tuple[Outcome, float]] = {scenario.campaign: (Outcome(scenarios=0), 0) for scenario in _cells}
     processes = os.cpu_count() or 2
     with multiprocessing.get_context("fork").Pool(processes, _open_nursery) as pool:
         for number, outcome, seconds in pool.imap_unordered(_play, range(len(_cells))):
@@ -78,40 +78,40 @@ def play(cells: Iterable[Cell]) -> dict[str, tuple[Outcome, float]]:
 
 
 def _open_nursery() -> None:
-    _nursery[:] = [Nursery()]
+    _nursery[:] = [ForkServer()]
 
 
 def _play(number: int) -> tuple[int, Outcome, float]:
-    cell = _cells[number]
+    scenario = _cells[number]
     began = time.monotonic()
     try:
-        outcome = cell.play(_nursery[0])
+        outcome = scenario.play(_nursery[0])
     except Exception:  # noqa: BLE001 -- a cell that cannot be played is a finding, and the others go on
-        outcome = Outcome([f"{cell.name}: {traceback.format_exc()}"])
+        outcome = Outcome([f"{scenario.name}: {traceback.format_exc()}"])
     return number, outcome, time.monotonic() - began
 
 
-def broken_tap_cells() -> list[Cell]:
+def broken_tap_scenarios() -> list[Scenario]:
     """Give, for each broken tap, the cells that must catch it; their campaign is the tap's name.
 
     Returns:
         The cells.
     """
-    quick = all_cells(full=False)
+    quick = all_scenarios(full=False)
     return [
-        Cell(name, cell.name, lambda nursery, n=name, c=cell: _with(nursery, n, c))  # type: ignore[misc]
+        Scenario(name, scenario.name, lambda fork_server, n=name, c=scenario: _with(fork_server, n, c))  # type: ignore[misc]
         for name, catcher in BROKEN_TAPS.items()
-        for cell in quick
-        if cell.campaign.startswith(catcher.campaign) and catcher.words in cell.name
+        for scenario in quick
+        if scenario.campaign.startswith(catcher.campaign) and catcher.words in scenario.name
     ]
 
 
-def _with(nursery: Nursery, broken_tap: str, cell: Cell) -> Outcome:
-    nursery.broken = [(f"broken_taps:{broken_tap}", {})]
+def _with(fork_server: ForkServer, broken_tap: str, scenario: Scenario) -> Outcome:
+    fork_server.broken = [(f"broken_taps:{broken_tap}", {})]
     try:
-        return cell.play(nursery)
+        return scenario.play(fork_server)
     finally:
-        nursery.broken = []
+        fork_server.broken = []
 
 
 _COLUMNS: Final = ("cells", "histories", "runs", "kills", "signals", "faults", "states", "inputs")
@@ -126,7 +126,7 @@ def as_markdown(table: dict[str, tuple[Outcome, float]]) -> str:
     Returns:
         Markdown.
     """
-    total, seconds = Outcome(cells=0), 0.0
+    total, seconds = Outcome(scenarios=0), 0.0
     for outcome, spent in table.values():
         total.add(outcome)
         seconds += spent

@@ -37,10 +37,10 @@ def findings(history: History, *, clock_moved: bool = False, memory: int = _MOST
     Returns:
         What is wrong; nothing if all is well.
     """
-    truth = Truth.of(history.scene)
+    expected = Truth.of(history.scene)
     found = [*conduct(history, memory=memory), *history.false_ends]
-    found += _losses(history.tables, truth, ignored=_OF_THE_WINDOW if clock_moved else frozenset())
-    found += _states_ahead(history, truth)
+    found += _losses(history.tables, expected, ignored=_OF_THE_WINDOW if clock_moved else frozenset())
+    found += _states_ahead(history, expected)
     found += _bookmarks(history)
     if history.runs[-1].code:
         last = history.runs[-1]
@@ -87,9 +87,9 @@ def _of_run(run: Run, history: History, memory: int) -> list[str]:
     return found
 
 
-def _losses(tables: Tables, truth: Tables, *, ignored: frozenset[str]) -> list[str]:
+def _losses(tables: Tables, expected: Tables, *, ignored: frozenset[str]) -> list[str]:
     found = []
-    for stream, rows in truth.items():
+    for stream, rows in expected.items():
         have = tables.get(stream, {})
         if missing := rows.keys() - have.keys():
             found.append(f"I1 {stream}: {len(missing)} rows lost")
@@ -105,7 +105,7 @@ def _without(row: Row, columns: frozenset[str]) -> Row:
     return {name: value for name, value in row.items() if name not in columns} if columns else row
 
 
-def _states_ahead(history: History, truth: Tables) -> list[str]:
+def _states_ahead(history: History, expected: Tables) -> list[str]:
     """Find STATE lines whose bookmark says more than the records before them (the replay says it in full)."""
     found = []
     for number, run in enumerate(history.runs, start=1):
@@ -122,16 +122,16 @@ def _states_ahead(history: History, truth: Tables) -> list[str]:
                 key = tuple(message["record"][name] for name in primary[message["stream"]])
                 keys.setdefault(message["stream"], set()).add(key)
             elif message["type"] == "STATE":
-                found += [f"run {number}: {ahead}" for ahead in _ahead(message["value"], keys, truth)]
+                found += [f"run {number}: {ahead}" for ahead in _ahead(message["value"], keys, expected)]
     return found
 
 
-def _ahead(state: Row, keys: dict[str, set[Any]], truth: Tables) -> list[str]:
+def _ahead(state: Row, keys: dict[str, set[Any]], expected: Tables) -> list[str]:
     found = []
     for stream, entry in state.get("bookmarks", {}).items():
         bookmark = entry.get("replication_key_value")
-        if bookmark and stream in truth:
-            due = {key for key, row in truth[stream].items() if row["window_end"] <= bookmark}
+        if bookmark and stream in expected:
+            due = {key for key, row in expected[stream].items() if row["window_end"] <= bookmark}
             if missing := due - keys.get(stream, set()):
                 found.append(f"I2 STATE of {stream} is ahead of {len(missing)} rows")
     return found
@@ -185,10 +185,10 @@ def leaks(run: Run, scene: Scene) -> list[str]:
     return found
 
 
-def _personal(truth: Tables) -> set[tuple[str, str]]:
+def _personal(expected: Tables) -> set[tuple[str, str]]:
     return {
         (name, value)
-        for rows in truth.values()
+        for rows in expected.values()
         for row in rows.values()
         for name, value in row.items()
         if name in _PERSONAL and isinstance(value, str) and len(value) >= _SHORTEST and not value.isdecimal()

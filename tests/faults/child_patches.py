@@ -23,8 +23,8 @@ def share_out() -> None:
     """Let other processes encode whatever there is, as they do in a run of more than a few bytes."""
     from tap_cdp_export.singer import workers  # noqa: PLC0415 -- only the child needs it
 
-    workers._TOO_LITTLE = 0  # type: ignore[misc]  # noqa: SLF001 -- a patch from outside
-    workers._has_cores = lambda: True  # noqa: SLF001
+    workers._MIN_BYTES_TO_FORK = 0  # type: ignore[misc]  # noqa: SLF001 -- a patch from outside
+    workers._can_fork_workers = lambda: True  # noqa: SLF001
 
 
 def crash(at: int) -> None:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from tests.faults.checker import findings
 from tests.faults.history import History
-from tests.faults.scenarios import Cell, outcome
+from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import BUCKET, KINDS, Scene
 from tests.faults.targets import Host, LateDrainer, MergingHost, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
 
 NAME: Final = "C2 crash points"
@@ -25,12 +25,12 @@ _MODELS: Final[tuple[tuple[type[Target], type[Host]], ...]] = (
 )
 
 
-def _killed(nursery: Nursery, vendor: str, first: int, stride: int) -> Outcome:
+def _killed(fork_server: ForkServer, vendor: str, first: int, stride: int) -> Outcome:
     """Play every `stride`-th point from `first` on, until a run completes."""
     total: Outcome | None = None
     for point in range(first, _FAR, stride):
         target, host = _MODELS[point % len(_MODELS)]
-        with Scene(nursery, vendor) as scene:
+        with Scene(fork_server, vendor) as scene:
             history = History(scene, target, host)
             run = history.run(patches=[("child_patches:crash", {"at": point})])
             if run.code != 0:
@@ -45,15 +45,15 @@ def _killed(nursery: Nursery, vendor: str, first: int, stride: int) -> Outcome:
     raise AssertionError(f"{vendor} has no end within {_FAR} steps")
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Every point of every vendor, or about thirty in all."""
     spread = 6
     strides = {"personalization": 24, "apsis": 24, "braze": 9, BUCKET: 24}
     for vendor in KINDS:
         stride = spread if full else strides[vendor]
         for first in range(1, spread + 1) if full else (2,):
-            yield Cell(
+            yield Scenario(
                 NAME,
                 f"{vendor} from step {first}, every {stride}",
-                lambda nursery, v=vendor, f=first, s=stride: _killed(nursery, v, f, s),  # type: ignore[misc]
+                lambda fork_server, v=vendor, f=first, s=stride: _killed(fork_server, v, f, s),  # type: ignore[misc]
             )

@@ -14,13 +14,13 @@ from tap_cdp_export.sandbox.clock import milliseconds
 from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tests.faults.checker import findings
 from tests.faults.history import History, Truth
-from tests.faults.scenarios import Cell, outcome
+from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import KINDS, LATER, NOW, START, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
     from tests.faults.targets import Row, Tables
 
@@ -28,31 +28,31 @@ NAME: Final = "C0 truth"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z")
 
 
-def _differences(truth: Tables, scene: Scene, now: str) -> list[str]:
+def _differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     at, world = milliseconds(now), scene.sandbox.world
     counts = world.counts(start=START, end=now, at=now)
     found = [
-        f"{stream}: {len(truth[stream])} rows in place of {counts[stream]}"
-        for stream in sorted(truth.keys() & counts.keys())
-        if len(truth[stream]) != counts[stream]
+        f"{stream}: {len(expected[stream])} rows in place of {counts[stream]}"
+        for stream in sorted(expected.keys() & counts.keys())
+        if len(expected[stream]) != counts[stream]
     ]
     window = personalization.Statistics(milliseconds(START), at)
-    if "accounts" in truth:
+    if "accounts" in expected:
         for account in world.personalization_accounts(personalization.SHOP_BUSINESS, at, window=window):
-            row = truth["accounts"].get((personalization.SHOP_BUSINESS, account["name"]), {})
+            row = expected["accounts"].get((personalization.SHOP_BUSINESS, account["name"]), {})
             found += _unequal("accounts", row, account, camel_case)
-    if "users" in truth:
+    if "users" in expected:
         for dataset in personalization.DATASETS:
             for user in world.personalization_users(dataset, at, window=window):
-                row = truth["users"].get((dataset, user["name"]), {})
+                row = expected["users"].get((dataset, user["name"]), {})
                 found += _unequal("users", row, user, camel_case)
-    if "braze_users" in truth:
+    if "braze_users" in expected:
         for segment in export_users.DEFAULT_SEGMENTS:
             for user in world.braze_users(segment.identifier, at):
-                row = truth["braze_users"].get((segment.identifier, user["braze_id"]), {})
+                row = expected["braze_users"].get((segment.identifier, user["braze_id"]), {})
                 found += _unequal("braze_users", row, user, str)
-    if "apsis_profiles" in truth:
-        found += _apsis_differences(truth, scene, now)
+    if "apsis_profiles" in expected:
+        found += _apsis_differences(expected, scene, now)
     return found
 
 
@@ -76,13 +76,13 @@ def _is_same(kept: Any, sent: Any) -> bool:
     return milliseconds(kept) == (milliseconds(sent.removesuffix(" UTC")) if isinstance(sent, str) else sent)
 
 
-def _apsis_differences(truth: Tables, scene: Scene, now: str) -> list[str]:
+def _apsis_differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     request = export_profiles.everything(milliseconds(START), milliseconds(now))
     sent: dict[tuple[str, str], set[bytes]] = {}
     found = []
     for key, profile in scene.sandbox.world.apsis_profiles(milliseconds(now), request):
         for section, part in profile["sections"].items():
-            row = truth["apsis_profiles"].get((key, section), {})
+            row = expected["apsis_profiles"].get((key, section), {})
             held = {*(row.get("attributes") or {}), *(row.get("tags") or [])}
             values = {name: entry["value"] for name, entry in part["attributes"].items() if entry["value"] is not None}
             kept = {name: value for name, value in (row.get("attributes") or {}).items() if value is not None}
@@ -94,7 +94,7 @@ def _apsis_differences(truth: Tables, scene: Scene, now: str) -> list[str]:
                 for source in [event["sourceEventTime"]]
             }
     have: dict[tuple[str, str], set[bytes]] = {place: set() for place in sent}
-    for (key, section, _), row in truth["apsis_events"].items():
+    for (key, section, _), row in expected["apsis_events"].items():
         source, created = row["source_event_time"], milliseconds(row["created_at"])
         source = source and milliseconds(source)
         event = _event(row["type_id"], row["correlation_id"], source, created, row["data"])
@@ -108,8 +108,8 @@ def _event(*parts: Any) -> bytes:
     return msgspec.json.encode(parts, order="sorted")
 
 
-def _compared(nursery: Nursery, kind: str, now: str) -> Outcome:
-    with Scene(nursery, kind) as scene:
+def _compared(fork_server: ForkServer, kind: str, now: str) -> Outcome:
+    with Scene(fork_server, kind) as scene:
         scene.at(now)
         history = History(scene)
         history.run()
@@ -118,9 +118,9 @@ def _compared(nursery: Nursery, kind: str, now: str) -> Outcome:
         return outcome(history, [f"{kind} at {now}: {text}" for text in dict.fromkeys(found)])
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Every vendor, and at both times; the quick set has them all too, since everything else leans on them."""
     del full
     for kind in KINDS:
         for now in (NOW, LATER):
-            yield Cell(NAME, f"{kind} at {now}", lambda nursery, k=kind, n=now: _compared(nursery, k, n))  # type: ignore[misc]
+            yield Scenario(NAME, f"{kind} at {now}", lambda fork_server, k=kind, n=now: _compared(fork_server, k, n))  # type: ignore[misc]

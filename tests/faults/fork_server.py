@@ -28,7 +28,7 @@ Patch = tuple[str, dict[str, Any]]
 _LARGEST_REQUEST: Final = 65_536
 
 
-class Nursery:
+class ForkServer:
     """The forking process, seen from the outside.
 
     Attributes:

@@ -108,8 +108,8 @@ class Truth:
         if key not in cls._known:
             vendors, options, settings = copy.deepcopy(scene.variant)
             with (
-                scene.nursery.honest(),
-                type(scene)(scene.nursery, *vendors, options=options, settings=settings) as calm,
+                scene.fork_server.honest(),
+                type(scene)(scene.fork_server, *vendors, options=options, settings=settings) as calm,
             ):
                 calm.at(str(now))
                 run = calm.run()

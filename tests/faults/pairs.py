@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, findings
 from tests.faults.history import History, dying_after, killed_at, signalled
-from tests.faults.scenarios import Cell, Outcome, outcome
+from tests.faults.scenarios import Outcome, Scenario, outcome
 from tests.faults.scene import LATER, VENDORS, Scene
 from tests.faults.single_faults import ENDPOINTS, FAULTS, HURRY, impatient
 from tests.faults.targets import TARGETS, Host, MergingHost
@@ -21,7 +22,7 @@ from tests.faults.targets import TARGETS, Host, MergingHost
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
 
 NAME: Final = "C4 random histories"
 _LARGEST_OUTPUT: Final = 190_000
@@ -72,9 +73,9 @@ def _disturbance(end: tuple[str, int]) -> dict[str, Any]:
     return {"patches": [HURRY]}
 
 
-def _play(nursery: Nursery, vendor: str, rounds: list[Round], *, merging: bool) -> Outcome:
+def _play(fork_server: ForkServer, vendor: str, rounds: list[Round], *, merging: bool) -> Outcome:
     endpoints = [endpoint for endpoint in ENDPOINTS if endpoint.vendor == vendor]
-    with Scene(nursery, vendor, settings=impatient(vendor)) as scene:
+    with Scene(fork_server, vendor, settings=impatient(vendor)) as scene:
         history = History(scene, host=MergingHost if merging else Host)
         for number, one in enumerate(rounds):
             if one.later:
@@ -95,9 +96,9 @@ def _play(nursery: Nursery, vendor: str, rounds: list[Round], *, merging: bool) 
         return outcome(history, findings(history, clock_moved=moved))
 
 
-def _drawn(nursery: Nursery, seed: int, examples: int) -> Outcome:
+def _drawn(fork_server: ForkServer, seed: int, examples: int) -> Outcome:
     """Play so many drawn histories; the smallest one that loses something is the finding."""
-    total = Outcome(cells=0)
+    total = Outcome(scenarios=0)
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -110,7 +111,7 @@ def _drawn(nursery: Nursery, seed: int, examples: int) -> Outcome:
     @hypothesis.given(_histories)
     def no_row_is_lost(drawn: tuple[str, bool, list[Round]]) -> None:
         vendor, merging, rounds = drawn
-        one = _play(nursery, vendor, rounds, merging=merging)
+        one = _play(fork_server, vendor, rounds, merging=merging)
         found, one.findings = one.findings, []
         total.add(one)
         if found:
@@ -123,9 +124,9 @@ def _drawn(nursery: Nursery, seed: int, examples: int) -> Outcome:
     return total
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Fifty histories, or eight hundred; FAULTS_SEED draws others."""
     base = int(os.environ.get("FAULTS_SEED", "0"))
     for share in range(16 if full else 2):
         examples = 50 if full else 25
-        yield Cell(NAME, f"share {share}", lambda nursery, s=base + share, e=examples: _drawn(nursery, s, e))  # type: ignore[misc]
+        yield Scenario(NAME, f"share {share}", partial(_drawn, seed=base + share, examples=examples))

@@ -14,36 +14,36 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.files.compression import contents, proven
-from tap_cdp_export.files.json_chunks import prove, proven_runs
+from tap_cdp_export.files.compression import open_decompressed, verified
+from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
 from tap_cdp_export.files.json_splitter import runs
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.batch import encode
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, camel_case, kind_of, spelled_time
+from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time, kind_of
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
-from tap_cdp_export.vendors.apsis.file_decoder import TypedExport
+from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
 from tap_cdp_export.vendors.braze import archive
-from tap_cdp_export.vendors.braze.schemas import OWN as BRAZE_OWN
+from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS as BRAZE_OWN
 from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
-from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
+from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
-from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
-from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
+from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages
+from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
 from tests.faults import fuzzed_inputs as inputs
-from tests.faults.scenarios import Cell, Outcome
+from tests.faults.scenarios import Outcome, Scenario
 from tests.faults.strict_lines import parsed
 from tests.helpers.outputs import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_cdp_export.records.batch import Lines
-    from tap_cdp_export.vendors.personalization.pages import EncodesPages
-    from tests.faults.fork_server import Nursery
+    from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.vendors.personalization.pages import PageDecoder
+    from tests.faults.fork_server import ForkServer
 
     _Reader = Callable[[bytes, random.Random], Iterator[bytes]]
 
@@ -55,59 +55,60 @@ _ALL_SELECTED: Final = 0.5
 _MAPPED: Final = 0.4
 _WHOLE: Final = 0.5
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
-_users: Final = RecordShape(USERS, own=OWN, spell=camel_case)
-_braze: Final = RecordShape(BRAZE_USERS, own=BRAZE_OWN, time=spelled_time)
+_users: Final = RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
+_braze: Final = RecordMapper(BRAZE_USERS, tap_columns=BRAZE_OWN, time=iso_time)
 
 
 def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    own = {"dataset_id": "d", **_TIMES}
+    tap_columns = {"dataset_id": "d", **_TIMES}
     columns = _some(chance, USERS, filtered=False)
-    encoder = TypedJson(TypedRuns(_users, own, columns, required="name"))
+    encoder = JsonPageDecoder(JsonRecordDecoder(_users, tap_columns, columns, required="name"))
     yield from _both_ways(
         data,
         lambda spool: _rows(_page_lines(encoder, spool, chance)),
         lambda spool: (
-            columns.of_record(_users.record(_named(fields), own)) for fields in proven(spool, JsonPages().objects)
+            columns.of_record(_users.record(_named(fields), tap_columns))
+            for fields in verified(spool, JsonPages().objects)
         ),
     )
 
 
-def _page_lines(encoder: EncodesPages, page: Spool, chance: random.Random) -> Iterator[Lines]:
+def _page_lines(encoder: PageDecoder, page: Spool, chance: random.Random) -> Iterator[EncodedRecords]:
     """Encode a page as a small or as a large one."""
     if chance.random() < _WHOLE:
-        yield from proven(page, encoder.lines)
+        yield from verified(page, encoder.lines)
     else:
         for piece in encoder.pieces(page):
             yield from encoder.lines(Spool.of(piece))
 
 
 def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    own = {"dataset_id": "d", **_TIMES}
+    tap_columns = {"dataset_id": "d", **_TIMES}
     columns = _some(chance, USERS)
     pages = CsvPages("users", USERS, "|")
-    encoder = TypedCsv(pages, _users, own, columns)
+    encoder = CsvPageDecoder(pages, _users, tap_columns, columns)
     yield from _both_ways(
         data,
         lambda spool: _rows(_page_lines(encoder, spool, chance)),
         lambda spool: (
-            columns.of_record(_users.record(_named(fields), own)) for fields in proven(spool, pages.objects)
+            columns.of_record(_users.record(_named(fields), tap_columns)) for fields in verified(spool, pages.objects)
         ),
     )
 
 
 def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
     profiles, events = _some(chance, PROFILE_COLUMNS), _some(chance, EVENT_COLUMNS)
-    typed = TypedExport(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
+    typed = ExportFileDecoder(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
 
     def fast(spool: Spool) -> Iterator[bytes]:
-        prove(spool, PROFILES)
-        found = [part for run in proven_runs(spool, PROFILES) for part in typed.lines(run)]
+        verify(spool, PROFILES)
+        found = [part for run in read_verified_chunks(spool, PROFILES) for part in typed.lines(run)]
         yield from _rows(part.profiles for part in found)
         yield from _rows(part.events for part in found)
 
     def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        prove(spool, PROFILES)
-        read = runs(contents(spool), PROFILES, decode_profiles, dict[str, Any], is_proven=True)
+        verify(spool, PROFILES)
+        read = runs(open_decompressed(spool), PROFILES, decode_profiles, dict[str, Any], is_verified=True)
         found = [pair for run in read for pair in run.items()]
         for key, profile in found:
             yield from (profiles.of_record(row) for row in profile_records(key, profile, _TIMES, {"1"}))
@@ -118,17 +119,17 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
 
 
 def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    own = {"segment_id": "s"}
+    tap_columns = {"segment_id": "s"}
     columns = _some(chance, BRAZE_USERS)
-    typed = TypedRuns(_braze, own, columns, required="braze_id", may_be_empty=False)
+    typed = JsonRecordDecoder(_braze, tap_columns, columns, required="braze_id", may_be_empty=False)
 
     def fast(spool: Spool) -> Iterator[bytes]:
-        archive.prove(spool)
+        archive.verify(spool)
         yield from _rows(lines for (lines,) in archive.encoded_users(spool, typed))
 
     def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        archive.prove(spool)
-        yield from (columns.of_record(_braze.record(user, own)) for user in archive.users(spool))
+        archive.verify(spool)
+        yield from (columns.of_record(_braze.record(user, tap_columns)) for user in archive.users(spool))
 
     yield from _both_ways(data, fast, tolerant)
 
@@ -154,8 +155,8 @@ def _named(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _rows(blocks: Iterable[Lines]) -> Iterator[bytes]:
-    return (row for lines in blocks for row in bytes(lines.data).split(b"\n")[:-1])
+def _rows(line_blocks: Iterable[EncodedRecords]) -> Iterator[bytes]:
+    return (row for lines in line_blocks for row in bytes(lines.data).split(b"\n")[:-1])
 
 
 def _both_ways(
@@ -280,17 +281,17 @@ def _be_the_child(first: int, current: mmap.mmap, report: int) -> None:
     os._exit(0)
 
 
-def _fuzzed(_nursery: Nursery, first: int, batches: int) -> Outcome:
+def _fuzzed(_nursery: ForkServer, first: int, batches: int) -> Outcome:
     found = []
     for batch in range(batches):
         found += _batch(first + batch * _BATCH)
     return Outcome(found, inputs=batches * _BATCH)
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """100,000 inputs, or 4,000; FAULTS_SEED chooses others."""
     base = int(os.environ.get("FAULTS_SEED", "0")) * 10_000_000
     batches = 10 if full else 2
     for share in range(20 if full else 4):
         first = base + share * batches * _BATCH
-        yield Cell(NAME, f"from input {first}", lambda nursery, f=first: _fuzzed(nursery, f, batches))  # type: ignore[misc]
+        yield Scenario(NAME, f"from input {first}", lambda fork_server, f=first: _fuzzed(fork_server, f, batches))  # type: ignore[misc]

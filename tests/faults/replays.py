@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.faults.checker import findings
 from tests.faults.history import History, killed_at, killed_once, signalled
-from tests.faults.scenarios import Cell, Outcome, outcome
+from tests.faults.scenarios import Outcome, Scenario, outcome
 from tests.faults.scene import BUCKET, KINDS, LATER, Scene
 from tests.faults.strict_lines import parsed
 from tests.faults.targets import Host, MergingHost, Tables, Target
@@ -15,7 +15,7 @@ from tests.faults.targets import Host, MergingHost, Tables, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
 
 NAME: Final = "C5 replay of every STATE"
 
@@ -43,8 +43,8 @@ def _history(scene: Scene, kind: str) -> History:
     return history
 
 
-def _replayed(nursery: Nursery, vendor: str, kind: str, *, varied: bool) -> Outcome:
-    with Scene(nursery, vendor, options=_VARIED[vendor] if varied else None) as scene:
+def _replayed(fork_server: ForkServer, vendor: str, kind: str, *, varied: bool) -> Outcome:
+    with Scene(fork_server, vendor, options=_VARIED[vendor] if varied else None) as scene:
         original = _history(scene, kind)
         total = outcome(original, [f"{vendor} {kind}: {text}" for text in findings(original)])
         tables: Tables = {}
@@ -59,13 +59,13 @@ def _replayed(nursery: Nursery, vendor: str, kind: str, *, varied: bool) -> Outc
                     about = f"{vendor} {kind}: replay of STATE {number}"
                     replay = _start(scene, vendor, tables, message["value"], number)
                     total.add(_judged(replay, about, halved=varied and vendor == "apsis"))
-                    total.cells -= 1
+                    total.scenarios -= 1
         return total
 
 
 def _start(scene: Scene, vendor: str, tables: Tables, state: dict[str, Any], number: int) -> History:
     """Start where the exports of the state still are, or where the vendor has forgotten them."""
-    place = scene if number % 2 or vendor == BUCKET else Scene(scene.nursery, vendor, options=scene.variant[1])
+    place = scene if number % 2 or vendor == BUCKET else Scene(scene.fork_server, vendor, options=scene.variant[1])
     replay = History(place, Target, MergingHost if number % 3 == 0 else Host)
     replay.tables = {stream: dict(rows) for stream, rows in tables.items()}
     replay.host.keep(state)
@@ -83,10 +83,10 @@ def _judged(replay: History, about: str, *, halved: bool) -> Outcome:
     return one
 
 
-def _profiles_alone(nursery: Nursery) -> Outcome:
+def _profiles_alone(fork_server: ForkServer) -> Outcome:
     """Without events the window moves with the clock, and a finished export must not be found again in STATE."""
     settings: dict[str, Any] = {"apsis": {"events": []}}
-    with Scene(nursery, "apsis", settings=settings) as scene:
+    with Scene(fork_server, "apsis", settings=settings) as scene:
         history = History(scene, host=MergingHost)
         history.run(reader=killed_once(b'"export":{'))
         history.until_clean()
@@ -98,15 +98,15 @@ def _profiles_alone(nursery: Nursery) -> Outcome:
         return outcome(history, [f"profiles alone: {text}" for text in found])
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Every disturbance for every vendor, plain and with other options; quick: one a vendor."""
-    yield Cell(NAME, "profiles alone", _profiles_alone)
+    yield Scenario(NAME, "profiles alone", _profiles_alone)
     for row, vendor in enumerate(KINDS):
         for column, kind in enumerate(_DISTURBED):
             for varied in (False, True):
                 if full or (not varied and column == 1 + row):
-                    yield Cell(
+                    yield Scenario(
                         NAME,
                         f"{vendor} {kind}",
-                        lambda nursery, v=vendor, k=kind, w=varied: _replayed(nursery, v, k, varied=w),  # type: ignore[misc]
+                        lambda fork_server, v=vendor, k=kind, w=varied: _replayed(fork_server, v, k, varied=w),  # type: ignore[misc]
                     )

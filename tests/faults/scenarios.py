@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
     from tests.faults.history import History
 
 
@@ -18,7 +18,7 @@ class Outcome:
 
     Attributes:
         findings: everything that is wrong.
-        cells: how many cells.
+        scenarios: how many cells.
         histories: run, disturbed, run again to a clean end.
         runs: of the tap.
         kills: runs that ended by SIGKILL.
@@ -29,7 +29,7 @@ class Outcome:
     """
 
     findings: list[str] = field(default_factory=list)
-    cells: int = 1
+    scenarios: int = 1
     histories: int = 0
     runs: int = 0
     kills: int = 0
@@ -46,7 +46,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Scenario:
     """One disturbance.
 
     Attributes:
@@ -57,7 +57,7 @@ class Cell:
 
     campaign: str
     name: str
-    play: Callable[[Nursery], Outcome]
+    play: Callable[[ForkServer], Outcome]
 
 
 def outcome(history: History, findings: list[str], *, states: int = 0) -> Outcome:

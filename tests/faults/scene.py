@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tap_cdp_export.sandbox.request_log import Entry
-    from tests.faults.fork_server import Nursery, Patch
+    from tests.faults.fork_server import ForkServer, Patch
 
     Reader = Callable[[int, bytearray], Iterator[int]]
     """Reads a run's output: gets its process number and what has come so far, yields how many bytes to read
@@ -108,13 +108,13 @@ class Scene:
 
     def __init__(
         self,
-        nursery: Nursery,
+        fork_server: ForkServer,
         *vendors: str,
         options: dict[str, Any] | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
         """Choose vendors (all by default; a bucket is one), and what makes its truth differ from the usual one."""
-        self.nursery = nursery
+        self.fork_server = fork_server
         has_bucket = BUCKET in vendors
         self.vendors = tuple(vendor.replace(BUCKET, "braze") for vendor in vendors) or VENDORS
         self.variant = (self.vendors, options or {}, settings or {})
@@ -212,10 +212,10 @@ class Scene:
 
     def _watch_fork(self, run: Run, request: dict[str, Any], log: int, reader: Reader, seconds: float) -> None:
         with _pipe() as (ours, theirs):
-            pid = self.nursery.start(request, theirs, log)
+            pid = self.fork_server.start(request, theirs, log)
             os.close(theirs)
             run.hung = _read(pid, ours, run, reader, time.monotonic() + seconds)
-        run.code, memory = self.nursery.reap(pid, seconds)
+        run.code, memory = self.fork_server.reap(pid, seconds)
         run.hung = run.hung or memory < 0
         run.memory = memory // 1024
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import findings
 from tests.faults.history import History, dying_after, signalled
-from tests.faults.scenarios import Cell, outcome
+from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import Scene
 from tests.faults.targets import LateDrainer, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
 
 NAME: Final = "C7 signals"
@@ -54,12 +54,12 @@ _PHASES: Final = {
 }  # fmt: skip
 
 
-def _signalled(nursery: Nursery, phase: str, names: str, *, unbuffered: bool, real: bool) -> Outcome:
+def _signalled(fork_server: ForkServer, phase: str, names: str, *, unbuffered: bool, real: bool) -> Outcome:
     about = f"{names} while it {phase}{', unbuffered' if unbuffered else ''}{', real' if real else ''}"
     vendor, when, pause, slowly, options, fault = _PHASES[phase]
     env = {"PYTHONUNBUFFERED": "1"} if unbuffered else {}
     numbers = _SIGNALS[names]
-    with Scene(nursery, vendor, options=options) as scene:
+    with Scene(fork_server, vendor, options=options) as scene:
         scene.options.faults = [Fault(**fault)] if fault else []
         history = History(scene, LateDrainer if unbuffered else Target)
         run = history.run(reader=signalled(*numbers, when=when, pause=pause, slowly=slowly), env=env, real=real)
@@ -73,9 +73,9 @@ def _signalled(nursery: Nursery, phase: str, names: str, *, unbuffered: bool, re
         return outcome(history, [f"{about}: {text}" for text in found])
 
 
-def _dead_target(nursery: Nursery, *, real: bool) -> Outcome:
+def _dead_target(fork_server: ForkServer, *, real: bool) -> Outcome:
     """A closed pipe ends the run at once, quietly and not with 0."""
-    with Scene(nursery, "personalization", options=_LARGE) as scene:
+    with Scene(fork_server, "personalization", options=_LARGE) as scene:
         history = History(scene)
         run = history.run(reader=dying_after(1), real=real)
         found = []
@@ -87,25 +87,25 @@ def _dead_target(nursery: Nursery, *, real: bool) -> Outcome:
         return outcome(history, [f"dead target: {text}" for text in found + findings(history)])
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """All signals in all phases, buffered and not, some with the command itself; quick: TERM and one more in each."""
     for row, phase in enumerate(_PHASES):
         for column, names in enumerate(_SIGNALS):
             for unbuffered in (False, True):
                 if full or (unbuffered and column in {0, 1 + row % 4}):
-                    yield Cell(
+                    yield Scenario(
                         NAME,
                         f"{names} while it {phase}",
-                        lambda nursery, p=phase, n=names, u=unbuffered: _signalled(  # type: ignore[misc]
-                            nursery, p, n, unbuffered=u, real=False
+                        lambda fork_server, p=phase, n=names, u=unbuffered: _signalled(  # type: ignore[misc]
+                            fork_server, p, n, unbuffered=u, real=False
                         ),
                     )
         for names in ("TERM", "INT"):
             if full or names == "TERM":
-                yield Cell(
+                yield Scenario(
                     NAME,
                     f"{names} while it {phase}, the command itself",
-                    lambda nursery, p=phase, n=names: _signalled(nursery, p, n, unbuffered=True, real=True),  # type: ignore[misc]
+                    lambda fork_server, p=phase, n=names: _signalled(fork_server, p, n, unbuffered=True, real=True),  # type: ignore[misc]
                 )
     for real in (False, True):
-        yield Cell(NAME, "dead target", lambda nursery, r=real: _dead_target(nursery, real=r))  # type: ignore[misc]
+        yield Scenario(NAME, "dead target", lambda fork_server, r=real: _dead_target(fork_server, real=r))  # type: ignore[misc]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, findings
 from tests.faults.history import History
-from tests.faults.scenarios import Cell, outcome
+from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import Scene
 from tests.faults.targets import MergingHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery, Patch
+    from tests.faults.fork_server import ForkServer, Patch
     from tests.faults.scenarios import Outcome
 
 NAME: Final = "C1 single faults"
@@ -143,7 +143,7 @@ def impatient(vendor: str, **more: Any) -> dict[str, Any]:
     return {"request_deadline_seconds": PATIENCE, vendor: more}
 
 
-def play(nursery: Nursery, endpoint: Endpoint, kind: str) -> Outcome:
+def play(fork_server: ForkServer, endpoint: Endpoint, kind: str) -> Outcome:
     """Play one fault at one endpoint."""
     about = f"{endpoint.name}, {kind}"
     fault, usual = FAULTS[kind]
@@ -151,7 +151,7 @@ def play(nursery: Nursery, endpoint: Endpoint, kind: str) -> Outcome:
     plan = {"path": endpoint.path, "method": endpoint.method, "skip": endpoint.skip, "after_bytes": endpoint.after}
     if fault.get("kind", "status") == "status":
         plan["body"] = ERROR_CANARY
-    with Scene(nursery, endpoint.vendor, settings=impatient(endpoint.vendor)) as scene:
+    with Scene(fork_server, endpoint.vendor, settings=impatient(endpoint.vendor)) as scene:
         history = History(scene, host=MergingHost)
         scene.options.faults = [Fault(**{**plan, **fault})]
         run = history.run(patches=[HURRY])
@@ -167,13 +167,13 @@ def play(nursery: Nursery, endpoint: Endpoint, kind: str) -> Outcome:
         return outcome(history, [f"{about}: {text}" for text in found])
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Every fault at every endpoint, or each fault at one of them and each endpoint with a few."""
     for row, endpoint in enumerate(ENDPOINTS):
         for column, kind in enumerate(FAULTS):
             if full or (row - column) % len(ENDPOINTS) == 0:
-                yield Cell(
+                yield Scenario(
                     NAME,
                     f"{endpoint.name}, {kind}",
-                    lambda nursery, e=endpoint, k=kind: play(nursery, e, k),  # type: ignore[misc]
+                    lambda fork_server, e=endpoint, k=kind: play(fork_server, e, k),  # type: ignore[misc]
                 )

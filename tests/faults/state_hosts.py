@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.faults.checker import findings
 from tests.faults.history import History
-from tests.faults.scenarios import Cell, Outcome, outcome
+from tests.faults.scenarios import Outcome, Scenario, outcome
 from tests.faults.scene import VENDORS, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
 
 NAME: Final = "C8 host faults"
 _MIB: Final = 2**20
@@ -56,9 +56,9 @@ def _small_disk(scene: Scene) -> Iterator[bool]:
             subprocess.run(["umount", str(scene.temporary)], check=True)  # noqa: S607 -- the system's
 
 
-def _full_disk(nursery: Nursery, kind: str) -> Outcome:
+def _full_disk(fork_server: ForkServer, kind: str) -> Outcome:
     """Exit code 16, nothing left, and a whole run once there is room."""
-    with Scene(nursery, "braze", options=_bulky()) as scene:
+    with Scene(fork_server, "braze", options=_bulky()) as scene:
         history = History(scene)
         found = []
         if kind == "tmpfs":
@@ -76,32 +76,32 @@ def _full_disk(nursery: Nursery, kind: str) -> Outcome:
         return outcome(history, [f"{kind}: {text}" for text in found + findings(history)])
 
 
-def _little_memory(nursery: Nursery, vendor: str) -> Outcome:
+def _little_memory(fork_server: ForkServer, vendor: str) -> Outcome:
     """Too little address space ends the run, and loses nothing.
 
     It ends in the tap's own words wherever Python finds out; msgspec crashes where its own buffers do not grow.
     """
-    with Scene(nursery, vendor, options=_bulky()) as scene:
+    with Scene(fork_server, vendor, options=_bulky()) as scene:
         history = History(scene)
         for room in (8, 24):
-            history.run(limits={"RLIMIT_AS": _address_space(nursery) + room * _MIB})
+            history.run(limits={"RLIMIT_AS": _address_space(fork_server) + room * _MIB})
         history.until_clean()
         accepted = ("a traceback", f"exit code -{signal.SIGSEGV}")
         found = [text for text in findings(history) if not any(part in text for part in accepted)]
         return outcome(history, [f"{vendor} with little memory: {text}" for text in found])
 
 
-def _address_space(nursery: Nursery) -> int:
+def _address_space(fork_server: ForkServer) -> int:
     """Tell how much the nursery has, of which a child is a copy."""
-    with open(f"/proc/{nursery.pid}/statm") as pages:  # noqa: PTH123 -- not a file of ours
+    with open(f"/proc/{fork_server.pid}/statm") as pages:  # noqa: PTH123 -- not a file of ours
         return int(pages.read().split()[0]) * resource.getpagesize()
 
 
-def _place(nursery: Nursery, vendor: str) -> Outcome:
+def _place(fork_server: ForkServer, vendor: str) -> Outcome:
     """Three zones and two locales give the same bytes."""
-    total, texts = Outcome(cells=0), set()
+    total, texts = Outcome(scenarios=0), set()
     for zone, locale in _PLACES.items():
-        with Scene(nursery, vendor) as scene:
+        with Scene(fork_server, vendor) as scene:
             history = History(scene)
             run = history.run(env={"TZ": zone, "LC_ALL": locale, "LANG": locale}, real=locale == "C")
             texts.add(_ASKED_AT.sub(b"", _TIME_EXTRACTED.sub(b"", run.out)))
@@ -111,26 +111,26 @@ def _place(nursery: Nursery, vendor: str) -> Outcome:
     return total
 
 
-def _talkative(nursery: Nursery, vendor: str) -> Outcome:
+def _talkative(fork_server: ForkServer, vendor: str) -> Outcome:
     """At DEBUG too, nothing that must not be said is said."""
-    total = Outcome(cells=0)
+    total = Outcome(scenarios=0)
     for env in ({"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"}, {"LOGLEVEL": "DEBUG"}):
-        with Scene(nursery, vendor) as scene:
+        with Scene(fork_server, vendor) as scene:
             history = History(scene)
             history.run(env=env, real=len(env) == 1 and "LOGLEVEL" in env)
             total.add(outcome(history, [f"{vendor} at DEBUG: {text}" for text in findings(history)]))
     return total
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """All of them; quick: one of each kind."""
-    yield Cell(NAME, "RLIMIT_FSIZE", lambda nursery: _full_disk(nursery, "RLIMIT_FSIZE"))
+    yield Scenario(NAME, "RLIMIT_FSIZE", lambda fork_server: _full_disk(fork_server, "RLIMIT_FSIZE"))
     if os.geteuid() == 0:
-        yield Cell(NAME, "tmpfs", lambda nursery: _full_disk(nursery, "tmpfs"))
-    yield Cell(NAME, "no folder", lambda nursery: _full_disk(nursery, "no folder"))
+        yield Scenario(NAME, "tmpfs", lambda fork_server: _full_disk(fork_server, "tmpfs"))
+    yield Scenario(NAME, "no folder", lambda fork_server: _full_disk(fork_server, "no folder"))
     for number, vendor in enumerate(VENDORS):
         if full or number == 0:
-            yield Cell(NAME, f"places, {vendor}", lambda nursery, v=vendor: _place(nursery, v))  # type: ignore[misc]
+            yield Scenario(NAME, f"places, {vendor}", lambda fork_server, v=vendor: _place(fork_server, v))  # type: ignore[misc]
         if full or number == 1:
-            yield Cell(NAME, f"DEBUG, {vendor}", lambda nursery, v=vendor: _talkative(nursery, v))  # type: ignore[misc]
-    yield Cell(NAME, "little memory", lambda nursery: _little_memory(nursery, "braze"))
+            yield Scenario(NAME, f"DEBUG, {vendor}", lambda fork_server, v=vendor: _talkative(fork_server, v))  # type: ignore[misc]
+    yield Scenario(NAME, "little memory", lambda fork_server: _little_memory(fork_server, "braze"))

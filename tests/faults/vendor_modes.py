@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, URL_CANARY, findings
 from tests.faults.history import History, killed_once
-from tests.faults.scenarios import Cell, outcome
+from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import Scene
 from tests.faults.single_faults import HURRY, NAME, impatient
 from tests.helpers.loopback import LoopbackServer, cut, with_length
@@ -16,7 +16,7 @@ from tests.helpers.loopback import LoopbackServer, cut, with_length
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import Nursery
+    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
 
 _REORDERED: Final = "keys in the other order"  # so the order of tags is another one, too
@@ -54,10 +54,10 @@ _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ..
 }  # fmt: skip
 
 
-def _mode(nursery: Nursery, name: str) -> Outcome:
+def _mode(fork_server: ForkServer, name: str) -> Outcome:
     vendor, options, settings, codes, exports = _MODES[name]
     lasting = {vendor: options} if name == _REORDERED else {}
-    with Scene(nursery, vendor, options=lasting, settings=impatient(vendor, **settings)) as scene:
+    with Scene(fork_server, vendor, options=lasting, settings=impatient(vendor, **settings)) as scene:
         usual = {key: getattr(getattr(scene.options, vendor), key) for key in options}
         scene.options.update({vendor: options})
         history = History(scene)
@@ -88,10 +88,13 @@ _SINKS: Final = {
 }
 
 
-def _sink(nursery: Nursery, name: str) -> Outcome:
+def _sink(fork_server: ForkServer, name: str) -> Outcome:
     """A third party that must not see a single byte."""
     vendor, path, method, status = _SINKS[name]
-    with LoopbackServer(cut(with_length(b"[]"))) as sink, Scene(nursery, vendor, settings=impatient(vendor)) as scene:
+    with (
+        LoopbackServer(cut(with_length(b"[]"))) as sink,
+        Scene(fork_server, vendor, settings=impatient(vendor)) as scene,
+    ):
         place = f"{sink.url}/elsewhere"
         body = json.dumps({"file_download_url": place}) if status == 201 else ERROR_CANARY
         scene.options.faults = [
@@ -111,11 +114,11 @@ def _sink(nursery: Nursery, name: str) -> Outcome:
         return outcome(history, [f"{name}: {text}" for text in found + findings(history)])
 
 
-def _storage_down(nursery: Nursery) -> Outcome:
+def _storage_down(fork_server: ForkServer) -> Outcome:
     """Nobody answers at the download URL, which is a secret; libraries put it into their errors."""
     url = f"http://127.0.0.1:9/{URL_CANARY}.zip"
     answer = json.dumps({"message": "success", "object_prefix": "p", "url": url})
-    with Scene(nursery, "braze", settings=impatient("braze")) as scene:
+    with Scene(fork_server, "braze", settings=impatient("braze")) as scene:
         scene.options.faults = [Fault(path="/users/export", times=0, status=201, body=answer)]
         history = History(scene)
         run = history.run(patches=[HURRY])
@@ -125,9 +128,9 @@ def _storage_down(nursery: Nursery) -> Outcome:
         return outcome(history, [f"storage down: {text}" for text in found + findings(history)])
 
 
-def _cut_gzip(nursery: Nursery, size: int) -> Outcome:
+def _cut_gzip(fork_server: ForkServer, size: int) -> Outcome:
     """A gzip archive that ends too early, cleanly: HTTP libraries take it for whole."""
-    with Scene(nursery, "braze", settings=impatient("braze", output_format="gzip")) as scene:
+    with Scene(fork_server, "braze", settings=impatient("braze", output_format="gzip")) as scene:
         scene.options.faults = [Fault(path=r"\.zip$", kind="cut", clean=True, skip=1, times=0, after_bytes=size)]
         history = History(scene)
         run = history.run(patches=[HURRY])
@@ -139,10 +142,10 @@ def _cut_gzip(nursery: Nursery, size: int) -> Outcome:
         return outcome(history, [f"gzip cut at {size}: {text}" for text in found + findings(history)])
 
 
-def _killed_while_pending(nursery: Nursery) -> Outcome:
+def _killed_while_pending(fork_server: ForkServer) -> Outcome:
     """The issue's own sentence: a run killed while an export is pending costs no second POST."""
     reader = killed_once(b'"export":{')
-    with Scene(nursery, "apsis") as scene:
+    with Scene(fork_server, "apsis") as scene:
         scene.options.apsis.polls_before_ready = 10**6
         history = History(scene)
         history.run(reader=reader)
@@ -157,15 +160,15 @@ def _killed_while_pending(nursery: Nursery) -> Outcome:
         return outcome(history, [f"killed while pending: {text}" for text in found + findings(history)])
 
 
-def cells(*, full: bool) -> Iterator[Cell]:
+def scenarios(*, full: bool) -> Iterator[Scenario]:
     """All of them, or every third."""
-    yield Cell(NAME, "killed while pending", _killed_while_pending)
-    yield Cell(NAME, "Braze's storage is down", _storage_down)
+    yield Scenario(NAME, "killed while pending", _killed_while_pending)
+    yield Scenario(NAME, "Braze's storage is down", _storage_down)
     for size in (10, 1000, 4000) if full else (4000,):
-        yield Cell(NAME, f"gzip cut at {size}", lambda nursery, s=size: _cut_gzip(nursery, s))  # type: ignore[misc]
+        yield Scenario(NAME, f"gzip cut at {size}", lambda fork_server, s=size: _cut_gzip(fork_server, s))  # type: ignore[misc]
     for number, name in enumerate(_MODES):
         if full or number % 3 == 0 or name == "page is ignored":
-            yield Cell(NAME, name, lambda nursery, n=name: _mode(nursery, n))  # type: ignore[misc]
+            yield Scenario(NAME, name, lambda fork_server, n=name: _mode(fork_server, n))  # type: ignore[misc]
     for number, name in enumerate(_SINKS):
         if full or number % 3 == 0:
-            yield Cell(NAME, name, lambda nursery, n=name: _sink(nursery, n))  # type: ignore[misc]
+            yield Scenario(NAME, name, lambda fork_server, n=name: _sink(fork_server, n))  # type: ignore[misc]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.files.compression import lines, plain
+from tap_cdp_export.files.compression import decompress, lines
 from tests.helpers.archives import gzipped
 from tests.helpers.json_documents import in_chunks
 
@@ -20,12 +20,12 @@ MEMBERS = st.lists(st.binary(max_size=60) | st.just(b"x" * 700_000), min_size=1,
 
 @given(data=st.binary(max_size=60).filter(lambda data: not data.startswith(b"\x1f\x8b")), size=CHUNK_SIZES)
 def test_what_is_not_gzip_comes_through_untouched(data: bytes, size: int) -> None:
-    assert b"".join(plain(in_chunks(data, size))) == data
+    assert b"".join(decompress(in_chunks(data, size))) == data
 
 
 @given(members=MEMBERS, size=CHUNK_SIZES)
 def test_gzip_is_undone_through_all_its_members_whatever_the_chunks(members: list[bytes], size: int) -> None:
-    assert b"".join(plain(in_chunks(gzipped(*members), size))) == b"".join(members)
+    assert b"".join(decompress(in_chunks(gzipped(*members), size))) == b"".join(members)
 
 
 @given(members=MEMBERS, size=CHUNK_SIZES, data=st.data())
@@ -34,7 +34,7 @@ def test_gzip_cut_inside_any_member_is_incomplete(members: list[bytes], size: in
     boundaries = {sum(len(gzipped(member)) for member in members[:count]) for count in range(len(members) + 1)}
     end = data.draw(st.integers(2, len(whole) - 1).filter(lambda end: end not in boundaries))
     with pytest.raises(IncompleteAnswer):
-        list(plain(in_chunks(whole[:end], size)))
+        list(decompress(in_chunks(whole[:end], size)))
 
 
 @given(content=st.binary(min_size=20, max_size=60), size=CHUNK_SIZES, position=st.integers(1, 8))
@@ -42,20 +42,20 @@ def test_a_wrong_checksum_or_length_is_damage(content: bytes, size: int, positio
     damaged = bytearray(gzipped(content))
     damaged[-position] ^= 0xFF
     with pytest.raises(UnusableAnswer):
-        list(plain(in_chunks(bytes(damaged), size)))
+        list(decompress(in_chunks(bytes(damaged), size)))
 
 
 @given(tail=st.binary(min_size=3, max_size=20).filter(lambda tail: not tail.startswith(b"\x1f\x8b")), size=CHUNK_SIZES)
 def test_bytes_behind_gzip_that_are_no_gzip_are_damage(tail: bytes, size: int) -> None:
     with pytest.raises(UnusableAnswer):
-        list(plain(in_chunks(gzipped(b"hello") + tail, size)))
+        list(decompress(in_chunks(gzipped(b"hello") + tail, size)))
 
 
 def test_a_bomb_is_inflated_piece_by_piece() -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
     assert len(bomb) < 100_000
     largest = total = 0
-    for piece in plain([bomb]):
+    for piece in decompress([bomb]):
         largest = max(largest, len(piece))
         total += len(piece)
     assert total == 50_000_000
@@ -64,7 +64,7 @@ def test_a_bomb_is_inflated_piece_by_piece() -> None:
 
 def test_a_raw_deflate_stream_behind_the_gzip_mark_is_damage() -> None:
     with pytest.raises(UnusableAnswer):
-        list(plain([b"\x1f\x8b" + zlib.compress(b"x" * 100)]))
+        list(decompress([b"\x1f\x8b" + zlib.compress(b"x" * 100)]))
 
 
 LINE_TEXTS = st.lists(st.text('ab{}"\\ \t\r\u2028\u2029\x85\x0b\x0cé', max_size=6).map(str.encode), max_size=8)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.json_chunks import prove, proven_runs
+from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.spool import Spool
 from tests.helpers.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, small_runs, spelled
@@ -23,7 +23,7 @@ def test_a_file_that_would_not_decode_does_not_prove(trouble: bytes, after: int)
     good = b'"k":{"sections":{"a":"%b"}}' % (b"x" * 10_000)
     text = b'{"profiles":{' + (good + b",") * 100 + b'"t":' + trouble + (b"," + good) * after + b"}}"
     with Spool([text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
-        prove(spool, PROFILES)
+        verify(spool, PROFILES)
 
 
 @given(text=spelled(ARRAYS), data=st.data())
@@ -32,7 +32,7 @@ def test_a_gzip_body_cut_at_any_byte_never_proves(text: bytes, data: st.DataObje
     packed = gzip.compress(text)
     for end in [data.draw(st.integers(0, len(packed) - 1))] if data else range(len(packed)):
         with Spool([packed[:end]]) as spool, small_runs(16), pytest.raises(UnusableAnswer):
-            prove(spool, ARRAY_OF_OBJECTS)
+            verify(spool, ARRAY_OF_OBJECTS)
 
 
 @given(file=files(), data=st.data(), run=RUN_BYTES, packed=st.booleans())
@@ -41,16 +41,16 @@ def test_a_proven_document_is_cut_into_runs_that_hold_all_members(
 ) -> None:
     text = data.draw(spelled(st.just(file)))
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(run):
-        prove(spool, PROFILES)
-        cut = list(proven_runs(spool, PROFILES))
+        verify(spool, PROFILES)
+        cut = list(read_verified_chunks(spool, PROFILES))
     assert [pair for part in cut for pair in strict_json.decode(part).items()] == list(file["profiles"].items())
 
 
 def test_members_that_had_to_be_decoded_one_by_one_stay_together() -> None:
     text = b"[" + b",".join(b'{"number":%d,"text":"\\u0000"}' % number for number in range(10_000)) + b"]"
     with Spool([text]) as spool:
-        prove(spool, ARRAY_OF_OBJECTS)
-        cut = list(proven_runs(spool, ARRAY_OF_OBJECTS))
+        verify(spool, ARRAY_OF_OBJECTS)
+        cut = list(read_verified_chunks(spool, ARRAY_OF_OBJECTS))
     assert [member["number"] for run in cut for member in strict_json.decode(run)] == [*range(10_000)]
     assert len(cut) < 10
 
@@ -59,6 +59,6 @@ def test_members_that_had_to_be_decoded_one_by_one_stay_together() -> None:
 def test_profiles_with_one_key_both_come_where_they_were_proven_one_by_one(keys: tuple[str, str]) -> None:
     members = (f'"{key}":{{"sections":{{"{number}":{{}},"x":"\\u0000"}}}}' for number, key in enumerate(keys))
     with Spool([b'{"profiles":{' + ",".join(members).encode() + b"}}"]) as spool:
-        prove(spool, PROFILES)
-        cut = [strict_json.decode(run) for run in proven_runs(spool, PROFILES)]
+        verify(spool, PROFILES)
+        cut = [strict_json.decode(run) for run in read_verified_chunks(spool, PROFILES)]
     assert [next(iter(profile["sections"])) for run in cut for profile in run.values()] == ["0", "1"]

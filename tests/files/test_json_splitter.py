@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.compression import contents, proven
+from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.files.spool import Spool
 from tests.helpers.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, in_chunks, small_runs, spelled
@@ -25,7 +25,7 @@ _objects = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def decode_list(run: bytes) -> list[dict[str, Any]]:
-    return strict_json.shallow(_objects.decode(run))
+    return strict_json.check_depth(_objects.decode(run))
 
 
 decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
@@ -38,7 +38,9 @@ def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
 
 
 def proven_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
-    return proven(spool, lambda file: runs(contents(file), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+    return verified(
+        spool, lambda file: runs(open_decompressed(file), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
+    )
 
 
 def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
@@ -164,7 +166,7 @@ def test_a_damaged_byte_gives_what_a_strict_parser_gives_or_an_error(
             read = objects(in_chunks(bytes(damaged), size))
         except UnusableAnswer:
             return
-    assert read == strict_json.storable(json.loads(bytes(damaged).decode("utf-8-sig")))
+    assert read == strict_json.replace_unstorable(json.loads(bytes(damaged).decode("utf-8-sig")))
 
 
 BROKEN_FILES = {

@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted
-from tap_cdp_export.files.prefetch import fetched_ahead, pages_ahead
+from tap_cdp_export.files.prefetch import prefetch_files, prefetch_pages
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 _PATIENCE_SECONDS = 10.0
 
@@ -60,16 +60,16 @@ class Store:
 def test_all_files_come_in_order() -> None:
     store = Store()
     seen = []
-    for spool in fetched_ahead(range(7), store.fetch):
+    for spool in prefetch_files(range(7), store.fetch):
         with spool:
             seen.append(spool.head(9))
     assert seen == [b"0", b"1", b"2", b"3", b"4", b"5", b"6"]
-    assert list(fetched_ahead([], store.fetch)) == []
+    assert list(prefetch_files([], store.fetch)) == []
 
 
 def test_two_more_than_the_one_in_hand_are_fetched_and_no_more() -> None:
     store = Store()
-    with closing(fetched_ahead(range(100), store.fetch)) as files:
+    with closing(prefetch_files(range(100), store.fetch)) as files:
         next(files).close()
         store.settle()
         assert sorted(store.begun) == [0, 1, 2]
@@ -80,7 +80,7 @@ def test_two_more_than_the_one_in_hand_are_fetched_and_no_more() -> None:
 
 def test_files_that_nobody_took_are_closed_also_when_they_come_later() -> None:
     store = Store()
-    files = fetched_ahead(range(9), store.fetch)
+    files = prefetch_files(range(9), store.fetch)
     next(files).close()
     store.settle()
     store.gate.clear()
@@ -93,7 +93,7 @@ def test_files_that_nobody_took_are_closed_also_when_they_come_later() -> None:
 
 def test_a_failure_comes_in_its_files_turn_and_leaves_nothing_open() -> None:
     store = Store(broken=1)
-    files = fetched_ahead(range(9), store.fetch)
+    files = prefetch_files(range(9), store.fetch)
     next(files).close()
     with pytest.raises(IncompleteAnswer):
         next(files)
@@ -103,10 +103,10 @@ def test_a_failure_comes_in_its_files_turn_and_leaves_nothing_open() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait_for_a_file(number: signal.Signals) -> None:
-    SHUTDOWN.install()
+    STOP.install()
     store = Store(is_open=False)
     timer = threading.Timer(0.02, os.kill, [os.getpid(), number])
-    files = fetched_ahead(range(9), store.fetch)
+    files = prefetch_files(range(9), store.fetch)
     timer.start()
     with pytest.raises(Interrupted):
         next(files)
@@ -119,7 +119,7 @@ def test_a_signal_ends_the_wait_for_a_file(number: signal.Signals) -> None:
 
 def test_pages_come_in_order_and_none_is_asked_for_behind_the_last() -> None:
     store = Store()
-    with closing(pages_ahead(store.fetch, lambda page: page.head(1) == b"5")) as pages:
+    with closing(prefetch_pages(store.fetch, lambda page: page.head(1) == b"5")) as pages:
         read = []
         for page in pages:
             with page:
@@ -131,7 +131,7 @@ def test_pages_come_in_order_and_none_is_asked_for_behind_the_last() -> None:
 
 def test_at_most_four_pages_are_fetched_ahead_of_the_one_in_hand() -> None:
     store = Store()
-    with closing(pages_ahead(store.fetch, lambda _page: False)) as pages:
+    with closing(prefetch_pages(store.fetch, lambda _page: False)) as pages:
         for number in range(4):
             with next(pages):
                 assert len(store.begun) <= number + 5
@@ -142,7 +142,7 @@ def test_at_most_four_pages_are_fetched_ahead_of_the_one_in_hand() -> None:
 
 def test_trouble_with_a_page_comes_in_its_turn() -> None:
     store = Store(broken=2)
-    with closing(pages_ahead(store.fetch, lambda _page: False)) as pages:
+    with closing(prefetch_pages(store.fetch, lambda _page: False)) as pages:
         for _ in range(2):
             next(pages).close()
         with pytest.raises(IncompleteAnswer):
@@ -154,7 +154,7 @@ def test_trouble_with_a_page_comes_in_its_turn() -> None:
 
 def test_pages_that_nobody_takes_are_closed() -> None:
     store = Store()
-    pages = pages_ahead(store.fetch, lambda _page: False)
+    pages = prefetch_pages(store.fetch, lambda _page: False)
     next(pages).close()
     pages.close()
     store.settle()
@@ -163,7 +163,7 @@ def test_pages_that_nobody_takes_are_closed() -> None:
 
 def test_a_page_that_arrives_after_the_end_of_interest_is_closed() -> None:
     store = Store(is_open=False)
-    pages = pages_ahead(store.fetch, lambda _page: False)
+    pages = prefetch_pages(store.fetch, lambda _page: False)
     store.gate.set()
     next(pages).close()
     store.gate.clear()

@@ -57,7 +57,7 @@ def test_any_bytes_are_either_decoded_as_a_strict_reader_does_or_refused(text: b
         value = strict_json.decode(text)
     except strict_json.InvalidJSON:
         return
-    assert value == strict_json.storable(json.loads(text.decode()))
+    assert value == strict_json.replace_unstorable(json.loads(text.decode()))
 
 
 @pytest.mark.parametrize("text", [b"1e999", b"-2.50E+4000"])
@@ -78,7 +78,7 @@ def test_what_counts_as_tame_is_nested_as_deeply_as_may_be_and_no_deeper(
     value: Any = 1
     for level in range(depth):
         value = {text: value, "other": text} if kinds[level % len(kinds)] else [text, value, text]
-    assert strict_json.is_tame(json.dumps(value).encode()) == (depth <= strict_json.DEEPEST)
+    assert strict_json.is_safe_to_pass_through(json.dumps(value).encode()) == (depth <= strict_json.DEEPEST)
 
 
 def test_a_refusal_never_quotes_the_text() -> None:

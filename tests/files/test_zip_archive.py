@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted, UnusableAnswer
 from tap_cdp_export.files import zip_archive
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
 FILES = st.dictionaries(NAMES, st.binary(max_size=2_000), max_size=4)
@@ -42,23 +42,23 @@ def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comm
         for name, content in files.items():
             archive.writestr(name, content)
     assert members(file.getvalue()) == list(files.values())
-    zip_archive.prove(file)
+    zip_archive.verify(file)
 
 
 def test_damage_in_any_file_is_found_though_files_are_proven_side_by_side() -> None:
-    contents = [b"%d" % number * 100_000 for number in range(8)]
-    whole = zipped({f"file {number}": content for number, content in enumerate(contents)}, zipfile.ZIP_STORED)
-    for content in contents:
+    open_decompressed = [b"%d" % number * 100_000 for number in range(8)]
+    whole = zipped({f"file {number}": content for number, content in enumerate(open_decompressed)}, zipfile.ZIP_STORED)
+    for content in open_decompressed:
         damaged = bytearray(whole)
         damaged[whole.index(content) + 1] ^= 1
         with pytest.raises(IncompleteAnswer):
-            zip_archive.prove(io.BytesIO(bytes(damaged)))
+            zip_archive.verify(io.BytesIO(bytes(damaged)))
 
 
 def test_a_signal_ends_a_proof_between_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SHUTDOWN, "_signal_number", signal.SIGTERM)
+    monkeypatch.setattr(STOP, "_signal_number", signal.SIGTERM)
     with pytest.raises(Interrupted):
-        zip_archive.prove(io.BytesIO(zipped({"a": b"1", "b": b"2"})))
+        zip_archive.verify(io.BytesIO(zipped({"a": b"1", "b": b"2"})))
 
 
 def test_a_file_written_in_one_go_with_its_sizes_behind_it_is_read() -> None:

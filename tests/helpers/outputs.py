@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_cdp_export.records.batch import Lines, encode_columns
+from tap_cdp_export.records.batch import EncodedRecords, encode_columns
 from tap_cdp_export.singer.stream_maps import column_map
 from tests.helpers.stream_maps import STREAM, stream_map
 
@@ -36,7 +36,7 @@ class Columns:
         self._column_map = column_map(self._map, {STREAM: definition}, STREAM, chosen) if self._map else None
         assert bool(self._map) == bool(self._column_map)
 
-    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
+    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
         mapped, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
         return encode_columns(mapped)._replace(left_out=left_out)
 

@@ -26,9 +26,9 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback, origin
+from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback, origin
 from tap_cdp_export.http.responses import body, read_object, retry_after
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 from tests.helpers.loopback import LoopbackServer, cut, in_pieces, reset, with_length
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from tests.helpers.virtual_clock import VirtualClock
 
 URL = "https://api.example.test/things"
-GET = Call("GET", URL, what="some things")
-POST = Call("POST", URL, what="an export", json={"a": 1}, repeatable=False)
+GET = ApiRequest("GET", URL, what="some things")
+POST = ApiRequest("POST", URL, what="an export", json={"a": 1}, is_idempotent=False)
 DEADLINE = 900.0
 
 
@@ -83,7 +83,7 @@ def test_every_2xx_is_a_success(requests_mock: Mocker, status: int) -> None:
 
 def test_a_status_that_the_caller_expects_is_his_to_judge(requests_mock: Mocker) -> None:
     requests_mock.get(URL, status_code=404, content=b"not yet")
-    call = Call("GET", URL, what="x", expected=frozenset({404}))
+    call = ApiRequest("GET", URL, what="x", expected=frozenset({404}))
     assert client().send(call, lambda answer, chunks: (answer.status_code, b"".join(chunks))) == (404, b"not yet")
 
 
@@ -216,7 +216,7 @@ def test_no_socket_operation_may_outlast_the_deadline(requests_mock: Mocker) -> 
 
 
 def test_a_signal_ends_the_pause_between_two_tries(requests_mock: Mocker, clock: VirtualClock) -> None:
-    SHUTDOWN.install()
+    STOP.install()
     requests_mock.get(URL, status_code=503)
     clock.during_pause = lambda: signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Interrupted):
@@ -245,7 +245,7 @@ def test_a_request_whose_answer_is_lost_is_not_sent_again(requests_mock: Mocker,
 
 def test_a_request_whose_answer_is_cut_short_is_not_sent_again() -> None:
     with LoopbackServer(cut(with_length(b'{"url": "https://x', announced=100))) as server:
-        call = Call("POST", server.url, what="an export", json={"a": 1}, repeatable=False)
+        call = ApiRequest("POST", server.url, what="an export", json={"a": 1}, is_idempotent=False)
         with pytest.raises(UnusableAnswer):
             client().send(call, whole)
         assert len(server.requests) == 1
@@ -253,7 +253,7 @@ def test_a_request_whose_answer_is_cut_short_is_not_sent_again() -> None:
 
 def test_a_request_after_which_the_connection_is_reset_is_not_sent_again() -> None:
     with LoopbackServer(reset(b"")) as server:
-        call = Call("POST", server.url, what="an export", json={"a": 1}, repeatable=False)
+        call = ApiRequest("POST", server.url, what="an export", json={"a": 1}, is_idempotent=False)
         with pytest.raises(VendorUnavailable, match="not sent again"):
             client().send(call, whole)
         assert len(server.requests) == 1
@@ -276,7 +276,7 @@ def test_a_request_that_surely_was_not_received_is_sent_again(requests_mock: Moc
 def test_a_refused_connection_is_tried_again_even_for_an_export(clock: VirtualClock) -> None:
     with LoopbackServer(cut(b"")) as server:
         nobody = server.url
-    call = Call("POST", nobody, what="an export", repeatable=False)
+    call = ApiRequest("POST", nobody, what="an export", is_idempotent=False)
     with pytest.raises(VendorUnavailable):
         client().send(call, whole)
     assert len(clock.pauses) > 1
@@ -327,7 +327,7 @@ def test_netrc_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     netrc.write_text("default login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with LoopbackServer(cut(with_length(b"ok"))) as server:
-        call = Call("GET", server.url, what="x")
+        call = ApiRequest("GET", server.url, what="x")
         client().send(call, whole)
         client(credentials=Token()).send(call, whole)
         bare, with_token = server.requests
@@ -341,7 +341,7 @@ def test_proxy_variables_do_not_lead_a_loopback_request_away(monkeypatch: pytest
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with LoopbackServer(cut(with_length(b"ok"))) as server:
-        assert client(trust_environment=False).send(Call("GET", server.url, what="x"), whole) == b"ok"
+        assert client(trust_environment=False).send(ApiRequest("GET", server.url, what="x"), whole) == b"ok"
 
 
 # What a message says
@@ -358,11 +358,11 @@ def test_proxy_variables_do_not_lead_a_loopback_request_away(monkeypatch: pytest
 )
 @pytest.mark.parametrize("call", [GET, POST])
 def test_no_message_and_no_log_line_holds_a_body_a_url_or_a_librarys_text(
-    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, call: Call, answer: dict[str, Any]
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, call: ApiRequest, answer: dict[str, Any]
 ) -> None:
     requests_mock.register_uri(call.method, URL, **answer)
     caplog.set_level(logging.DEBUG, logger="tap_cdp_export")
-    call = Call(call.method, URL, what=call.what, params={"key": "canary"}, repeatable=call.repeatable)
+    call = ApiRequest(call.method, URL, what=call.what, params={"key": "canary"}, is_idempotent=call.is_idempotent)
     with pytest.raises(CdpExportError) as failure:
         client().send(call, whole)
     text = f"{failure.value} {caplog.text}"
@@ -395,14 +395,14 @@ WHOLE_BODIES = {
 @pytest.mark.parametrize("answer", WHOLE_BODIES.values(), ids=WHOLE_BODIES)
 def test_a_whole_body_is_read_to_its_end_however_it_is_framed(answer: bytes) -> None:
     with LoopbackServer(cut(answer)) as server:
-        assert client().send(Call("GET", server.url, what="x"), whole) == b"hello" * 1000
+        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"hello" * 1000
 
 
 @pytest.mark.parametrize("answer", CUT_BODIES.values(), ids=CUT_BODIES)
 def test_a_body_cut_short_never_passes_and_is_given_up_after_three_tries(answer: bytes) -> None:
     with LoopbackServer(cut(answer)) as server:
         with pytest.raises(IncompleteAnswer) as failure:
-            client().send(Call("GET", server.url, what="x"), whole)
+            client().send(ApiRequest("GET", server.url, what="x"), whole)
         assert failure.value.exit_code == 12
         assert len(server.requests) == 3
 
@@ -410,20 +410,20 @@ def test_a_body_cut_short_never_passes_and_is_given_up_after_three_tries(answer:
 @pytest.mark.parametrize("answer", CUT_BODIES.values(), ids=CUT_BODIES)
 def test_a_body_cut_short_once_is_read_again_from_its_beginning(answer: bytes) -> None:
     with LoopbackServer(cut(answer), cut(with_length(b"all of it"))) as server:
-        assert client().send(Call("GET", server.url, what="x"), whole) == b"all of it"
+        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"all of it"
         assert len(server.requests) == 2
 
 
 def test_a_connection_reset_inside_a_body_is_a_cut(clock: VirtualClock) -> None:
     with LoopbackServer(reset(with_length(b"x" * 10, announced=1000)), cut(with_length(b"all"))) as server:
-        assert client().send(Call("GET", server.url, what="x"), whole) == b"all"
+        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"all"
     assert len(clock.pauses) == 1
 
 
 def test_a_compressed_body_is_handed_over_as_it_is_on_the_wire() -> None:
     packed = gzip.compress(b"hello")
     with LoopbackServer(cut(with_length(packed, headers="Content-Encoding: gzip\r\n"))) as server:
-        assert client().send(Call("GET", server.url, what="x"), whole) == packed
+        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == packed
         assert b"Accept-Encoding: identity" in server.requests[0]
 
 
@@ -443,7 +443,7 @@ def test_a_body_that_trickles_is_cut_and_tried_again(clock: VirtualClock) -> Non
         return received
 
     with LoopbackServer(in_pieces([head, *pieces], gate), cut(with_length(b"all at once"))) as server:
-        assert client().send(Call("GET", server.url, what="x"), slowly) == b"all at once"
+        assert client().send(ApiRequest("GET", server.url, what="x"), slowly) == b"all at once"
     assert clock.pauses  # it was tried again, after some 120 of the 1000 seconds
 
 
@@ -461,7 +461,7 @@ def test_a_fast_body_may_take_longer_than_two_minutes(clock: VirtualClock) -> No
         return size
 
     with LoopbackServer(in_pieces([with_length(b"", announced=500_000), *pieces], gate)) as server:
-        assert client().send(Call("GET", server.url, what="x"), steadily) == 500_000
+        assert client().send(ApiRequest("GET", server.url, what="x"), steadily) == 500_000
         assert len(server.requests) == 1
 
 
@@ -492,7 +492,7 @@ def test_a_body_that_does_not_end_before_the_deadline_is_cut(clock: VirtualClock
 
     with LoopbackServer(cut(with_length(b"x" * 1_000_000))) as server:
         with pytest.raises(IncompleteAnswer, match="deadline"):
-            client().send(Call("GET", server.url, what="x"), slowly)
+            client().send(ApiRequest("GET", server.url, what="x"), slowly)
         assert len(server.requests) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.http.public_addresses import PublicPeersOnly, is_inside, is_public
+from tap_cdp_export.http.public_addresses import PublicAddressAdapter, is_private_host, is_public
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_a_host_is_inside_if_none_of_its_addresses_is_public(
     monkeypatch: pytest.MonkeyPatch, addresses: list[str], *, inside: bool
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*addresses))
-    assert is_inside("https://api.test/x") is inside
+    assert is_private_host("https://api.test/x") is inside
 
 
 def test_a_host_without_any_address_is_not_taken_for_inside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_a_host_without_any_address_is_not_taken_for_inside(monkeypatch: pytest.
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    assert not is_inside("https://api.test/x")
+    assert not is_private_host("https://api.test/x")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def session() -> Iterator[requests.Session]:
     with requests.Session() as made:
         made.trust_env = False
         for scheme in ("http://", "https://"):
-            made.mount(scheme, PublicPeersOnly())
+            made.mount(scheme, PublicAddressAdapter())
         yield made
 
 

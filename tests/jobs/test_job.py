@@ -21,7 +21,7 @@ SECONDS = st.datetimes(
 ).map(lambda time: time.replace(microsecond=0))
 JOBS = st.builds(
     ExportJob,
-    handle=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    reference=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
     digest=st.text("0123456789abcdef", min_size=1),
     asked_at=SECONDS,
     expires_at=SECONDS,

@@ -12,8 +12,8 @@ import pytest
 from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, IncompleteAnswer, Interrupted, VendorUnavailable
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
-from tap_cdp_export.jobs.runner import ExportRunner, Look, Patience
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy, PollResult
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.helpers.virtual_clock import VirtualClock
 
 REQUEST = ExportRequest("Vendor", {"a": 1})
-PATIENCE = Patience(poll_initial=2, poll_max=60, timeout=600)
+PATIENCE = PollPolicy(poll_initial=2, poll_max=60, timeout=600)
 PENDING, READY, FAILED, GONE = ExportStatus.PENDING, ExportStatus.READY, ExportStatus.FAILED, ExportStatus.GONE
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -36,37 +36,37 @@ class Vendor:
         deadlines: what each look was allowed to take.
     """
 
-    looks: list[Look]
+    looks: list[PollResult]
     diary: list[str] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
     spools: list[Spool] = field(default_factory=list)
     asked: int = 0
 
-    def ask(self, request: ExportRequest) -> ExportJob:
+    def request_export(self, request: ExportRequest) -> ExportJob:
         self.asked += 1
         self.diary.append(f"ask {self.asked}")
         now = datetime.now(UTC)
         return ExportJob({"number": str(self.asked)}, request.digest, now, now + timedelta(hours=1))
 
-    def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
-        self.diary.append(f"look at {job.handle['number']}")
+    def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
+        self.diary.append(f"look at {job.reference['number']}")
         self.deadlines.append(deadline_seconds)
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
-    def fetch(self, job: ExportJob, _look: Look) -> Generator[Spool, None, None]:
-        self.diary.append(f"fetch {job.handle['number']}")
+    def download(self, job: ExportJob, _look: PollResult) -> Generator[Spool, None, None]:
+        self.diary.append(f"fetch {job.reference['number']}")
         for content in (b"one", b"two"):
             self.spools.append(Spool([content]))
             yield self.spools[-1]
 
     def record(self, job: ExportJob | None) -> None:
-        self.diary.append(f"record {job.handle['number']}" if job else "record none")
+        self.diary.append(f"record {job.reference['number']}" if job else "record none")
 
-    def runner(self, patience: Patience = PATIENCE) -> ExportRunner:
-        return ExportRunner(self, patience, self.record)
+    def runner(self, poll_policy: PollPolicy = PATIENCE) -> ExportRunner:
+        return ExportRunner(self, poll_policy, self.record)
 
-    def export(self, job: ExportJob | None = None, patience: Patience = PATIENCE) -> list[bytes]:
-        with self.runner(patience).export(REQUEST, job) as files:
+    def export(self, job: ExportJob | None = None, poll_policy: PollPolicy = PATIENCE) -> list[bytes]:
+        with self.runner(poll_policy).export(REQUEST, job) as files:
             return [file.head(10) for file in files]
 
 
@@ -76,13 +76,13 @@ def earlier_job(*, minutes: float = 30, digest: str = REQUEST.digest) -> ExportJ
 
 
 def test_an_export_is_recorded_right_after_it_was_asked_for_and_before_anything_else() -> None:
-    vendor = Vendor([Look(PENDING), Look(READY)])
+    vendor = Vendor([PollResult(PENDING), PollResult(READY)])
     assert vendor.export() == [b"one", b"two"]
     assert vendor.diary == ["ask 1", "record 1", "look at 1", "look at 1", "fetch 1"]
 
 
 def test_a_file_is_given_back_when_the_next_is_asked_for() -> None:
-    vendor = Vendor([Look(READY)])
+    vendor = Vendor([PollResult(READY)])
     with vendor.runner().export(REQUEST) as files:
         for _ in files:
             assert [spool.file.closed for spool in vendor.spools] == [True, False][-len(vendor.spools) :]
@@ -90,7 +90,7 @@ def test_a_file_is_given_back_when_the_next_is_asked_for() -> None:
 
 
 def test_files_are_given_back_even_after_a_failure() -> None:
-    vendor = Vendor([Look(READY)])
+    vendor = Vendor([PollResult(READY)])
 
     def fail() -> None:
         with vendor.runner().export(REQUEST) as files:
@@ -104,18 +104,18 @@ def test_files_are_given_back_even_after_a_failure() -> None:
 
 def test_a_file_that_the_look_brought_is_given_back_even_if_nobody_reads_it() -> None:
     spool = Spool([b"x"])
-    with Vendor([Look(READY, spool)]).runner().export(REQUEST):
+    with Vendor([PollResult(READY, spool)]).runner().export(REQUEST):
         pass
     assert spool.file.closed
 
 
 def test_files_are_given_back_when_a_later_one_cannot_be_fetched() -> None:
     class Halfway(Vendor):
-        def fetch(self, job: ExportJob, look: Look) -> Generator[Spool, None, None]:
-            yield next(super().fetch(job, look))
+        def download(self, job: ExportJob, result: PollResult) -> Generator[Spool, None, None]:
+            yield next(super().download(job, result))
             raise IncompleteAnswer("cut")
 
-    vendor = Halfway([Look(READY)])
+    vendor = Halfway([PollResult(READY)])
     with pytest.raises(IncompleteAnswer):
         vendor.export()
     assert [spool.file.closed for spool in vendor.spools] == [True]
@@ -128,12 +128,12 @@ class Bucket(Vendor):
     """An export of several named files; its STATE is kept as a run's is."""
 
     def __init__(self, *names: str) -> None:
-        super().__init__([Look(READY, files=names)])
+        super().__init__([PollResult(READY, files=names)])
         self.fetched: list[str] = []
         self.state: ExportJob | None = None
 
-    def fetch(self, _job: ExportJob, look: Look) -> Generator[Spool, None, None]:
-        for name in look.files:
+    def download(self, _job: ExportJob, result: PollResult) -> Generator[Spool, None, None]:
+        for name in result.files:
             self.fetched.append(name)
             yield Spool([name.encode()])
 
@@ -171,26 +171,26 @@ def test_a_file_that_came_behind_the_written_ones_is_read_alone() -> None:
 
 
 def test_an_earlier_runs_export_is_taken_up_and_not_asked_for_again() -> None:
-    vendor = Vendor([Look(PENDING), Look(READY)])
+    vendor = Vendor([PollResult(PENDING), PollResult(READY)])
     vendor.export(earlier_job())
     assert vendor.diary == ["look at earlier", "look at earlier", "fetch earlier"]
 
 
 def test_an_expired_export_is_asked_for_anew() -> None:
-    vendor = Vendor([Look(READY)])
+    vendor = Vendor([PollResult(READY)])
     vendor.export(earlier_job(minutes=-1))
     assert vendor.diary == ["ask 1", "record 1", "look at 1", "fetch 1"]
 
 
 def test_an_export_asked_for_with_other_parameters_is_asked_for_anew() -> None:
-    vendor = Vendor([Look(READY)])
+    vendor = Vendor([PollResult(READY)])
     vendor.export(earlier_job(digest="other"))
     assert vendor.asked == 1
 
 
 @pytest.mark.parametrize("end", [FAILED, GONE])
 def test_an_earlier_export_that_is_lost_is_replaced_and_state_says_so(end: ExportStatus) -> None:
-    vendor = Vendor([Look(end), Look(READY)])
+    vendor = Vendor([PollResult(end), PollResult(READY)])
     vendor.export(earlier_job())
     assert vendor.diary == ["look at earlier", "record none", "ask 1", "record 1", "look at 1", "fetch 1"]
 
@@ -202,7 +202,7 @@ def test_an_earlier_export_that_is_lost_is_replaced_and_state_says_so(end: Expor
 def test_exports_that_fail_again_and_again_are_given_up_after_three(
     end: ExportStatus, kind: type[VendorUnavailable]
 ) -> None:
-    vendor = Vendor([Look(end)])
+    vendor = Vendor([PollResult(end)])
     with pytest.raises(VendorUnavailable, match="smaller") as failure:
         vendor.export()
     assert type(failure.value) is kind
@@ -213,14 +213,14 @@ def test_exports_that_fail_again_and_again_are_given_up_after_three(
 
 @pytest.mark.parametrize("replacements", [0, 1, 2])
 def test_how_often_an_export_is_replaced_is_the_callers_choice(replacements: int) -> None:
-    vendor = Vendor([Look(FAILED)])
+    vendor = Vendor([PollResult(FAILED)])
     with pytest.raises(ExportsFailed), vendor.runner().export(REQUEST, replacements=replacements):
         pass
     assert vendor.asked == 1 + replacements
 
 
 def test_an_export_that_vanished_last_is_not_taken_for_one_that_is_too_large() -> None:
-    vendor = Vendor([Look(FAILED), Look(GONE)])
+    vendor = Vendor([PollResult(FAILED), PollResult(GONE)])
     with pytest.raises(VendorUnavailable) as failure:
         vendor.export()
     assert type(failure.value) is VendorUnavailable
@@ -230,7 +230,7 @@ def test_an_export_that_vanished_last_is_not_taken_for_one_that_is_too_large() -
 
 
 def test_pauses_grow_with_jitter_and_never_beyond_the_longest(clock: VirtualClock) -> None:
-    Vendor([*[Look(PENDING)] * 9, Look(READY)]).export()
+    Vendor([*[PollResult(PENDING)] * 9, PollResult(READY)]).export()
     bounds = [2, 4, 8, 16, 32, 60, 60, 60, 60]
     assert len(clock.pauses) == 9
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, bounds, strict=True))
@@ -238,18 +238,18 @@ def test_pauses_grow_with_jitter_and_never_beyond_the_longest(clock: VirtualCloc
 
 
 def test_the_first_pause_is_not_longer_than_the_longest(clock: VirtualClock) -> None:
-    Vendor([Look(PENDING), Look(PENDING), Look(READY)]).export(patience=Patience(100, 10, 600))
+    Vendor([PollResult(PENDING), PollResult(PENDING), PollResult(READY)]).export(poll_policy=PollPolicy(100, 10, 600))
     assert max(clock.pauses) <= 10
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 17.5, 300])
 def test_a_wait_that_the_vendor_asks_for_is_honoured_to_the_second(clock: VirtualClock, seconds: float) -> None:
-    Vendor([Look(PENDING, retry_after=seconds), Look(READY)]).export()
+    Vendor([PollResult(PENDING, retry_after=seconds), PollResult(READY)]).export()
     assert clock.pauses == [seconds]
 
 
 def test_an_export_that_is_never_ready_ends_at_the_deadline_and_stays_in_state(clock: VirtualClock) -> None:
-    vendor = Vendor([Look(PENDING)])
+    vendor = Vendor([PollResult(PENDING)])
     with pytest.raises(DeadlinePassed, match="export_timeout_seconds") as failure:
         vendor.export()
     assert failure.value.exit_code == 15
@@ -259,12 +259,12 @@ def test_an_export_that_is_never_ready_ends_at_the_deadline_and_stays_in_state(c
 
 def test_a_wait_beyond_the_deadline_is_not_taken(clock: VirtualClock) -> None:
     with pytest.raises(DeadlinePassed):
-        Vendor([Look(PENDING, retry_after=601)]).export()
+        Vendor([PollResult(PENDING, retry_after=601)]).export()
     assert clock.pauses == []
 
 
 def test_a_replacement_gets_no_time_of_its_own(clock: VirtualClock) -> None:
-    vendor = Vendor([*[Look(PENDING)] * 12, Look(FAILED), Look(PENDING)])
+    vendor = Vendor([*[PollResult(PENDING)] * 12, PollResult(FAILED), PollResult(PENDING)])
     with pytest.raises(DeadlinePassed):
         vendor.export()
     assert vendor.asked == 2
@@ -272,12 +272,12 @@ def test_a_replacement_gets_no_time_of_its_own(clock: VirtualClock) -> None:
 
 
 def test_each_look_may_take_what_is_left_of_the_time_and_at_least_a_moment(clock: VirtualClock) -> None:
-    vendor = Vendor([Look(PENDING, retry_after=500), Look(READY)])
+    vendor = Vendor([PollResult(PENDING, retry_after=500), PollResult(READY)])
     vendor.export()
     first, second = vendor.deadlines
     assert 590 < first <= 600
     assert 90 < second <= 100
-    late = Vendor([Look(READY)])
+    late = Vendor([PollResult(READY)])
     with late.runner().export(REQUEST):
         clock.advance(1000)
     assert late.deadlines[0] >= 1
@@ -285,9 +285,9 @@ def test_each_look_may_take_what_is_left_of_the_time_and_at_least_a_moment(clock
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait_and_the_export_stays_in_state(clock: VirtualClock, number: signal.Signals) -> None:
-    SHUTDOWN.install()
+    STOP.install()
     clock.during_pause = lambda: signal.raise_signal(number)
-    vendor = Vendor([Look(PENDING)])
+    vendor = Vendor([PollResult(PENDING)])
     with pytest.raises(Interrupted):
         vendor.export()
     assert vendor.diary == ["ask 1", "record 1", "look at 1"]
@@ -295,4 +295,4 @@ def test_a_signal_ends_the_wait_and_the_export_stays_in_state(clock: VirtualCloc
 
 def test_patience_is_read_from_the_settings_every_vendor_has() -> None:
     settings = {"poll_initial_seconds": 1, "poll_max_seconds": 2, "export_timeout_seconds": 3, "other": 4}
-    assert Patience.from_settings(settings) == Patience(1.0, 2.0, 3.0)
+    assert PollPolicy.from_settings(settings) == PollPolicy(1.0, 2.0, 3.0)

@@ -1,4 +1,4 @@
-"""The fast way gives what `RecordShape` gives, whatever is in a run."""
+"""The fast way gives what `RecordMapper` gives, whatever is in a run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
-from tap_cdp_export.records.batch import Lines
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, camel_case, spelled_time
+from tap_cdp_export.records.batch import EncodedRecords
+from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time
 from tap_cdp_export.vendors.braze import schemas as braze
-from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
+from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
 from tests.helpers.outputs import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
-SHAPE = RecordShape(USERS, own=OWN, spell=camel_case)
+SHAPE = RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
 SEGMENT = {"segment_id": "s"}
-BRAZE_SHAPE = RecordShape(braze.USERS, own=braze.OWN, time=spelled_time)
+BRAZE_SHAPE = RecordMapper(braze.USERS, tap_columns=braze.TAP_COLUMNS, time=iso_time)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 anything = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
@@ -68,28 +68,28 @@ braze_users = st.fixed_dictionaries(
 )
 
 
-def fast(selected: Iterable[str] = USERS["properties"]) -> TypedRuns:
-    return TypedRuns(SHAPE, OWN_VALUES, Columns(selected), required="name")
+def fast(selected: Iterable[str] = USERS["properties"]) -> JsonRecordDecoder:
+    return JsonRecordDecoder(SHAPE, OWN_VALUES, Columns(selected), required="name")
 
 
-def fast_braze() -> TypedRuns:
+def fast_braze() -> JsonRecordDecoder:
     output = Columns(braze.USERS["properties"])
-    return TypedRuns(BRAZE_SHAPE, SEGMENT, output, required="braze_id", may_be_empty=False)
+    return JsonRecordDecoder(BRAZE_SHAPE, SEGMENT, output, required="braze_id", may_be_empty=False)
 
 
 def tolerant(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["properties"]) -> list[dict[str, Any]]:
     chosen = set(selected)
-    records = [SHAPE.record(strict_json.storable(fields), OWN_VALUES) for fields in objects]
+    records = [SHAPE.record(strict_json.replace_unstorable(fields), OWN_VALUES) for fields in objects]
     return [{name: value for name, value in record.items() if name in chosen} for record in records]
 
 
-def rows(*blocks: bytes | memoryview) -> list[dict[str, Any]]:
-    return [json.loads(line) for block in blocks for line in bytes(block).split(b"\n")[:-1]]
+def rows(*line_blocks: bytes | memoryview) -> list[dict[str, Any]]:
+    return [json.loads(line) for block in line_blocks for line in bytes(block).split(b"\n")[:-1]]
 
 
-def read(typed: TypedRuns, document: bytes) -> list[dict[str, Any]]:
+def read(typed: JsonRecordDecoder, document: bytes) -> list[dict[str, Any]]:
     """Read an array as a page is read."""
-    found = list(runs([document], ARRAY_OF_OBJECTS, typed.array, typed.lines, is_proven=True))
+    found = list(runs([document], ARRAY_OF_OBJECTS, typed.array, typed.lines, is_verified=True))
     records = rows(*(lines.data for lines in found))
     assert len(records) == sum(lines.number for lines in found)
     return records
@@ -119,15 +119,17 @@ def test_what_was_met_in_earlier_runs_changes_nothing(batches: list[list[dict[st
 @given(st.lists(braze_users, min_size=1, max_size=4))
 def test_json_lines_give_the_records_of_the_tolerant_way(objects: list[dict[str, Any]]) -> None:
     lines = b"\r\n".join(json.dumps(fields).encode() for fields in objects)
-    if strict_json.holds_nul(lines):
+    if strict_json.has_nul(lines):
         return
     encoded = fast_braze().json_lines(lines)
     assert encoded.number == len(objects)
-    assert rows(encoded.data) == [BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(strict_json.storable, objects)]
+    assert rows(encoded.data) == [
+        BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(strict_json.replace_unstorable, objects)
+    ]
 
 
 def test_nothing_gives_nothing() -> None:
-    assert fast().array(b"[]") == Lines(0, b"")
+    assert fast().array(b"[]") == EncodedRecords(0, b"")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from singer_sdk import typing as th
 
-from tap_cdp_export.records.mapper import RecordShape, any_time, camel_case, epoch_time, spelled_time
+from tap_cdp_export.records.mapper import RecordMapper, any_time, camel_case, epoch_time, iso_time
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
-from tap_cdp_export.vendors.apsis.schemas import EVENTS, OWN_OF_EVENTS
-from tap_cdp_export.vendors.braze.schemas import OWN as OWN_OF_BRAZE
+from tap_cdp_export.vendors.apsis.schemas import EVENT_TAP_COLUMNS, EVENTS
+from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS as OWN_OF_BRAZE
 from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
-from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
+from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
 from tests.helpers.json_documents import OBJECTS as ANY_OBJECTS
 from tests.helpers.json_documents import VALUES
 
@@ -34,12 +34,12 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     EXTRA,
 ).to_dict()
 OWN_VALUES = {"owned": "ours"}
-SHAPE = RecordShape(SCHEMA, own=frozenset(OWN_VALUES))
+SHAPE = RecordMapper(SCHEMA, tap_columns=frozenset(OWN_VALUES))
 FIELDS = st.sampled_from([*SCHEMA["properties"], "unknown", ""]) | st.text(max_size=5)
 SCHEMAS = [
-    (USERS, OWN, camel_case),
-    (ACCOUNTS, OWN, camel_case),
-    (EVENTS, OWN_OF_EVENTS, camel_case),
+    (USERS, TAP_COLUMNS, camel_case),
+    (ACCOUNTS, TAP_COLUMNS, camel_case),
+    (EVENTS, EVENT_TAP_COLUMNS, camel_case),
     (BRAZE_USERS, OWN_OF_BRAZE, str),
 ]
 
@@ -64,21 +64,26 @@ def test_every_field_is_in_its_column_or_in_extra(fields: dict[str, Any]) -> Non
         assert record[column] is None
 
 
-@pytest.mark.parametrize(("schema", "own", "spell"), SCHEMAS)
+@pytest.mark.parametrize(("schema", "tap_columns", "to_vendor_name"), SCHEMAS)
 @given(fields=ANY_OBJECTS, data=st.data())
 def test_every_record_is_as_its_schema_says(
     schema: dict[str, Any],
-    own: frozenset[str],
-    spell: Any,
+    tap_columns: frozenset[str],
+    to_vendor_name: Any,
     fields: dict[str, Any],
     data: st.DataObject,
 ) -> None:
-    spelled = [spell(column) for column in schema["properties"]]
+    spelled = [to_vendor_name(column) for column in schema["properties"]]
     fields |= data.draw(st.dictionaries(st.sampled_from(spelled), VALUES))
-    shape = RecordShape(schema, own=own, spell=spell, time=spelled_time if spell is str else epoch_time)
+    mapper = RecordMapper(
+        schema,
+        tap_columns=tap_columns,
+        to_vendor_name=to_vendor_name,
+        time=iso_time if to_vendor_name is str else epoch_time,
+    )
     keys = {name for name, inner in schema["properties"].items() if "null" not in inner["type"]}
-    own_values: dict[str, Any] = {**dict.fromkeys(own), **dict.fromkeys(own & keys, "k")}
-    record = shape.record({**fields, "name": "n", "braze_id": "b"}, own_values)
+    own_values: dict[str, Any] = {**dict.fromkeys(tap_columns), **dict.fromkeys(tap_columns & keys, "k")}
+    record = mapper.record({**fields, "name": "n", "braze_id": "b"}, own_values)
     errors = [error.message for error in th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(record)]
     assert errors == []
 
@@ -170,13 +175,13 @@ def test_reading_epoch_milliseconds_never_fails_and_gives_one_width(value: Any) 
     ],
 )
 def test_every_spelling_of_a_time_that_braze_is_known_for_is_read(value: str, text: str) -> None:
-    assert spelled_time(value) == text
+    assert iso_time(value) == text
 
 
 @given(value=VALUES | st.text(max_size=20) | st.datetimes().map(datetime.isoformat))
 @example(value="0001-01-01T00:00:00+14:00")
 def test_reading_a_spelled_time_never_fails_and_gives_one_width(value: Any) -> None:
-    text = spelled_time(value)
+    text = iso_time(value)
     if isinstance(text, str):
         assert len(text) == 24
         assert datetime.fromisoformat(text).tzinfo == UTC

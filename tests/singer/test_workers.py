@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_cdp_export.errors import LocalFailure
-from tap_cdp_export.records.batch import Lines
+from tap_cdp_export.records.batch import EncodedRecords
 from tap_cdp_export.singer import workers
-from tap_cdp_export.singer.workers import Part, in_order
+from tap_cdp_export.singer.workers import Batch, map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,22 +40,22 @@ def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
 
 
-def told(item: bytes) -> list[Part]:
+def told(item: bytes) -> list[Batch]:
     """Say what came, and in which process."""
-    return [(Lines(1, b"%d %d\n" % (len(item), os.getpid())),), (Lines(1, b"%d\n" % _number(item)),)]
+    return [(EncodedRecords(1, b"%d %d\n" % (len(item), os.getpid())),), (EncodedRecords(1, b"%d\n" % _number(item)),)]
 
 
-def left_out(item: bytes) -> list[Part]:
-    return [(Lines(1, b"x\n", left_out=_number(item)),)]
+def left_out(item: bytes) -> list[Batch]:
+    return [(EncodedRecords(1, b"x\n", left_out=_number(item)),)]
 
 
 def test_how_many_records_a_filter_left_out_is_told_across_processes() -> None:
-    found = in_order(left_out, [_numbered(number) for number in range(6)])
+    found = map_ordered(left_out, [_numbered(number) for number in range(6)])
     assert [lines.left_out for (lines,) in found] == [*range(6)]
 
 
 def read(items: Iterable[bytes]) -> list[bytes]:
-    return [b"".join(bytes(lines.data) for lines in part) for part in in_order(told, items)]
+    return [b"".join(bytes(lines.data) for lines in part) for part in map_ordered(told, items)]
 
 
 def children() -> set[str]:
@@ -97,7 +97,7 @@ def test_a_system_that_gives_no_process_is_enough(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_SHARED_BYTES", 400_000)
+    monkeypatch.setattr(workers, "_SLOT_BYTES", 400_000)
     found = read([_numbered(1), _numbered(2) + _LARGE, _numbered(3)])
     assert found[1::2] == [b"1\n", b"2\n", b"3\n"]
     assert found[2].split()[1] == b"%d" % os.getpid()
@@ -105,23 +105,23 @@ def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.
 
 
 def test_an_answer_larger_than_the_shared_memory_is_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_SHARED_BYTES", 400_000)
+    monkeypatch.setattr(workers, "_SLOT_BYTES", 400_000)
 
-    def doubled(item: bytes) -> Iterator[Part]:
-        yield (Lines(1, item * 2),)
+    def doubled(item: bytes) -> Iterator[Batch]:
+        yield (EncodedRecords(1, item * 2),)
 
-    assert [bytes(part[0].data) for part in in_order(doubled, [_LARGE] * 3)] == [_LARGE * 2] * 3
+    assert [bytes(part[0].data) for part in map_ordered(doubled, [_LARGE] * 3)] == [_LARGE * 2] * 3
 
 
 def test_trouble_with_an_item_comes_in_its_turn_and_gives_nothing_of_that_item(others: set[str]) -> None:
-    def picky(item: bytes) -> Iterator[Part]:
-        yield (Lines(1, b"%d" % _number(item)),)
+    def picky(item: bytes) -> Iterator[Batch]:
+        yield (EncodedRecords(1, b"%d" % _number(item)),)
         if _number(item) == 3:
             raise ValueError("three")
 
     found = []
     with pytest.raises(ValueError, match="three"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in in_order(picky, (_numbered(number) for number in range(6))):
+        for (lines,) in map_ordered(picky, (_numbered(number) for number in range(6))):
             found.append(bytes(lines.data))
     assert found == [b"0", b"1", b"2"]
     assert children() <= others
@@ -135,7 +135,7 @@ def test_trouble_with_getting_an_item_comes_after_all_that_was_there_before() ->
 
     found = []
     with pytest.raises(ValueError, match="no more"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in in_order(told, items()):
+        for (lines,) in map_ordered(told, items()):
             found.append(bytes(lines.data).split()[-1])
     assert found[1::2] == [b"0", b"1"]
 
@@ -159,14 +159,14 @@ def test_a_parent_that_ignores_the_end_of_children_sees_all_of_them() -> None:
 
 
 def test_a_process_that_the_system_ends_is_an_error_that_says_so(others: set[str]) -> None:
-    def deadly(item: bytes) -> Iterator[Part]:
+    def deadly(item: bytes) -> Iterator[Batch]:
         if _number(item) == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        yield (Lines(1, b"%d" % _number(item)),)
+        yield (EncodedRecords(1, b"%d" % _number(item)),)
 
     found = []
     with pytest.raises(LocalFailure, match="memory"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in in_order(deadly, (_numbered(number) for number in range(6))):
+        for (lines,) in map_ordered(deadly, (_numbered(number) for number in range(6))):
             found.append(bytes(lines.data))
     assert found == [b"0", b"1"]
     assert children() <= others
@@ -174,7 +174,7 @@ def test_a_process_that_the_system_ends_is_an_error_that_says_so(others: set[str
 
 def test_nothing_is_left_when_nobody_wants_more(others: set[str]) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- not a folder of ours
-    with closing(in_order(told, (_numbered(number) for number in range(6)))) as found:
+    with closing(map_ordered(told, (_numbered(number) for number in range(6)))) as found:
         next(found)
         assert len(children() - others) == 2
     assert children() <= others
@@ -184,12 +184,12 @@ def test_nothing_is_left_when_nobody_wants_more(others: set[str]) -> None:
 
 _PROGRAM = """
 import os, sys, time
-from tap_cdp_export.records.batch import Lines
-from tap_cdp_export.singer.workers import in_order
+from tap_cdp_export.records.batch import EncodedRecords
+from tap_cdp_export.singer.workers import map_ordered
 os.sched_getaffinity = lambda _process: {0, 1}
 def told(item):
-    return [(Lines(1, b"%d" % os.getpid()),)]
-found = in_order(told, (b"x" * 300_000 for _ in range(1_000_000)))
+    return [(EncodedRecords(1, b"%d" % os.getpid()),)]
+found = map_ordered(told, (b"x" * 300_000 for _ in range(1_000_000)))
 workers = {bytes(next(found)[0].data).decode() for _ in range(8)}
 print(*workers, flush=True)
 for signal_number in (2, 15):

@@ -21,7 +21,7 @@ from tap_cdp_export.records.batch import LineWriter
 from tests.helpers.json_documents import OBJECTS
 
 
-class Output(io.RawIOBase):
+class RecordEncoder(io.RawIOBase):
     """A stdout whose writes are short, or not possible right now, as the system likes."""
 
     def __init__(self, most: int = 1 << 30, *, failure: OSError | None = None) -> None:
@@ -62,7 +62,7 @@ def record(number: int, **fields: Any) -> RecordMessage:
 def test_a_write_that_the_system_cuts_short_is_taken_up_until_all_is_out(
     monkeypatch: pytest.MonkeyPatch, *, buffered: bool
 ) -> None:
-    output = Output(most=7)
+    output = RecordEncoder(most=7)
     as_stdout(monkeypatch, output, buffered=buffered)
     writer = LineWriter()
     for number in range(50):
@@ -92,7 +92,7 @@ def test_a_full_pipe_is_waited_for_and_loses_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_records_are_collected_and_any_other_message_pushes_them_out_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = Output()
+    output = RecordEncoder()
     as_stdout(monkeypatch, output)
     writer = LineWriter()
     writer.write_message(record(1))
@@ -103,7 +103,7 @@ def test_records_are_collected_and_any_other_message_pushes_them_out_in_order(mo
 
 
 def test_many_records_need_few_writes_and_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = Output()
+    output = RecordEncoder()
     as_stdout(monkeypatch, output)
     writer = LineWriter()
     for number in range(10_000):
@@ -146,24 +146,24 @@ def test_what_a_stream_map_may_make_is_written_as_json() -> None:
 
 
 def test_a_target_that_is_gone_is_said_so_and_not_written_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_stdout(monkeypatch, Output(failure=BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    as_stdout(monkeypatch, RecordEncoder(failure=BrokenPipeError(errno.EPIPE, "Broken pipe")))
     writer = LineWriter()
     with pytest.raises(TargetGone, match="target"):
         writer.write_message(StateMessage(value={}))
-    output = Output()
+    output = RecordEncoder()
     as_stdout(monkeypatch, output)
     writer.flush()
     assert output.data == b""
 
 
 def test_a_full_disk_behind_stdout_is_this_machines_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_stdout(monkeypatch, Output(failure=OSError(errno.ENOSPC, "No space left on device")))
+    as_stdout(monkeypatch, RecordEncoder(failure=OSError(errno.ENOSPC, "No space left on device")))
     with pytest.raises(LocalFailure, match="No space left on device"):
         LineWriter().write_message(StateMessage(value={}))
 
 
 def test_flushing_nothing_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = Output()
+    output = RecordEncoder()
     as_stdout(monkeypatch, output)
     LineWriter().flush()
     assert output.writes == 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
-    from tap_cdp_export.http.client import Call, Consume
+    from tap_cdp_export.http.client import ApiRequest, ResponseHandler
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class ApsisApi:
         """
         return self._token.ensure()
 
-    def send(self, call: Call, consume: Consume[T], *, deadline_seconds: float | None = None) -> T:
+    def send(self, call: ApiRequest, consume: ResponseHandler[T], *, deadline_seconds: float | None = None) -> T:
         """Send a call with the token.
 
         Args:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
-from tap_cdp_export.records.mapper import RecordShape, any_time
+from tap_cdp_export.records.mapper import RecordMapper, any_time
 from tap_cdp_export.records.properties import FREE_OBJECT
 from tap_cdp_export.vendors.apsis.definitions import Definition, age
 from tap_cdp_export.vendors.apsis.export_file import named_identifiers
@@ -102,7 +102,7 @@ class AttributeColumns:
             properties: JSON schemas of the stream's columns by name.
         """
         self._kept = {name: inner for name, inner in properties.items() if name.startswith(_PREFIXES)}
-        self._shape = RecordShape({"properties": self._kept}, own=frozenset(), time=any_time)
+        self._mapper = RecordMapper({"properties": self._kept}, tap_columns=frozenset(), time=any_time)
         self._dates = [name for name, inner in self._kept.items() if inner.get("format") == "date"]
 
     def values(self, attributes: Mapping[str, Any], tags: Collection[str]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class AttributeColumns:
         for column in self._dates:
             if not _is_date(fields.get(column)):
                 fields[column] = None
-        record = self._shape.record(fields, {})
+        record = self._mapper.record(fields, {})
         del record["extra"]  # what does not fit is in `attributes` anyway
         return record
 

@@ -11,13 +11,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
-from tap_cdp_export.files.json_chunks import prove
+from tap_cdp_export.files.json_chunks import verify
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.http.client import Call
+from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.responses import read_object, retry_after
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.jobs.runner import Look
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.jobs.runner import PollResult
+from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.apsis.export_file import PROFILES
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ApsisExporter:
         self._pace_seconds = 60 / settings["requests_per_minute"]
         self._next_request = 0.0
 
-    def ask(self, request: ExportRequest) -> ExportJob:
+    def request_export(self, request: ExportRequest) -> ExportJob:
         """Ask for an export.
 
         Args:
@@ -84,15 +84,15 @@ class ApsisExporter:
             TooLarge: If it does so for its size.
             UnusableAnswer: If the answer has no poll URL.
         """
-        with SHUTDOWN.waiting():
+        with STOP.interruptible():
             time.sleep(max(self._next_request - time.monotonic(), 0))
-        call = Call(
+        call = ApiRequest(
             "POST",
             f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
             json={**request.parameters, **self._bounds(request)},
             expected=frozenset({400, 413}),
-            repeatable=False,
+            is_idempotent=False,
         )
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
@@ -103,10 +103,10 @@ class ApsisExporter:
 
         asked_at = datetime.now(UTC)
         try:
-            handle = self._api.send(call, consume)
+            reference = self._api.send(call, consume)
         finally:
             self._next_request = time.monotonic() + self._pace_seconds
-        return ExportJob(handle, request.digest, asked_at, asked_at + _JOB_LIFETIME - _JOB_MARGIN, request.window)
+        return ExportJob(reference, request.digest, asked_at, asked_at + _JOB_LIFETIME - _JOB_MARGIN, request.window)
 
     def _bounds(self, request: ExportRequest) -> dict[str, str]:
         """Write the window with its lookback: the bounds' clock is unknown, and events may arrive late."""
@@ -140,7 +140,7 @@ class ApsisExporter:
     def _own_path(self, url: str) -> str:
         return self._api.own_path(url, "a poll URL")
 
-    def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
+    def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
         """Poll; the file streams at once when it is ready, and is checked whole before it counts.
 
         Args:
@@ -155,11 +155,11 @@ class ApsisExporter:
             NoMembers: If the file is a "status of error", such as for a data set that is too large.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
-        path = job.handle.get("poll_path", "")
+        path = job.reference.get("poll_path", "")
         if not path.startswith("/"):  # anything else could name another host behind the origin
             raise SettingsError("The state of an export of APSIS One holds no path to poll; take the export out of it.")
-        table = _POLL_ANSWERS_V2 if job.handle.get("field", "").endswith(_SECOND_VERSION) else _POLL_ANSWERS
-        call = Call(
+        table = _POLL_ANSWERS_V2 if job.reference.get("field", "").endswith(_SECOND_VERSION) else _POLL_ANSWERS
+        call = ApiRequest(
             "GET",
             self._api.url(path),
             what="the state of an export",
@@ -167,40 +167,40 @@ class ApsisExporter:
             expected=frozenset(table),
         )
 
-        def consume(answer: requests.Response, chunks: Iterator[bytes]) -> Look:
+        def consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult:
             status = table.get(answer.status_code)
             if status is None:
                 raise UnusableAnswer(f"APSIS One answered a poll with {answer.status_code}, which is not documented.")
             if status is not ExportStatus.READY:
-                return Look(status, retry_after=retry_after(answer))
+                return PollResult(status, retry_after=retry_after(answer))
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
-                prove(spool, PROFILES)
+                verify(spool, PROFILES)
             except BaseException:
                 spool.close()
                 raise
-            return Look(status, spool)
+            return PollResult(status, spool)
 
-        look = self._api.send(call, consume, deadline_seconds=deadline_seconds)
-        if look.status is ExportStatus.FAILED and look.retry_after is not None:
-            return Look(ExportStatus.PENDING, retry_after=look.retry_after)  # a gateway says so, not the export
-        return look
+        result = self._api.send(call, consume, deadline_seconds=deadline_seconds)
+        if result.status is ExportStatus.FAILED and result.retry_after is not None:
+            return PollResult(ExportStatus.PENDING, retry_after=result.retry_after)  # a gateway says so, not the export
+        return result
 
-    def fetch(self, _job: ExportJob, look: Look) -> Generator[Spool]:
+    def download(self, _job: ExportJob, result: PollResult) -> Generator[Spool]:
         """Give the file that the look has brought.
 
         Args:
-            look: a look at a ready export.
+            result: a look at a ready export.
 
         Yields:
             The one file.
         """
-        if look.spool:
-            yield look.spool
+        if result.spool:
+            yield result.spool
 
 
-def _refusal(call: Call, status: int, text: bytes) -> RequestRefused:
+def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
     """Tell a refusal for size from one for content; the form of "a status of error on request" is not documented.
 
     413 means a body over 100 kB, so with a smaller one it means the data.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.records.mapper import RecordShape, any_time
-from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.records.mapper import RecordMapper, any_time
+from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.apsis import definition_schemas as schemas
 from tap_cdp_export.vendors.apsis.definitions import rows
@@ -13,7 +13,7 @@ from tap_cdp_export.vendors.apsis.definitions import rows
 if TYPE_CHECKING:
     from singer_sdk import Tap
 
-    from tap_cdp_export.vendors.apsis.streams import ApsisFeed
+    from tap_cdp_export.vendors.apsis.streams import ApsisSource
 
 _KEYS: Final = frozenset({"section_discriminator", "section_id", "discriminator", "version_id"})
 
@@ -28,36 +28,36 @@ class DefinitionStream(ExportStream):
     kind: ClassVar[str]
     selected_by_default = False
 
-    def __init__(self, tap: Tap, feed: ApsisFeed) -> None:
+    def __init__(self, tap: Tap, source: ApsisSource) -> None:
         """Join a feed of its own: one missing right stops no other stream.
 
         Args:
             tap: the tap.
-            feed: the vendor's.
+            source: the vendor's.
         """
-        super().__init__(tap, DefinitionFeed(feed, self.kind))
+        super().__init__(tap, DefinitionSource(source, self.kind))
 
 
-class DefinitionFeed(Feed):
+class DefinitionSource(ExportSource):
     """Reads one list of definitions."""
 
-    def __init__(self, beside: ApsisFeed, kind: str) -> None:
+    def __init__(self, beside: ApsisSource, kind: str) -> None:
         """Share the API and the lists with the vendor's other feeds.
 
         Args:
             beside: the feed of the vendor's exports.
             kind: the list.
         """
-        super().__init__(beside.config, beside.vendor, beside.failures)
+        super().__init__(beside.config, beside.vendor, beside.errors)
         self._beside = beside
         self._kind = kind
 
     def run(self) -> None:
         """Emit every definition."""
         for stream in self.selected.values():
-            shape = RecordShape(stream.columns, own=_KEYS, time=any_time)
+            mapper = RecordMapper(stream.columns, tap_columns=_KEYS, time=any_time)
             for keys, fields in rows(self._beside.definitions, self._kind):
-                stream.emit(shape.record(fields, keys))
+                stream.emit(mapper.record(fields, keys))
 
     def check_access(self) -> None:
         """Ask for a token; the right to read definitions is needed by those who select them only."""

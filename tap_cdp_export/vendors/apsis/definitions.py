@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.http.client import Call
+from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.vendors.apsis.export_file import identifier
 
@@ -196,15 +196,15 @@ class Definitions:
             if url in seen or len(seen) == _MOST_PAGES:
                 raise UnusableAnswer(f"APSIS One gives {what} in pages without end.")
             seen.add(url)
-            items, url = self._page(Call("GET", url, what=what, headers={"Accept": "application/json"}))
+            items, url = self._page(ApiRequest("GET", url, what=what, headers={"Accept": "application/json"}))
             yield from items
 
-    def _page(self, call: Call) -> tuple[list[dict[str, Any]], str | None]:
+    def _page(self, call: ApiRequest) -> tuple[list[dict[str, Any]], str | None]:
         """Read one page; tell the URL of the next."""
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> tuple[list[dict[str, Any]], str | None]:
             try:
-                page = strict_json.shallow(read_object(chunks, limit=_LARGEST_PAGE))
+                page = strict_json.check_depth(read_object(chunks, limit=_LARGEST_PAGE))
             except strict_json.InvalidJSON as error:
                 raise UnusableAnswer(f"In APSIS One's answer, {call.what} {error}.") from None
             items = page.get("items")

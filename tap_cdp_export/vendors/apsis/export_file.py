@@ -9,15 +9,15 @@ import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.json_splitter import object_under
-from tap_cdp_export.records.mapper import RecordShape, camel_case
-from tap_cdp_export.vendors.apsis.schemas import EVENTS, OWN_OF_EVENTS
+from tap_cdp_export.records.mapper import RecordMapper, camel_case
+from tap_cdp_export.vendors.apsis.schemas import EVENT_TAP_COLUMNS, EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PROFILES: Final = object_under("profiles", "sections")
 
-_event_shape: Final = RecordShape(EVENTS, own=OWN_OF_EVENTS, spell=camel_case)
+_event_mapper: Final = RecordMapper(EVENTS, tap_columns=EVENT_TAP_COLUMNS, to_vendor_name=camel_case)
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 _KEY_BYTES: Final = 16
 
@@ -62,14 +62,14 @@ def _sections(profile: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def profile_records(
-    key: str, profile: Mapping[str, Any], own: Mapping[str, str], attribute_ids: set[str]
+    key: str, profile: Mapping[str, Any], tap_columns: Mapping[str, str], attribute_ids: set[str]
 ) -> Iterator[dict[str, Any]]:
     """Flatten a profile: one record for each section, and one for a profile without any.
 
     Args:
         key: the profile's export key.
         profile: as in the file.
-        own: the tap's own columns.
+        tap_columns: the tap's own columns.
         attribute_ids: IDs known to be attributes', so that a null there is no tag.
 
     Yields:
@@ -104,7 +104,7 @@ def profile_records(
             "section_id": section_id,
             "attributes": attributes,
             "tags": tags,
-            **own,
+            **tap_columns,
             "extra": extra or None,
         }
 
@@ -123,13 +123,13 @@ def event_key(key: str, section_id: str, event: object) -> str:
     return hashlib.blake2b(_canonical.encode((key, section_id, event)), digest_size=_KEY_BYTES).hexdigest()
 
 
-def event_records(key: str, profile: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def event_records(key: str, profile: Mapping[str, Any], tap_columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Flatten the events of a profile.
 
     Args:
         key: the profile's export key.
         profile: as in the file.
-        own: the tap's own columns.
+        tap_columns: the tap's own columns.
 
     Yields:
         Records of `apsis_events`.
@@ -147,6 +147,6 @@ def event_records(key: str, profile: Mapping[str, Any], own: Mapping[str, str]) 
             own_key = event_key(key, section_id, event)
             if event.get("sourceEventTime") == 0:  # the source did not say
                 event["sourceEventTime"] = None
-            yield _event_shape.record(
-                event, {"profile_key": key, "section_id": section_id, "event_key": own_key, **own}
+            yield _event_mapper.record(
+                event, {"profile_key": key, "section_id": section_id, "event_key": own_key, **tap_columns}
             )

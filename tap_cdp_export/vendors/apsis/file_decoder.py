@@ -12,15 +12,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.records.batch import Lines
-from tap_cdp_export.records.mapper import MISFIT, epoch_column
+from tap_cdp_export.records.batch import EncodedRecords
+from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column
 from tap_cdp_export.vendors.apsis.export_file import event_key, event_records, identifier, profile_records
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tap_cdp_export.records.batch import Output
+    from tap_cdp_export.records.batch import RecordEncoder
     from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 
 
@@ -46,13 +46,13 @@ class _Profile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 _NO_SECTIONS: Final = {"": _Section()}
-_NO_LINES: Final = Lines(0, b"")
+_NO_LINES: Final = EncodedRecords(0, b"")
 _profile: Final = msgspec.json.Decoder(_Profile)
 _profiles: Final = msgspec.json.Decoder(dict[str, _Profile])
 _raw_profiles: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class RunLines(NamedTuple):
+class ChunkRecords(NamedTuple):
     """The encoded records of a run.
 
     Attributes:
@@ -60,38 +60,38 @@ class RunLines(NamedTuple):
         events: of `apsis_events`.
     """
 
-    profiles: Lines
-    events: Lines
+    profiles: EncodedRecords
+    events: EncodedRecords
 
 
-class TypedExport:
+class ExportFileDecoder:
     """Encodes runs of the export file."""
 
     def __init__(
         self,
-        own: Mapping[str, str],
+        tap_columns: Mapping[str, str],
         columns: AttributeColumns,
         attribute_ids: set[str],
         *,
-        profiles: Output | None,
-        events: Output | None,
+        profiles: RecordEncoder | None,
+        events: RecordEncoder | None,
     ) -> None:
         """Choose what is made of a run.
 
         Args:
-            own: the tap's own columns.
+            tap_columns: the tap's own columns.
             columns: what fills the optional columns of profiles.
             attribute_ids: IDs known to be attributes', so that a null there is no tag.
             profiles: takes the records of `apsis_profiles`; None to leave the stream out.
             events: the same of `apsis_events`.
         """
-        self._own = own
+        self._tap_columns = tap_columns
         self._columns = columns
         self._attribute_ids = attribute_ids
         self._profiles = _Table(profiles, {*PROFILES["properties"], *columns.names})
         self._events = _Table(events, set(EVENTS["properties"]))
 
-    def lines(self, run: bytes) -> list[RunLines]:
+    def lines(self, run: bytes) -> list[ChunkRecords]:
         """Encode a run.
 
         Args:
@@ -103,40 +103,40 @@ class TypedExport:
         Raises:
             UnusableAnswer: If a profile is not as documented.
         """
-        if not strict_json.holds_nul(run):
+        if not strict_json.has_nul(run):
             try:
                 return self._parts(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
         return [self._tolerant(strict_json.decode(run))]
 
-    def _parts(self, run: bytes) -> list[RunLines]:
+    def _parts(self, run: bytes) -> list[ChunkRecords]:
         try:
             return [self._encoded(_profiles.decode(run))]
         except msgspec.ValidationError:
             return [self._one(key, raw) for key, raw in _raw_profiles.decode(run).items()]
 
-    def _tolerant(self, profiles: Mapping[str, dict[str, Any]]) -> RunLines:
+    def _tolerant(self, profiles: Mapping[str, dict[str, Any]]) -> ChunkRecords:
         sections: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
         for key, profile in profiles.items():
             if self._profiles.columns:
-                records = profile_records(key, profile, self._own, self._attribute_ids)
+                records = profile_records(key, profile, self._tap_columns, self._attribute_ids)
                 sections += ({**row, **self._columns.values(row["attributes"], row["tags"])} for row in records)
             if self._events.columns:
-                events += event_records(key, profile, self._own)
-        return RunLines(self._profiles.of_records(sections), self._events.of_records(events))
+                events += event_records(key, profile, self._tap_columns)
+        return ChunkRecords(self._profiles.of_records(sections), self._events.of_records(events))
 
-    def _one(self, key: str, raw: msgspec.Raw) -> RunLines:
+    def _one(self, key: str, raw: msgspec.Raw) -> ChunkRecords:
         try:
             return self._encoded({key: _profile.decode(raw)})
         except msgspec.ValidationError:
             return self._tolerant({key: strict_json.decode(bytes(raw))})
 
-    def _encoded(self, profiles: Mapping[str, _Profile]) -> RunLines:
+    def _encoded(self, profiles: Mapping[str, _Profile]) -> ChunkRecords:
         sections = self._profiles.lines(self._profile_columns(profiles)) if self._profiles.columns else _NO_LINES
         events = self._events.lines(self._event_columns(profiles)) if self._events.columns else _NO_LINES
-        return RunLines(sections, events)
+        return ChunkRecords(sections, events)
 
     def _profile_columns(self, profiles: Mapping[str, _Profile]) -> dict[str, Iterable[Any]]:
         keys: list[str] = []
@@ -195,26 +195,26 @@ class TypedExport:
         }
 
     def _shared(self, number: int) -> dict[str, Iterable[Any]]:
-        return {name: repeat(value, number) for name, value in (*self._own.items(), ("extra", None))}
+        return {name: repeat(value, number) for name, value in (*self._tap_columns.items(), ("extra", None))}
 
 
 class _Table:
     """Encodes the selected columns of a stream."""
 
-    def __init__(self, output: Output | None, known: set[str]) -> None:
+    def __init__(self, output: RecordEncoder | None, known: set[str]) -> None:
         self._output = output
         self.columns = [name for name in output.selected_columns if name in known] if output else []
 
-    def lines(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
+    def lines(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
         chosen = {name: columns[name] for name in self.columns}
         return self._output.encode_columns(chosen) if self._output else _NO_LINES
 
-    def of_records(self, records: Sequence[Mapping[str, Any]]) -> Lines:
+    def of_records(self, records: Sequence[Mapping[str, Any]]) -> EncodedRecords:
         return self.lines({name: [record[name] for record in records] for name in self.columns})
 
 
 def _times(values: Iterable[int | None]) -> list[object]:
     texts = epoch_column(values)
-    if MISFIT in texts:
+    if UNCONVERTIBLE in texts:
         raise msgspec.ValidationError
     return texts

@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, TEXTS, WINDOW, key
 
-OWN_OF_EVENTS: Final = frozenset({"profile_key", "section_id", "event_key", "window_start", "window_end"})
+EVENT_TAP_COLUMNS: Final = frozenset({"profile_key", "section_id", "event_key", "window_start", "window_end"})
 
 _PROFILE: Final = key("profile_key", "Profile export key, opaque.")
 

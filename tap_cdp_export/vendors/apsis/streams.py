@@ -10,14 +10,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
-from tap_cdp_export.files.compression import contents
-from tap_cdp_export.files.json_chunks import proven_runs
+from tap_cdp_export.files.compression import open_decompressed
+from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.json_splitter import NoMembers, runs
 from tap_cdp_export.jobs.job import ExportRequest
-from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, Patience
-from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
+from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
-from tap_cdp_export.singer.workers import in_order
+from tap_cdp_export.singer.workers import map_ordered
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
@@ -31,7 +31,7 @@ from tap_cdp_export.vendors.apsis.export_file import (
     named_identifiers,
     profile_records,
 )
-from tap_cdp_export.vendors.apsis.file_decoder import TypedExport
+from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
@@ -56,15 +56,15 @@ class ApsisProfiles(ExportStream):
     primary_keys: ClassVar[tuple[str, ...]] = ("profile_key", "section_id")
     replication_key = "window_end"
 
-    def __init__(self, tap: Tap, feed: ApsisFeed) -> None:
+    def __init__(self, tap: Tap, source: ApsisSource) -> None:
         """Join a feed, with the columns that its settings add.
 
         Args:
             tap: the tap.
-            feed: what fills this stream.
+            source: what fills this stream.
         """
-        super().__init__(tap, feed)
-        self._schema = {**PROFILES, "properties": {**PROFILES["properties"], **feed.attribute_columns.properties}}
+        super().__init__(tap, source)
+        self._schema = {**PROFILES, "properties": {**PROFILES["properties"], **source.attribute_columns.properties}}
 
 
 class ApsisEvents(ExportStream):
@@ -72,12 +72,12 @@ class ApsisEvents(ExportStream):
 
     name = "apsis_events"
     columns: ClassVar[dict[str, Any]] = EVENTS
-    holds_everything = False
+    is_full_snapshot = False
     primary_keys: ClassVar[tuple[str, ...]] = ("profile_key", "section_id", "event_key")
     replication_key = "window_end"
 
 
-class ApsisFeed(Feed):
+class ApsisSource(ExportSource):
     """Asks for one export a window, and fills both streams from it."""
 
     @cached_property
@@ -97,7 +97,7 @@ class ApsisFeed(Feed):
             try:
                 return AttributeColumns.read(self.definitions, self.settings)
             except CdpExportError as error:
-                self.trouble = error
+                self.discovery_error = error
         return AttributeColumns()
 
     def run(self) -> None:
@@ -111,16 +111,16 @@ class ApsisFeed(Feed):
         if events and not self.settings["events"]:
             events.log("Setting apsis.events is empty, so there are no events to ask for.")
             events = None
-        leader = events or profiles
-        if leader is None:
+        state_owner = events or profiles
+        if state_owner is None:
             return
-        self._warn(leader)
+        self._warn(state_owner)
         if profiles:
             self.attribute_columns.follow(profiles.effective_schema["properties"])
         exporter = ApsisExporter(self.api, self.settings, earliest=self.start_date())
-        runner = ExportRunner(exporter, Patience.from_settings(self.settings), leader.record_job)
+        runner = ExportRunner(exporter, PollPolicy.from_settings(self.settings), state_owner.save_job)
         parameters = self._parameters(with_events=events is not None)
-        job = leader.job()
+        job = state_owner.job()
         windows = list(self._windows(events, job, self.end(self.api.check_access())))
         while windows:
             window = windows[0]
@@ -133,23 +133,23 @@ class ApsisFeed(Feed):
                     for file in files:
                         self._emit(file, window, profiles_now, events)
             except (ExportsFailed, TooLarge, NoMembers) as error:
-                leader.record_job(None)
+                state_owner.save_job(None)
                 if not can_halve:
                     raise
                 windows = list(split(Window(window.start, windows[-1].end), half_of(window)))
-                leader.log("%s The window is halved, it may be too large.", error, level=logging.WARNING)
+                state_owner.log("%s The window is halved, it may be too large.", error, level=logging.WARNING)
                 continue
             for stream in (profiles_now, events):
                 if stream:
-                    stream.close_window(window)
-            leader.write_state()
+                    stream.commit_window(window)
+            state_owner.write_state()
             del windows[0]
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""
         self.api.check_access()
-        if self.trouble:
-            raise self.trouble
+        if self.discovery_error:
+            raise self.discovery_error
 
     def _warn(self, stream: ExportStream) -> None:
         """Say what the vendor may refuse; an item may also be a container of several."""
@@ -184,23 +184,23 @@ class ApsisFeed(Feed):
 
     def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Emit a file: run by run where nothing must see a record, else record by record."""
-        own = {"window_start": time_text(window.start), "window_end": time_text(window.end)}
+        tap_columns = {"window_start": time_text(window.start), "window_end": time_text(window.end)}
         columns = self.attribute_columns
         attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
-        if all(stream.is_plain() for stream in (profiles, events) if stream):
-            typed = TypedExport(own, columns, attribute_ids, profiles=profiles, events=events)
-            with closing(in_order(typed.lines, proven_runs(file, FILE))) as found:
+        if all(stream.can_encode_columns() for stream in (profiles, events) if stream):
+            typed = ExportFileDecoder(tap_columns, columns, attribute_ids, profiles=profiles, events=events)
+            with closing(map_ordered(typed.lines, read_verified_chunks(file, FILE))) as found:
                 for lines in found:
                     for stream, part in zip((profiles, events), lines, strict=True):
                         if stream:
                             stream.emit_lines(part)
             return
-        everything = runs(contents(file), FILE, decode_profiles, dict[str, Any], is_proven=True)
+        everything = runs(open_decompressed(file), FILE, decode_profiles, dict[str, Any], is_verified=True)
         for key, profile in chain.from_iterable(run.items() for run in everything):
             if profiles:
-                for record in profile_records(key, profile, own, attribute_ids):
+                for record in profile_records(key, profile, tap_columns, attribute_ids):
                     record.update(columns.values(record["attributes"], record["tags"]))
                     profiles.emit(record)
             if events:
-                for record in event_records(key, profile, own):
+                for record in event_records(key, profile, tap_columns):
                     events.emit(record)

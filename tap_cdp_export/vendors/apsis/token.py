@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.redaction import REDACTOR
 
@@ -42,7 +42,7 @@ class Token(Credentials):
         self._http = HttpClient(
             "APSIS One", deadline_seconds=deadline_seconds, trust_environment=not is_loopback(base_url)
         )
-        self._call = Call(
+        self._call = ApiRequest(
             "POST",
             f"{base_url}/oauth/token",
             what="a token",
@@ -102,7 +102,7 @@ class Token(Credentials):
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
             raise UnusableAnswer("APSIS One answered the request for a token without access_token.")
-        REDACTOR.learn([token])
+        REDACTOR.add_secrets([token])
         self._value = token
         self._good_until = max(_expiry(token, answer) - _EARLY_SECONDS, time.time() + _LEAST_SECONDS)
 

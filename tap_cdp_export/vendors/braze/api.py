@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
-from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.responses import read_object
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tap_cdp_export.http.client import Consume, T
+    from tap_cdp_export.http.client import ResponseHandler, T
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class BrazeApi:
         self,
         path: str,
         body: Mapping[str, Any],
-        consume: Consume[T],
+        consume: ResponseHandler[T],
         *,
         what: str,
         expected: frozenset[int] = frozenset(),
@@ -82,7 +82,7 @@ class BrazeApi:
         Raises:
             CdpExportError: One of the tree.
         """
-        call = Call("POST", f"{self.base_url}{path}", what=what, json=body, expected=expected)
+        call = ApiRequest("POST", f"{self.base_url}{path}", what=what, json=body, expected=expected)
         return self._http.send(call, consume)
 
     def check_access(self) -> None:
@@ -124,7 +124,7 @@ class BrazeApi:
             yield from new
 
     def _page(self, page: int) -> dict[str, Any]:
-        call = Call("GET", f"{self.base_url}/segments/list", what="the list of segments", params={"page": page})
+        call = ApiRequest("GET", f"{self.base_url}/segments/list", what="the list of segments", params={"page": page})
         try:
             return self._http.send(call, lambda _answer, chunks: read_object(chunks))
         except CredentialsRefused as error:

@@ -10,16 +10,16 @@ import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
-from tap_cdp_export.files.compression import blocks, contents, exhaust, is_gzip, lines
+from tap_cdp_export.files.compression import drain, is_gzip, line_blocks, lines, open_decompressed
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
-from tap_cdp_export.singer.workers import in_order
+from tap_cdp_export.singer.workers import map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.records.batch import Lines
-    from tap_cdp_export.records.json_decoder import TypedRuns
+    from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 
 
 def _is_zip(spool: Spool) -> bool:
@@ -28,10 +28,10 @@ def _is_zip(spool: Spool) -> bool:
 
 def _members(spool: Spool) -> Iterator[Iterator[bytes]]:
     """Give the plain bytes of every file inside, whatever its name; what is no zip holds one."""
-    return zip_archive.members(spool.file) if _is_zip(spool) else iter([contents(spool)])
+    return zip_archive.members(spool.file) if _is_zip(spool) else iter([open_decompressed(spool)])
 
 
-def prove(spool: Spool) -> None:
+def verify(spool: Spool) -> None:
     """Read an archive to its end, so that every length and checksum in it is checked.
 
     Args:
@@ -42,9 +42,9 @@ def prove(spool: Spool) -> None:
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
     if _is_zip(spool):
-        zip_archive.prove(spool.file)
+        zip_archive.verify(spool.file)
     elif is_gzip(spool):
-        exhaust(contents(spool))
+        drain(open_decompressed(spool))
     else:  # plain text could be cut at any line unseen
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
@@ -70,7 +70,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
             yield user
 
 
-def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]]:
+def encoded_users(spool: Spool, typed: JsonRecordDecoder) -> Generator[tuple[EncodedRecords, ...]]:
     """Encode all lines of all members, in order.
 
     Args:
@@ -83,30 +83,30 @@ def encoded_users(spool: Spool, typed: TypedRuns) -> Generator[tuple[Lines, ...]
     Raises:
         UnusableAnswer: As `users` does.
     """
-    with closing(in_order(partial(_encoded, typed), _blocks(spool))) as parts:
+    with closing(map_ordered(partial(_encoded, typed), _line_blocks(spool))) as parts:
         try:
             yield from parts
         except strict_json.InvalidJSON as error:
-            exhaust(users(spool))  # which finds the line, so that lines need no counting as long as all is well
+            drain(users(spool))  # which finds the line, so that lines need no counting as long as all is well
             raise UnusableAnswer(f"A line of the archive {error}.") from None
 
 
-def _blocks(spool: Spool) -> Iterator[bytes]:
+def _line_blocks(spool: Spool) -> Iterator[bytes]:
     """Give whole lines, many at a time."""
     for member in _members(spool):
-        yield from blocks(member, limit=MEMBER_BYTES)
+        yield from line_blocks(member, limit=MEMBER_BYTES)
 
 
-def _encoded(typed: TypedRuns, block: bytes) -> list[tuple[Lines]]:
+def _encoded(typed: JsonRecordDecoder, block: bytes) -> list[tuple[EncodedRecords]]:
     """Encode a block at once, or line by line where it is not all in order."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON):
-        if not strict_json.holds_nul(block):
+        if not strict_json.has_nul(block):
             return [(typed.json_lines(block),)]
     return [(typed.lines([_user(line) for _, line in lines([block], limit=MEMBER_BYTES)]),)]
 
 
 def _user(line: bytes) -> dict[str, Any]:
-    user = strict_json.shallow(strict_json.decode(line))
+    user = strict_json.check_depth(strict_json.decode(line))
     if not isinstance(user, dict):
         raise strict_json.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files.object_store import ObjectStore
-from tap_cdp_export.files.prefetch import fetched_ahead
+from tap_cdp_export.files.prefetch import prefetch_files
 from tap_cdp_export.jobs.job import ExportStatus
-from tap_cdp_export.jobs.runner import Look
-from tap_cdp_export.vendors.braze.archive import prove
+from tap_cdp_export.jobs.runner import PollResult
+from tap_cdp_export.vendors.braze.archive import verify
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -72,7 +72,7 @@ class Bucket:
         """
         self._store.check(_FOLDER)
 
-    def look(self, job: ExportJob) -> Look:
+    def poll(self, job: ExportJob) -> PollResult:
         """List an export's archives; it is whole when nothing has come or changed for `bucket_quiet_seconds`.
 
         The time is that between two listings, so that no clock needs to agree with the store's.
@@ -83,22 +83,22 @@ class Bucket:
         Returns:
             How it stands, with the names of its archives if it is whole.
         """
-        if not is_place(job.handle["segment_id"], job.handle.get("object_prefix")):
-            return Look(ExportStatus.GONE)
+        if not is_place(job.reference["segment_id"], job.reference.get("object_prefix")):
+            return PollResult(ExportStatus.GONE)
         found = self._list(job)
         now = time.monotonic()
-        if (job.handle["object_prefix"], found) != (self._prefix, self._seen):
-            self._prefix, self._seen, self._seen_since = job.handle["object_prefix"], found, now
+        if (job.reference["object_prefix"], found) != (self._prefix, self._seen):
+            self._prefix, self._seen, self._seen_since = job.reference["object_prefix"], found, now
             size = sum(archive.size for archive in found.values())
             logger.info("In the bucket: %d files of the export, %d bytes.", len(found), size)
         if not found:
             is_lost = datetime.now(UTC) > job.asked_at + self._longest_silence
-            return Look(ExportStatus.GONE if is_lost else ExportStatus.PENDING)
+            return PollResult(ExportStatus.GONE if is_lost else ExportStatus.PENDING)
         if now - self._seen_since < self._quiet_seconds:
-            return Look(ExportStatus.PENDING)
-        return Look(ExportStatus.READY, files=tuple(found))
+            return PollResult(ExportStatus.PENDING)
+        return PollResult(ExportStatus.READY, files=tuple(found))
 
-    def fetch(self, job: ExportJob, files: Sequence[str]) -> Generator[Spool]:
+    def download(self, job: ExportJob, files: Sequence[str]) -> Generator[Spool]:
         """Fetch archives, a few ahead.
 
         Args:
@@ -111,7 +111,7 @@ class Bucket:
         Raises:
             IncompleteAnswer: If an archive changed, or another one came after the quiet time.
         """
-        yield from fetched_ahead((self._seen[file] for file in files), self._fetch)
+        yield from prefetch_files((self._seen[file] for file in files), self._fetch)
         if self._list(job) != self._seen:
             raise IncompleteAnswer(
                 "More files of the export came to the bucket after bucket_quiet_seconds without any. "
@@ -121,7 +121,7 @@ class Bucket:
     def _fetch(self, archive: StoredObject) -> Spool:
         spool = self._store.fetch(archive)
         try:
-            prove(spool)
+            verify(spool)
         except UnusableAnswer as error:
             spool.close()
             raise type(error)(f"The object {archive.path}: {error}") from None
@@ -135,8 +135,8 @@ class Bucket:
 
         The date in their path is the day the export finished, which may be days after the request.
         """
-        segment = f"{_FOLDER}/{job.handle['segment_id']}"
-        prefix = job.handle["object_prefix"]
+        segment = f"{_FOLDER}/{job.reference['segment_id']}"
+        prefix = job.reference["object_prefix"]
         found = [
             archive
             for day in self._store.folders(segment)

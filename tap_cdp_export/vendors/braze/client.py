@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.jobs.runner import Look
+from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.braze.bucket import Bucket, is_place
 from tap_cdp_export.vendors.braze.download import Downloads
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportRequest
-    from tap_cdp_export.jobs.runner import Patience
+    from tap_cdp_export.jobs.runner import PollPolicy
     from tap_cdp_export.vendors.braze.api import BrazeApi
 
 logger = logging.getLogger(__name__)
@@ -46,14 +46,14 @@ class BrazeExporter:
     """Braze's side of an export by URL."""
 
     def __init__(
-        self, api: BrazeApi, settings: Mapping[str, Any], patience: Patience, *, deadline_seconds: float
+        self, api: BrazeApi, settings: Mapping[str, Any], poll_policy: PollPolicy, *, deadline_seconds: float
     ) -> None:
         """Connect nothing yet.
 
         Args:
             api: the REST host.
             settings: `braze`.
-            patience: how long a busy segment is waited for.
+            poll_policy: how long a busy segment is waited for.
             deadline_seconds: for one request with all its tries.
 
         Raises:
@@ -61,7 +61,7 @@ class BrazeExporter:
         """
         self._api = api
         self._on_conflict: str = settings["on_conflict"]
-        self._patience = patience
+        self._poll_policy = poll_policy
         self._downloads = Downloads(api, deadline_seconds=deadline_seconds)
         self._bucket = Bucket(settings) if "bucket_url" in settings else None
 
@@ -84,9 +84,9 @@ class BrazeExporter:
         Returns:
             Whether its files come into the bucket.
         """
-        return self._bucket is not None and "object_prefix" in job.handle
+        return self._bucket is not None and "object_prefix" in job.reference
 
-    def ask(self, request: ExportRequest) -> ExportJob:
+    def request_export(self, request: ExportRequest) -> ExportJob:
         """Ask for an export, once the segment is free.
 
         Args:
@@ -99,8 +99,8 @@ class BrazeExporter:
             QuotaReached: If the segment, or the company, stays busy.
             UnusableAnswer: If the answer leads to no file.
         """
-        deadline = time.monotonic() + self._patience.timeout
-        pauses = self._patience.pauses()
+        deadline = time.monotonic() + self._poll_policy.timeout
+        pauses = self._poll_policy.delays()
         segment = request.parameters["segment_id"]
         conflict = "wait" if segment == GLOBAL_CONTROL_GROUP and self._on_conflict == "cancel" else self._on_conflict
         while True:
@@ -125,7 +125,7 @@ class BrazeExporter:
                     "Find out what else exports it, or set on_conflict to cancel."
                 )
             logger.info("%s: Braze is busy with it or at its limit, waiting %.0f s.", request.subject, wait)
-            with SHUTDOWN.waiting():
+            with STOP.interruptible():
                 time.sleep(wait)
 
     def _ask_once(self, request: ExportRequest) -> ExportJob:
@@ -157,17 +157,17 @@ class BrazeExporter:
         """Read where the files will be: the answer decides, a URL may come although a bucket is connected."""
         if answer.get("message") != "success":
             raise UnusableAnswer(f"{request.subject}: Braze took the request but does not call it a success.")
-        handle = {"segment_id": request.parameters["segment_id"]}
+        reference = {"segment_id": request.parameters["segment_id"]}
         url = answer.get("url")
         if url is None:
-            handle["object_prefix"] = self._place_in_bucket(answer, request)
-            return ExportJob(handle, request.digest, asked_at, asked_at + _BUCKET_LIFETIME)
+            reference["object_prefix"] = self._place_in_bucket(answer, request)
+            return ExportJob(reference, request.digest, asked_at, asked_at + _BUCKET_LIFETIME)
         if not isinstance(url, str) or not self._downloads.accepts(url):
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave a download URL that is not at least as safe as base_url."
             )
-        REDACTOR.learn([url, urlsplit(url).path])
-        return ExportJob(handle, request.digest, asked_at, asked_at + _URL_LIFETIME, secret=url)
+        REDACTOR.add_secrets([url, urlsplit(url).path])
+        return ExportJob(reference, request.digest, asked_at, asked_at + _URL_LIFETIME, secret=url)
 
     def _place_in_bucket(self, answer: Mapping[str, Any], request: ExportRequest) -> str:
         segment, prefix = request.parameters["segment_id"], answer.get("object_prefix")
@@ -194,7 +194,7 @@ class BrazeExporter:
             "/export/segment/cancel", {"segment_id": segment}, lambda _answer, chunks: list(chunks), what=what
         )
 
-    def look(self, job: ExportJob, *, deadline_seconds: float) -> Look:
+    def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
         """Look where the job's files will be.
 
         Args:
@@ -208,25 +208,25 @@ class BrazeExporter:
             UnusableAnswer: If something else than documented is there.
         """
         if job.secret is not None:
-            return self._downloads.look(job.secret, deadline_seconds=deadline_seconds)
+            return self._downloads.poll(job.secret, deadline_seconds=deadline_seconds)
         if self._bucket and self.can_find(job):
-            return self._bucket.look(job)
-        return Look(ExportStatus.GONE)
+            return self._bucket.poll(job)
+        return PollResult(ExportStatus.GONE)
 
-    def fetch(self, job: ExportJob, look: Look) -> Generator[Spool]:
+    def download(self, job: ExportJob, result: PollResult) -> Generator[Spool]:
         """Give the archive that the look has brought, or those that it has found in the bucket.
 
         Args:
             job: an export that is ready.
-            look: the look that saw it so.
+            result: the look that saw it so.
 
         Yields:
             Archives, each proven whole.
         """
-        if look.spool:
-            yield look.spool
+        if result.spool:
+            yield result.spool
         elif self._bucket:
-            yield from self._bucket.fetch(job, look.files)
+            yield from self._bucket.download(job, result.files)
 
 
 class _Busy(Exception):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.http.client import Call, HttpClient, origin
-from tap_cdp_export.http.public_addresses import is_inside
+from tap_cdp_export.http.client import ApiRequest, HttpClient, origin
+from tap_cdp_export.http.public_addresses import is_private_host
 from tap_cdp_export.jobs.job import ExportStatus
-from tap_cdp_export.jobs.runner import Look
-from tap_cdp_export.vendors.braze.archive import prove
+from tap_cdp_export.jobs.runner import PollResult
+from tap_cdp_export.vendors.braze.archive import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Downloads:
             "Braze's storage",
             deadline_seconds=deadline_seconds,
             trust_environment=not api.is_local,
-            public_only=not is_inside(api.base_url),
+            public_only=not is_private_host(api.base_url),
         )
 
     def accepts(self, url: str) -> bool:
@@ -64,7 +64,7 @@ class Downloads:
             return False
         return scheme == "https" or scheme == origin(self._api.base_url)[0]
 
-    def look(self, url: str, *, deadline_seconds: float) -> Look:
+    def poll(self, url: str, *, deadline_seconds: float) -> PollResult:
         """Try the URL; 403 and 404 mean that it is not ready, and nothing is sent that names the customer.
 
         Args:
@@ -77,23 +77,23 @@ class Downloads:
         Raises:
             UnusableAnswer: If the status is not documented, or the archive is none.
         """
-        call = Call("GET", url, what="the archive", expected=_ALL_REFUSALS)
+        call = ApiRequest("GET", url, what="the archive", expected=_ALL_REFUSALS)
         return self._http.send(call, _consume, deadline_seconds=deadline_seconds)
 
 
-def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> Look:
+def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult:
     status = _ANSWERS.get(answer.status_code)
     if status is None:
         raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
     if status is not ExportStatus.READY:
         said = next(chunks, b"")
         is_expired = any(mark in said for mark in _EXPIRED)
-        return Look(ExportStatus.GONE if is_expired else status)
+        return PollResult(ExportStatus.GONE if is_expired else status)
     spool = Spool(chunks)
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
-        prove(spool)
+        verify(spool)
     except BaseException:
         spool.close()
         raise
-    return Look(status, spool)
+    return PollResult(status, spool)

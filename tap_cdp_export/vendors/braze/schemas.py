@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
 
-OWN: Final = frozenset({"segment_id"})
+TAP_COLUMNS: Final = frozenset({"segment_id"})
 
 _FIELDS: Final = (
     th.Property("external_id", th.StringType, description="The company's own user ID; absent for anonymous users."),

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_cdp_export.jobs.job import ExportRequest
-from tap_cdp_export.jobs.runner import ExportRunner, Patience
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, spelled_time
-from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
+from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+from tap_cdp_export.records.mapper import RecordMapper, iso_time
+from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.archive import encoded_users, users
@@ -22,9 +22,9 @@ from tap_cdp_export.vendors.braze.schemas import (
     CUSTOM_EVENTS,
     DEVICES,
     EXPORTABLE_FIELDS,
-    OWN,
     PURCHASES,
     SEGMENTS,
+    TAP_COLUMNS,
     UNASKED,
     USERS,
 )
@@ -117,35 +117,35 @@ class BrazeSegments(ExportStream):
     selected_by_default = False
 
 
-class BrazeFeed(Feed):
+class BrazeUsersSource(ExportSource):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
     def run(self) -> None:
         """Export and emit every segment; one whose export an earlier run asked for comes first."""
         streams = self.selected
-        leader = next(iter(streams.values()))
-        self._warn(leader)
+        state_owner = next(iter(streams.values()))
+        self._warn(state_owner)
         api, exporter = self._clients()
         exporter.check_bucket()
-        runner = ExportRunner(exporter, self._patience(), partial(self._record, leader))
-        job = self._job(leader, exporter)
+        runner = ExportRunner(exporter, self._poll_policy(), partial(self._record, state_owner))
+        job = self._job(state_owner, exporter)
         segments = resolve(self.settings["segment_ids"], api.segments)
-        for segment in sorted(segments, key=lambda segment: job is None or segment != job.handle["segment_id"]):
+        for segment in sorted(segments, key=lambda segment: job is None or segment != job.reference["segment_id"]):
             request = ExportRequest(f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams))
-            taken_up = job if job and job.handle["segment_id"] == segment else None
-            if taken_up and taken_up.emitted and taken_up.fits(request):
+            taken_up = job if job and job.reference["segment_id"] == segment else None
+            if taken_up and taken_up.completed_files and taken_up.matches(request):
                 for stream in streams.values():  # some of the rows were written by an earlier run
-                    stream.keep_older_rows()
+                    stream.suppress_activate_version()
             with runner.export(request, taken_up) as files:
                 self._emit(segment, files)
-        self._record(leader, None)
+        self._record(state_owner, None)
 
     def _emit(self, segment: str, files: Iterator[Spool]) -> None:
         """Emit files: block by block where nothing must see a record, else record by record."""
         only, *others = self.selected.values()
-        if isinstance(only, BrazeUsers) and not others and only.is_plain():
-            shape = RecordShape(only.columns, own=OWN, time=spelled_time)
-            typed = TypedRuns(shape, {"segment_id": segment}, only, required="braze_id", may_be_empty=False)
+        if isinstance(only, BrazeUsers) and not others and only.can_encode_columns():
+            mapper = RecordMapper(only.columns, tap_columns=TAP_COLUMNS, time=iso_time)
+            typed = JsonRecordDecoder(mapper, {"segment_id": segment}, only, required="braze_id", may_be_empty=False)
             for file in files:
                 with closing(encoded_users(file, typed)) as found:
                     for (lines,) in found:
@@ -166,24 +166,24 @@ class BrazeFeed(Feed):
     def _clients(self) -> tuple[BrazeApi, BrazeExporter]:
         deadline = self.request_deadline()
         api = BrazeApi(self.settings, deadline_seconds=deadline)
-        return api, BrazeExporter(api, self.settings, self._patience(), deadline_seconds=deadline)
+        return api, BrazeExporter(api, self.settings, self._poll_policy(), deadline_seconds=deadline)
 
-    def _patience(self) -> Patience:
-        return Patience.from_settings(self.settings)
+    def _poll_policy(self) -> PollPolicy:
+        return PollPolicy.from_settings(self.settings)
 
-    def _job(self, leader: ExportStream, exporter: BrazeExporter) -> ExportJob | None:
+    def _job(self, state_owner: ExportStream, exporter: BrazeExporter) -> ExportJob | None:
         """Read the job that an earlier run left in STATE, if it can be taken up."""
-        job = leader.job()
-        if job is None or ("segment_id" in job.handle and exporter.can_find(job)):
+        job = state_owner.job()
+        if job is None or ("segment_id" in job.reference and exporter.can_find(job)):
             return job
-        leader.log("An export asked for at %s did not end in a whole run; it is asked for anew.", job.asked_at)
+        state_owner.log("An export asked for at %s did not end in a whole run; it is asked for anew.", job.asked_at)
         return None
 
-    def _record(self, leader: ExportStream, job: ExportJob | None) -> None:
+    def _record(self, state_owner: ExportStream, job: ExportJob | None) -> None:
         """Put a job into STATE, behind everything that all streams have emitted."""
         for stream in self.selected.values():
-            stream.close_window(None)
-        leader.record_job(job)
+            stream.commit_window(None)
+        state_owner.save_job(job)
 
     def _parameters(self, segment: str) -> dict[str, Any]:
         fields = self._fields()
@@ -227,16 +227,18 @@ class BrazeFeed(Feed):
                 stream.log("custom_attributes_to_export is not offered for the global control group.")
 
 
-class BrazeSegmentsFeed(Feed):
+class BrazeSegmentsSource(ExportSource):
     """Lists the segments, page by page."""
 
     def run(self) -> None:
         """Emit all segments."""
-        shape = RecordShape(SEGMENTS, own=frozenset(), spell=lambda name: "id" if name == "segment_id" else name)
+        mapper = RecordMapper(
+            SEGMENTS, tap_columns=frozenset(), to_vendor_name=lambda name: "id" if name == "segment_id" else name
+        )
         for stream in self.selected.values():
             for segment in self._api().segments():
-                stream.emit(shape.record(segment, {}))
-            stream.close_window(None)
+                stream.emit(mapper.record(segment, {}))
+            stream.commit_window(None)
             stream.write_state()
 
     def check_access(self) -> None:
@@ -255,10 +257,10 @@ def _chosen(stream: ExportStream) -> set[str]:
 def _emitter(stream: ExportStream) -> Callable[[str, Mapping[str, Any]], None]:
     """Make what emits a stream's records of one user."""
     if not isinstance(stream, BrazeUserEntries):
-        shape = RecordShape(stream.columns, own=OWN, time=spelled_time)
-        return lambda segment, user: stream.emit(shape.record(user, {"segment_id": segment}))
+        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, time=iso_time)
+        return lambda segment, user: stream.emit(mapper.record(user, {"segment_id": segment}))
     field, identity = stream.field, stream.identity
-    shape = RecordShape(stream.columns, own=frozenset(stream.primary_keys), time=spelled_time)
+    mapper = RecordMapper(stream.columns, tap_columns=frozenset(stream.primary_keys), time=iso_time)
 
     def emit(segment: str, user: Mapping[str, Any]) -> None:
         occurrences: Counter[str] = Counter()
@@ -268,13 +270,13 @@ def _emitter(stream: ExportStream) -> Callable[[str, Mapping[str, Any]], None]:
             if fields.get(identity) is None or isinstance(fields[identity], str):
                 name = fields.pop(identity, None) or ""
             occurrences[name] += 1
-            own = {
+            tap_columns = {
                 "segment_id": segment,
                 "braze_id": user["braze_id"],
                 identity: name,
                 "occurrence": occurrences[name],
             }
-            stream.emit(shape.record(fields, own))
+            stream.emit(mapper.record(fields, tap_columns))
 
     return emit
 

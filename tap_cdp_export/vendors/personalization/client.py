@@ -9,7 +9,7 @@ from requests.auth import HTTPBasicAuth
 
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.http.client import Call, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds
 
@@ -30,7 +30,7 @@ class _Basic(Credentials):
     """HTTP Basic: the key's ID as user name, its secret as password."""
 
     def __init__(self, key_id: str, secret: str) -> None:
-        REDACTOR.learn([f"{key_id}:{secret}"])
+        REDACTOR.add_secrets([f"{key_id}:{secret}"])
         self._basic = HTTPBasicAuth(key_id.encode(), secret.encode())
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -81,7 +81,7 @@ class PersonalizationClient:
             params |= {"page": page, "pageSize": page_size}
         if kind == "users" and self._settings["include_geo"]:
             params["includeGeo"] = "true"
-        call = Call(
+        call = ApiRequest(
             "GET",
             f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.{self._settings['format']}",
             what=f"{kind} of dataset {dataset}, page {page}",

@@ -1,6 +1,6 @@
 """The fast way out of a CSV page: columns are read as a whole, and encoded without a dict in between.
 
-It gives what `csv_pages` and `RecordShape` give; rows among which anything odd is found are left to them.
+It gives what `csv_pages` and `RecordMapper` give; rows among which anything odd is found are left to them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import math
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.records.batch import UNSPEAKABLE, struct
-from tap_cdp_export.records.mapper import MISFIT, epoch_column, kind_of
+from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, struct
+from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.records.batch import Lines, Output
-    from tap_cdp_export.records.mapper import RecordShape
+    from tap_cdp_export.records.batch import EncodedRecords, RecordEncoder
+    from tap_cdp_export.records.mapper import RecordMapper
     from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 
     Cells = tuple[str, ...]
@@ -31,36 +31,38 @@ class _Odd(Exception):
     """Something only the tolerant way can judge."""
 
 
-class TypedCsv:
+class CsvPageDecoder:
     """Encodes the pages of one stream, for one set of the tap's own values."""
 
     at_once_bytes: ClassVar[int] = 512 * 1024  # its records are three times as long
 
-    def __init__(self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], output: Output) -> None:
+    def __init__(
+        self, pages: CsvPages, mapper: RecordMapper, tap_columns: Mapping[str, str], output: RecordEncoder
+    ) -> None:
         """Choose what is made of a page.
 
         Args:
             pages: reads pages.
-            shape: makes the same records one by one.
-            own: values of the tap's own columns.
+            mapper: makes the same records one by one.
+            tap_columns: values of the tap's own columns.
             output: takes the records.
         """
         self._pages = pages
         self.pieces = pages.pieces
-        self._shape = shape
-        self._own = own
+        self._mapper = mapper
+        self._tap_columns = tap_columns
         self._encode = output.encode_columns
-        self._columns = {shape.spell(name): name for name in shape.columns}
-        self._selected = [name for name in (*own, *shape.columns, "extra") if name in output.selected_columns]
+        self._columns = {mapper.to_vendor_name(name): name for name in mapper.columns}
+        self._selected = [name for name in (*tap_columns, *mapper.columns, "extra") if name in output.selected_columns]
         self._readers: dict[str, Callable[[Cells], Iterable[Any]]] = {
             "string": _texts,
             "integer": _integers,
             "number": _numbers,
-            "date-time": lambda cells: _fitting(epoch_column(_integers(cells))),
+            "date-time": lambda cells: _converted(epoch_column(_integers(cells))),
             "array": lambda cells: [pages.split(cell) if cell else None for cell in cells],
         }
 
-    def lines(self, page: Spool) -> Iterator[Lines]:
+    def lines(self, page: Spool) -> Iterator[EncodedRecords]:
         """Encode a page.
 
         Args:
@@ -81,11 +83,11 @@ class TypedCsv:
 
     def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-        if any(UNSPEAKABLE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
+        if any(NEEDS_JSON_ESCAPE.search(name) for name in header) or any("\0" in cell for row in rows for cell in row):
             raise _Odd
-        read: dict[str, Iterable[Any]] = {name: repeat(value, len(rows)) for name, value in self._own.items()}
+        read: dict[str, Iterable[Any]] = {name: repeat(value, len(rows)) for name, value in self._tap_columns.items()}
         for spelled, name in self._columns.items():
-            kind = kind_of(self._shape.columns[name])
+            kind = kind_of(self._mapper.columns[name])
             if spelled not in columns:
                 read[name] = repeat(None, len(rows))
             elif kind in self._readers:
@@ -97,7 +99,7 @@ class TypedCsv:
         return {name: read[name] for name in self._selected}
 
     def _tolerant(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
-        records = [self._shape.record(self._pages.object(header, row), self._own) for row in rows]
+        records = [self._mapper.record(self._pages.object(header, row), self._tap_columns) for row in rows]
         return {name: [record[name] for record in records] for name in self._selected}
 
 
@@ -129,8 +131,8 @@ def _numbers(cells: Cells) -> list[float | None]:
     return numbers
 
 
-def _fitting(values: list[object]) -> list[object]:
-    if MISFIT in values:
+def _converted(values: list[object]) -> list[object]:
+    if UNCONVERTIBLE in values:
         raise _Odd
     return values
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.compression import contents
+from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.records.mapper import camel_case, kind_of
-from tap_cdp_export.signals import SHUTDOWN
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -106,8 +106,8 @@ class CsvPages:
         ends: list[int] = []
         for _, _, end in self._tables(spool):
             ends.append(end)
-            SHUTDOWN.check()
-        lines = _lines(contents(spool))
+            STOP.raise_if_stopped()
+        lines = _lines(open_decompressed(spool))
         header = "".join(islice(lines, ends[0]))
         for start, end in pairwise(ends):
             yield (header + "".join(islice(lines, end - start))).encode("utf-8-sig")
@@ -115,7 +115,7 @@ class CsvPages:
     def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]], int]]:
         """Read the header, then some rows at a time; tell how many lines of text were read so far."""
         csv.field_size_limit(MEMBER_BYTES)
-        rows = csv.reader(_lines(contents(spool)), strict=True)
+        rows = csv.reader(_lines(open_decompressed(spool)), strict=True)
         number = 1
         try:
             header = self._names(next(rows, []))
@@ -175,7 +175,7 @@ class CsvPages:
         return names
 
     def _value(self, name: str, cell: str) -> Any:  # noqa: ANN401 -- as JSON would have it
-        return self._readers.get(name, str)(strict_json.storable(cell)) if cell else None
+        return self._readers.get(name, str)(strict_json.replace_unstorable(cell)) if cell else None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -204,6 +204,6 @@ def _number(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no
 
 def _object(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no object
     try:
-        return strict_json.shallow(strict_json.decode(cell.encode()))
+        return strict_json.check_depth(strict_json.decode(cell.encode()))
     except strict_json.InvalidJSON:
         return cell

@@ -10,18 +10,18 @@ import msgspec
 from isal import isal_zlib
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.files.compression import contents, is_small, proven
-from tap_cdp_export.files.json_chunks import prove, proven_runs
+from tap_cdp_export.files.compression import is_small, open_decompressed, verified
+from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
-from tap_cdp_export.files.prefetch import pages_ahead
+from tap_cdp_export.files.prefetch import prefetch_pages
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.singer.workers import in_order
+from tap_cdp_export.singer.workers import map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from tap_cdp_export.records.batch import Lines
-    from tap_cdp_export.records.json_decoder import TypedRuns
+    from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _SMALL_PAGE_BYTES: Final = 64 * 1024
 _array: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-class EncodesPages(Protocol):
+class PageDecoder(Protocol):
     """Makes the records of a page.
 
     Attributes:
@@ -38,7 +38,7 @@ class EncodesPages(Protocol):
 
     at_once_bytes: ClassVar[int]
 
-    def lines(self, page: Spool) -> Iterator[Lines]:
+    def lines(self, page: Spool) -> Iterator[EncodedRecords]:
         """Encode a page."""
 
     def pieces(self, page: Spool) -> Iterator[bytes]:
@@ -60,16 +60,16 @@ class JsonPages:
         Raises:
             UnusableAnswer: If it is no array of objects.
         """
-        for run in runs(contents(page), ARRAY_OF_OBJECTS, _array.decode, list[dict[str, Any]]):
+        for run in runs(open_decompressed(page), ARRAY_OF_OBJECTS, _array.decode, list[dict[str, Any]]):
             yield from run
 
 
-class TypedJson:
+class JsonPageDecoder:
     """Encodes pages in JSON."""
 
     at_once_bytes: ClassVar[int] = 768 * 1024
 
-    def __init__(self, typed: TypedRuns) -> None:
+    def __init__(self, typed: JsonRecordDecoder) -> None:
         """Take what encodes a run.
 
         Args:
@@ -77,7 +77,7 @@ class TypedJson:
         """
         self._typed = typed
 
-    def lines(self, page: Spool) -> Iterator[Lines]:
+    def lines(self, page: Spool) -> Iterator[EncodedRecords]:
         """Encode a page.
 
         Args:
@@ -89,7 +89,7 @@ class TypedJson:
         Raises:
             UnusableAnswer: If it is no array of objects, or an object has no identifier.
         """
-        return runs(contents(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_proven=True)
+        return runs(open_decompressed(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_verified=True)
 
     def pieces(self, page: Spool) -> Iterator[bytes]:
         """Prove a page, and cut it.
@@ -103,8 +103,8 @@ class TypedJson:
         Raises:
             UnusableAnswer: As `lines` does, but before the first piece.
         """
-        prove(page, ARRAY_OF_OBJECTS, self._typed.check, self._typed.lines)
-        return proven_runs(page, ARRAY_OF_OBJECTS)
+        verify(page, ARRAY_OF_OBJECTS, self._typed.check, self._typed.lines)
+        return read_verified_chunks(page, ARRAY_OF_OBJECTS)
 
 
 class Pages:
@@ -139,14 +139,14 @@ class Pages:
         """
         with closing(self._pages()) as pages:
             for page in pages:
-                found = proven(page, self._read)
+                found = verified(page, self._read)
                 first = next(found, None)
                 if first is None:
                     return
                 yield first
                 yield from found
 
-    def lines(self, encoder: EncodesPages) -> Iterator[Lines]:
+    def lines(self, encoder: PageDecoder) -> Iterator[EncodedRecords]:
         """Encode all pages.
 
         Args:
@@ -156,15 +156,15 @@ class Pages:
             The records.
         """
 
-        def encode(body: bytes) -> Iterator[tuple[Lines]]:
+        def encode(body: bytes) -> Iterator[tuple[EncodedRecords]]:
             with Spool.of(body) as page:
                 yield from zip(encoder.lines(page))
 
-        with closing(self._whole_or_cut(encoder)) as items, closing(in_order(encode, items)) as found:
+        with closing(self._whole_or_cut(encoder)) as items, closing(map_ordered(encode, items)) as found:
             for (lines,) in found:
                 yield lines
 
-    def _whole_or_cut(self, encoder: EncodesPages) -> Generator[bytes]:
+    def _whole_or_cut(self, encoder: PageDecoder) -> Generator[bytes]:
         """Give small pages as they are, and large ones piece by piece, so that memory knows no large ones."""
         with closing(self._pages()) as pages:
             for page in pages:
@@ -176,7 +176,7 @@ class Pages:
     def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""
         seen: set[tuple[int, int, int]] = set()
-        with closing(pages_ahead(self._fetch, self._is_last)) as pages:
+        with closing(prefetch_pages(self._fetch, self._is_last)) as pages:
             for number, page in enumerate(pages):
                 with page:
                     logger.debug("%s: page %d, %d bytes.", self._what, number, page.size)
@@ -200,7 +200,7 @@ def _digest(page: Spool) -> tuple[int, int, int]:
     """Tell pages apart by what they hold: gzip notes the time, so equal pages may differ on the wire."""
     size, checksum, other = 0, 0, 1
     try:
-        for chunk in contents(page):
+        for chunk in open_decompressed(page):
             size += len(chunk)
             checksum = isal_zlib.crc32(chunk, checksum)
             other = isal_zlib.adler32(chunk, other)

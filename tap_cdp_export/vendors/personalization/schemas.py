@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, TEXTS, WINDOW, key
 
-OWN: Final = frozenset({"dataset_id", "window_start", "window_end"})
+TAP_COLUMNS: Final = frozenset({"dataset_id", "window_start", "window_end"})
 
 _DATASET: Final = key("dataset_id", "Dataset the record was read from, as in the settings.")
 

@@ -8,22 +8,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, camel_case
-from tap_cdp_export.singer.source import Feed
+from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+from tap_cdp_export.records.mapper import RecordMapper, camel_case
+from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
-from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
+from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
-from tap_cdp_export.vendors.personalization.pages import JsonPages, Pages, TypedJson
-from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
+from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages, Pages
+from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
 from tap_cdp_export.windows import Window, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.vendors.personalization.pages import EncodesPages
+    from tap_cdp_export.vendors.personalization.pages import PageDecoder
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Accounts(ExportStream):
     replication_key = "window_end"
 
 
-class PersonalizationFeed(Feed):
+class PersonalizationSource(ExportSource):
     """Fills one of the two streams: they are read apart."""
 
     def run(self) -> None:
@@ -60,7 +60,7 @@ class PersonalizationFeed(Feed):
                 continue
             for dataset in self.settings["dataset_ids"]:
                 self._read_dataset(stream, dataset, window)
-            stream.close_window(window)
+            stream.commit_window(window)
             stream.write_state()
 
     def check_access(self) -> None:
@@ -82,7 +82,7 @@ class PersonalizationFeed(Feed):
             is_retirement = stream.name == "accounts" and error.status in {403, 404}
             if not is_retirement or self.settings["accounts_missing"] != "warn":
                 raise
-            stream.keep_older_rows()
+            stream.suppress_activate_version()
             logger.warning(
                 "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none. "
                 "Deselect accounts to silence this, or set accounts_missing to error.",
@@ -102,10 +102,14 @@ class PersonalizationFeed(Feed):
 
         what = f"{stream.name} of dataset {dataset}"
         pages = Pages(what, fetch, self._objects(stream), are_numbered=bool(page_size))
-        shape = RecordShape(stream.columns, own=OWN, spell=camel_case)
-        own = {"dataset_id": dataset, "window_start": time_text(window.start), "window_end": time_text(window.end)}
-        if stream.is_plain():
-            for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, shape, own))):
+        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
+        tap_columns = {
+            "dataset_id": dataset,
+            "window_start": time_text(window.start),
+            "window_end": time_text(window.end),
+        }
+        if stream.can_encode_columns():
+            for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, mapper, tap_columns))):
                 stream.emit_lines(lines)
             return
         objects = self._first_allowed_to_fail(stream, pages.objects())
@@ -114,7 +118,7 @@ class PersonalizationFeed(Feed):
                 raise UnusableAnswer(
                     f"Record {number} of the {stream.name} of dataset {dataset} has no text as its name."
                 )
-            stream.emit(shape.record(fields, own))
+            stream.emit(mapper.record(fields, tap_columns))
 
     def _first_allowed_to_fail(self, stream: ExportStream, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""
@@ -126,10 +130,10 @@ class PersonalizationFeed(Feed):
     def _objects(self, stream: ExportStream) -> Callable[[Spool], Iterator[dict[str, Any]]]:
         return self._csv(stream).objects if self.settings["format"] == "csv" else JsonPages().objects
 
-    def _encoder(self, stream: ExportStream, shape: RecordShape, own: Mapping[str, str]) -> EncodesPages:
+    def _encoder(self, stream: ExportStream, mapper: RecordMapper, tap_columns: Mapping[str, str]) -> PageDecoder:
         if self.settings["format"] == "csv":
-            return TypedCsv(self._csv(stream), shape, own, stream)
-        return TypedJson(TypedRuns(shape, own, stream, required="name"))
+            return CsvPageDecoder(self._csv(stream), mapper, tap_columns, stream)
+        return JsonPageDecoder(JsonRecordDecoder(mapper, tap_columns, stream, required="name"))
 
     def _csv(self, stream: ExportStream) -> CsvPages:
         return CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))

@@ -84,8 +84,8 @@ def sent_to(mock: Mocker, url: str) -> list[_RequestObjectProxy]:
     return [request for request in mock.request_history if request.url == url]
 
 
-def look(client: ApsisExporter, of: ExportJob | None = None) -> tuple[ExportStatus, bytes | None]:
-    seen = client.look(of or job(), deadline_seconds=600)
+def poll(client: ApsisExporter, of: ExportJob | None = None) -> tuple[ExportStatus, bytes | None]:
+    seen = client.poll(of or job(), deadline_seconds=600)
     if seen.spool is None:
         return seen.status, None
     with seen.spool as spool:
@@ -97,7 +97,7 @@ def look(client: ApsisExporter, of: ExportJob | None = None) -> tuple[ExportStat
 
 def test_a_token_is_asked_for_as_json_and_carried_as_bearer(requests_mock: Mocker) -> None:
     accept(requests_mock)
-    exporter().ask(REQUEST)
+    exporter().request_export(REQUEST)
     token, export = requests_mock.request_history
     assert token.json() == {
         "grant_type": "client_credentials",
@@ -113,9 +113,9 @@ def test_one_token_serves_all_calls_of_a_run(requests_mock: Mocker) -> None:
     accept(requests_mock)
     requests_mock.get(POLL_URL, status_code=404)
     client = exporter()
-    client.ask(REQUEST)
+    client.request_export(REQUEST)
     for _ in range(5):
-        look(client)
+        poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 1
 
 
@@ -125,12 +125,12 @@ def test_the_expiry_inside_the_token_counts_and_not_the_deprecated_field(
     give_tokens(requests_mock, jwt(exp=time.time() + 3600), "token-2", expires_in=86400)
     requests_mock.get(POLL_URL, status_code=404)
     client = exporter()
-    look(client)
+    poll(client)
     clock.advance(3000)
-    look(client)
+    poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 1
     clock.advance(599)
-    look(client)
+    poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 2
     assert sent_to(requests_mock, POLL_URL)[-1].headers["Authorization"] == "Bearer token-2"
 
@@ -144,12 +144,12 @@ def test_without_an_expiry_inside_the_token_the_field_counts(
     give_tokens(requests_mock, token, expires_in=3600)
     requests_mock.get(POLL_URL, status_code=404)
     client = exporter()
-    look(client)
+    poll(client)
     clock.advance(3000)
-    look(client)
+    poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 1
     clock.advance(599)
-    look(client)
+    poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 2
 
 
@@ -160,11 +160,11 @@ def test_a_token_without_any_expiry_serves_more_than_one_call_and_not_for_ever(
     give_tokens(requests_mock, "opaque", expires_in=expires_in)
     requests_mock.get(POLL_URL, status_code=404)
     client = exporter()
-    look(client)
-    look(client)
+    poll(client)
+    poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 1
     clock.advance(3600)
-    look(client)
+    poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) == 2
 
 
@@ -174,7 +174,7 @@ def test_a_token_of_a_short_life_is_still_not_asked_for_with_every_call(requests
     requests_mock.get(POLL_URL, status_code=404)
     client = exporter()
     for _ in range(20):
-        look(client)
+        poll(client)
     assert len(sent_to(requests_mock, TOKEN_URL)) <= 10
 
 
@@ -182,7 +182,7 @@ def test_a_token_of_a_short_life_is_still_not_asked_for_with_every_call(requests
 def test_a_token_refused_in_mid_run_is_renewed_once_and_the_poll_goes_on(requests_mock: Mocker, status: int) -> None:
     give_tokens(requests_mock, "token-1", "token-2")
     requests_mock.get(POLL_URL, [{"status_code": status}, {"content": FILE}])
-    assert look(exporter()) == (READY, FILE)
+    assert poll(exporter()) == (READY, FILE)
     assert [request.headers["Authorization"] for request in sent_to(requests_mock, POLL_URL)] == [
         "Bearer token-1",
         "Bearer token-2",
@@ -193,7 +193,7 @@ def test_a_token_refused_twice_is_a_refusal(requests_mock: Mocker) -> None:
     give_tokens(requests_mock, "token-1", "token-2", "token-3")
     requests_mock.get(POLL_URL, status_code=401)
     with pytest.raises(CredentialsRefused):
-        look(exporter())
+        poll(exporter())
     assert len(sent_to(requests_mock, POLL_URL)) == 2
 
 
@@ -233,7 +233,7 @@ def test_checking_access_starts_no_export(requests_mock: Mocker) -> None:
 
 def asked_body(mock: Mocker, client: ApsisExporter, request: ExportRequest = REQUEST) -> dict[str, Any]:
     accept(mock)
-    client.ask(request)
+    client.request_export(request)
     body: dict[str, Any] = mock.request_history[-1].json()
     return body
 
@@ -268,12 +268,12 @@ def test_the_lookback_never_reaches_before_start_date(requests_mock: Mocker, ear
 
 def test_a_job_holds_what_finds_it_again_and_expires_within_its_day(requests_mock: Mocker) -> None:
     accept(requests_mock)
-    made = exporter().ask(REQUEST)
+    made = exporter().request_export(REQUEST)
     assert (made.digest, made.window) == (REQUEST.digest, WINDOW)
     assert timedelta(hours=20) < made.expires_at - made.asked_at < timedelta(hours=24)
     again = ExportJob.from_state(made.to_state())
     requests_mock.get(POLL_URL, content=FILE)
-    assert look(exporter(), again) == (READY, FILE)
+    assert poll(exporter(), again) == (READY, FILE)
     assert sent_to(requests_mock, POLL_URL)[0].headers["Authorization"] == "Bearer token-2"
 
 
@@ -281,7 +281,7 @@ def test_a_job_holds_what_finds_it_again_and_expires_within_its_day(requests_moc
 def test_any_2xx_accepts_an_export(requests_mock: Mocker, status: int) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.post(EXPORTS_URL, status_code=status, json={"url": POLL_URL})
-    assert exporter().ask(REQUEST).handle["poll_path"] == "/audience/profiles/exports/4711?part=1"
+    assert exporter().request_export(REQUEST).reference["poll_path"] == "/audience/profiles/exports/4711?part=1"
 
 
 @pytest.mark.parametrize(
@@ -306,10 +306,10 @@ def test_the_poll_url_is_found_wherever_the_vendor_puts_it(
     give_tokens(requests_mock, "t")
     text = "" if fields is None else json.dumps(fields)
     requests_mock.post(EXPORTS_URL, status_code=202, text=text, headers=headers)
-    poll = requests_mock.get(POLL_URL, content=FILE)
+    answer = requests_mock.get(POLL_URL, content=FILE)
     client = exporter()
-    look(client, client.ask(REQUEST))
-    assert poll.called
+    poll(client, client.request_export(REQUEST))
+    assert answer.called
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_the_poll_url_is_found_wherever_the_vendor_puts_it(
 def test_a_poll_url_elsewhere_is_refused_and_the_token_not_sent_there(requests_mock: Mocker, url: str) -> None:
     accept(requests_mock, file_download_url=url)
     with pytest.raises(UnusableAnswer) as refusal:
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert refusal.value.exit_code == 12
     assert {request.hostname for request in requests_mock.request_history} == {"api.apsis.one"}
     assert "evil" not in str(refusal.value)
@@ -343,34 +343,34 @@ def test_a_poll_path_from_a_forged_state_cannot_lead_the_token_elsewhere(
     requests_mock.get(ANY, content=FILE)
     forged = job(path=path or "")
     if path is None:
-        forged = dataclasses.replace(forged, handle={})
+        forged = dataclasses.replace(forged, reference={})
     with pytest.raises(SettingsError):
-        look(exporter(), forged)
+        poll(exporter(), forged)
     assert {request.hostname for request in requests_mock.request_history} <= {"api.apsis.one"}
 
 
 def test_an_answer_without_a_poll_url_shows_its_keys_and_no_value(requests_mock: Mocker) -> None:
     accept(requests_mock, result="canary", id=5)
     with pytest.raises(UnusableAnswer, match="id, result") as refusal:
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert "canary" not in str(refusal.value)
 
 
 def test_of_several_unknown_urls_none_is_guessed(requests_mock: Mocker) -> None:
     accept(requests_mock, one=POLL_URL, other=POLL_URL)
     with pytest.raises(UnusableAnswer, match="one, other"):
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
 
 
 def test_exports_are_asked_for_at_the_configured_pace(requests_mock: Mocker, clock: VirtualClock) -> None:
     accept(requests_mock)
     client = exporter(requests_per_minute=2)
-    client.ask(REQUEST)
+    client.request_export(REQUEST)
     assert clock.paused == 0
-    client.ask(REQUEST)
+    client.request_export(REQUEST)
     assert 29 < clock.paused <= 30
     clock.advance(100)
-    client.ask(REQUEST)
+    client.request_export(REQUEST)
     assert clock.paused <= 30
 
 
@@ -379,7 +379,7 @@ def test_a_refused_request_is_an_error_of_the_settings(requests_mock: Mocker, st
     accept(requests_mock)
     requests_mock.post(EXPORTS_URL, status_code=status, json={"title": "canary"})
     with pytest.raises(RequestRefused) as refusal:
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert "canary" not in str(refusal.value)
 
 
@@ -387,16 +387,16 @@ def test_pending_exports_are_waited_for_until_the_deadline(requests_mock: Mocker
     accept(requests_mock)
     requests_mock.post(EXPORTS_URL, status_code=429)
     with pytest.raises(QuotaReached):
-        exporter(deadline=900).ask(REQUEST)
+        exporter(deadline=900).request_export(REQUEST)
     assert 600 < clock.paused <= 900
 
 
-@pytest.mark.parametrize("trouble", [{"status_code": 500}, {"status_code": 504}, {"exc": requests.ReadTimeout}])
-def test_an_export_is_never_asked_for_twice(requests_mock: Mocker, trouble: dict[str, Any]) -> None:
+@pytest.mark.parametrize("discovery_error", [{"status_code": 500}, {"status_code": 504}, {"exc": requests.ReadTimeout}])
+def test_an_export_is_never_asked_for_twice(requests_mock: Mocker, discovery_error: dict[str, Any]) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, **trouble)
+    requests_mock.post(EXPORTS_URL, **discovery_error)
     with pytest.raises(VendorUnavailable):
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert len(sent_to(requests_mock, EXPORTS_URL)) == 1
 
 
@@ -423,7 +423,7 @@ def test_every_documented_answer_to_a_poll_has_its_meaning(
 ) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, status_code=status)
-    assert look(exporter(), job(field=field)) == (expected, None)
+    assert poll(exporter(), job(field=field)) == (expected, None)
     assert len(sent_to(requests_mock, POLL_URL)) == 1
 
 
@@ -431,7 +431,7 @@ def test_every_documented_answer_to_a_poll_has_its_meaning(
 def test_a_wait_that_the_vendor_asks_for_is_handed_on(requests_mock: Mocker, status: int) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, status_code=status, headers={"Retry-After": "17"}, content=FILE)
-    seen = exporter().look(job(), deadline_seconds=600)
+    seen = exporter().poll(job(), deadline_seconds=600)
     if seen.spool:
         seen.spool.close()
     assert seen.retry_after == (None if status == 200 else 17)
@@ -440,7 +440,7 @@ def test_a_wait_that_the_vendor_asks_for_is_handed_on(requests_mock: Mocker, sta
 def test_a_503_that_says_when_to_come_back_is_a_gateways_and_no_failed_export(requests_mock: Mocker) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, status_code=503, headers={"Retry-After": "5"})
-    seen = exporter().look(job(), deadline_seconds=600)
+    seen = exporter().poll(job(), deadline_seconds=600)
     assert (seen.status, seen.retry_after) == (PENDING, 5)
 
 
@@ -449,21 +449,21 @@ def test_a_success_that_is_not_documented_is_an_error(requests_mock: Mocker, sta
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, status_code=status, content=FILE)
     with pytest.raises(UnusableAnswer, match=str(status)):
-        look(exporter())
+        poll(exporter())
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 504])
 def test_a_passing_trouble_asks_the_same_url_again(requests_mock: Mocker, status: int) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, [{"status_code": status}, {"content": FILE}])
-    assert look(exporter()) == (READY, FILE)
+    assert poll(exporter()) == (READY, FILE)
 
 
 def test_the_file_is_asked_for_compressed_and_kept_as_it_came(requests_mock: Mocker) -> None:
     give_tokens(requests_mock, "t")
     packed = gzip.compress(FILE)
     requests_mock.get(POLL_URL, content=packed, headers={"Content-Encoding": "gzip"})
-    assert look(exporter()) == (READY, packed)
+    assert poll(exporter()) == (READY, packed)
     assert sent_to(requests_mock, POLL_URL)[0].headers["Accept-Encoding"] == "gzip"
 
 
@@ -473,10 +473,10 @@ def test_a_file_cut_short_is_loaded_again_and_never_ready(requests_mock: Mocker,
     give_tokens(requests_mock, "t")
     whole = gzip.compress(FILE) if packed else FILE
     requests_mock.get(POLL_URL, [{"content": whole[: max(end, 2)]}, {"content": whole}])
-    assert look(exporter()) == (READY, whole)
+    assert poll(exporter()) == (READY, whole)
     requests_mock.get(POLL_URL, content=whole[: max(end, 2)])
     with pytest.raises(IncompleteAnswer):
-        look(exporter())
+        poll(exporter())
 
 
 @pytest.mark.parametrize("body", [b"<html>canary</html>", b"[]", b"null", b'{"profiles":null}', FILE + b"x"])
@@ -484,7 +484,7 @@ def test_what_is_no_export_file_is_an_error_and_no_empty_export(requests_mock: M
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
     with pytest.raises(UnusableAnswer) as failure:
-        look(exporter())
+        poll(exporter())
     assert "canary" not in str(failure.value)
 
 
@@ -495,7 +495,7 @@ def test_a_status_of_error_in_place_of_profiles_is_told_from_other_trouble_and_n
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
     with pytest.raises(NoMembers) as failure:
-        look(exporter())
+        poll(exporter())
     assert failure.value.exit_code == 12
     assert "canary" not in str(failure.value)
 
@@ -514,7 +514,7 @@ def test_a_refusal_for_size_is_told_from_one_for_content(
     accept(requests_mock)
     requests_mock.post(EXPORTS_URL, status_code=status, json={"title": text, "detail": "canary"})
     with pytest.raises(RequestRefused) as refusal:
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert type(refusal.value) is kind
     assert "canary" not in str(refusal.value)
 
@@ -525,7 +525,7 @@ def test_a_request_that_is_larger_than_the_vendor_takes_is_not_mistaken_for_too_
     accept(requests_mock)
     requests_mock.post(EXPORTS_URL, status_code=413)
     with pytest.raises(RequestRefused) as refusal:
-        exporter().ask(dataclasses.replace(REQUEST, parameters={"attributes": ["x" * 100_000]}))
+        exporter().request_export(dataclasses.replace(REQUEST, parameters={"attributes": ["x" * 100_000]}))
     assert type(refusal.value) is RequestRefused
 
 
@@ -533,6 +533,6 @@ def test_a_base_url_behind_a_proxy_path_is_polled_where_the_vendor_says() -> Non
     token = cut(with_length(b'{"access_token":"t"}'))
     with LoopbackServer(token, cut(with_length(b'{"url":"/apsis/poll/1"}')), cut(with_length(FILE))) as server:
         client = exporter(base_url=f"{server.url}/apsis/")
-        assert look(client, client.ask(REQUEST)) == (READY, FILE)
+        assert poll(client, client.request_export(REQUEST)) == (READY, FILE)
         paths = [request.split(b" ")[1] for request in server.requests]
     assert paths == [b"/apsis/oauth/token", b"/apsis/audience/profiles/exports", b"/apsis/poll/1"]

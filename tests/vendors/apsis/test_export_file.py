@@ -28,7 +28,7 @@ from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.helpers.json_documents import OBJECTS, VALUES
 
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
-OWN = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
+TAP_COLUMNS = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
 EVENT = {
     "correlationId": "0d6c",
     "sourceEventTime": 1709287200000,
@@ -52,12 +52,12 @@ PROFILE = {
 
 
 def profiles(profile: dict[str, Any], known: set[str] | None = None) -> list[dict[str, Any]]:
-    return list(profile_records(KEY, copy.deepcopy(profile), OWN, known or set()))
+    return list(profile_records(KEY, copy.deepcopy(profile), TAP_COLUMNS, known or set()))
 
 
 def events(*given_events: Any, section: str = "1187", key: str = KEY) -> list[dict[str, Any]]:
     profile = {"sections": {section: {"events": copy.deepcopy(list(given_events))}}}
-    return list(event_records(key, profile, OWN))
+    return list(event_records(key, profile, TAP_COLUMNS))
 
 
 def event_key(event: dict[str, Any], **where: str) -> str:
@@ -81,7 +81,7 @@ def test_the_vendors_sample_profile_becomes_this_record() -> None:
             "section_id": "1187",
             "attributes": {"9820534": "john.doe@example.com", "9820540": 46287917256, "9820541": True},
             "tags": ["312460234"],
-            **OWN,
+            **TAP_COLUMNS,
             "extra": None,
         }
     ]
@@ -180,7 +180,7 @@ def test_a_profile_of_another_shape_is_an_error_that_does_not_quote_it(profile: 
 
 
 def test_the_vendors_sample_event_becomes_this_record() -> None:
-    (record,) = event_records(KEY, copy.deepcopy(PROFILE), OWN)
+    (record,) = event_records(KEY, copy.deepcopy(PROFILE), TAP_COLUMNS)
     assert len(record.pop("event_key")) >= 32
     assert record == {
         "profile_key": KEY,
@@ -190,14 +190,14 @@ def test_the_vendors_sample_event_becomes_this_record() -> None:
         "source_event_time": "2024-03-01T10:00:00.000Z",
         "created_at": "2024-03-01T10:00:00.900Z",
         "data": {"url": "https://example.com/"},
-        **OWN,
+        **TAP_COLUMNS,
         "extra": None,
     }
 
 
 @pytest.mark.parametrize("section", [{}, {"events": None}, {"events": []}])
 def test_a_section_without_events_gives_none(section: dict[str, Any]) -> None:
-    assert list(event_records(KEY, {"sections": {"1": section}}, OWN)) == []
+    assert list(event_records(KEY, {"sections": {"1": section}}, TAP_COLUMNS)) == []
 
 
 def test_an_unknown_source_time_is_null_and_not_1970() -> None:
@@ -230,7 +230,7 @@ def test_every_event_of_any_shape_is_as_the_schema_says(event: dict[str, Any], k
 @pytest.mark.parametrize("bad", [[None], ["canary"], [[EVENT]], "canary", {"a": EVENT}])
 def test_events_of_another_shape_are_an_error_that_does_not_quote_them(bad: object) -> None:
     with pytest.raises(UnusableAnswer) as failure:
-        list(event_records(KEY, {"sections": {"1": {"events": bad}}}, OWN))
+        list(event_records(KEY, {"sections": {"1": {"events": bad}}}, TAP_COLUMNS))
     assert "canary" not in str(failure.value)
 
 
@@ -274,7 +274,7 @@ def test_parts_of_a_key_do_not_run_into_each_other() -> None:
 
 def test_a_key_does_not_depend_on_the_window_it_was_read_in() -> None:
     profile = {"sections": {"1": {"events": [EVENT]}}}
-    (one,) = event_records(KEY, copy.deepcopy(profile), OWN)
+    (one,) = event_records(KEY, copy.deepcopy(profile), TAP_COLUMNS)
     (other,) = event_records(KEY, copy.deepcopy(profile), {"window_start": "x", "window_end": "y"})
     assert one["event_key"] == other["event_key"]
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import compression
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, spelled_time
-from tap_cdp_export.vendors.braze.archive import encoded_users, prove, users
-from tap_cdp_export.vendors.braze.schemas import OWN, USERS
+from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+from tap_cdp_export.records.mapper import RecordMapper, iso_time
+from tap_cdp_export.vendors.braze.archive import encoded_users, users, verify
+from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS, USERS
 from tests.helpers.archives import gzipped, zipped
 from tests.helpers.json_documents import OBJECTS
 from tests.helpers.outputs import Columns
@@ -32,7 +32,7 @@ def line(braze_id: str, **fields: Any) -> bytes:
 def read(archive: bytes) -> list[dict[str, Any]]:
     """Prove, then read, as the stream does."""
     with Spool([archive]) as spool:
-        prove(spool)
+        verify(spool)
         return list(users(spool))
 
 
@@ -99,14 +99,14 @@ def test_a_zip_cut_at_any_byte_does_not_prove_and_is_worth_another_try(compressi
     whole = zipped(TWO_MEMBERS, compression=compression)
     for end in range(4, len(whole)):
         with Spool([whole[:end]]) as spool, pytest.raises(IncompleteAnswer):
-            prove(spool)
+            verify(spool)
 
 
 def test_a_gzip_cut_at_any_byte_does_not_prove() -> None:
     whole = gzipped(TWO_MEMBERS["a.txt"])
     for end in range(len(whole)):
         with Spool([whole[:end]]) as spool, pytest.raises(UnusableAnswer):
-            prove(spool)
+            verify(spool)
 
 
 PACKINGS = st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
@@ -123,7 +123,7 @@ def test_a_damaged_byte_of_a_member_is_found_before_the_first_user_or_does_no_ha
     given_users = []
     try:
         with Spool([bytes(whole)]) as spool:
-            prove(spool)
+            verify(spool)
             given_users = [user["braze_id"] for user in users(spool)]
     except UnusableAnswer:
         assert given_users == []
@@ -140,7 +140,7 @@ def test_a_damaged_directory_of_an_archive_never_crashes(compression: int, data:
         whole[data.draw(st.integers(start, len(whole) - 1))] = data.draw(st.integers(0, 255))
     try:
         with Spool([bytes(whole)]) as spool:
-            prove(spool)
+            verify(spool)
             given_users = [user["braze_id"] for user in users(spool)]
     except UnusableAnswer:
         return
@@ -151,7 +151,7 @@ def test_a_wrong_checksum_of_a_member_is_damage() -> None:
     whole = bytearray(zipped(TWO_MEMBERS, compression=zipfile.ZIP_STORED))
     whole[whole.index(b"last")] ^= 1
     with Spool([bytes(whole)]) as spool, pytest.raises(IncompleteAnswer):
-        prove(spool)
+        verify(spool)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,12 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None
 
 
 def refusal_of_the_fast_way(archive: bytes) -> str:
-    shape = RecordShape(USERS, own=OWN, time=spelled_time)
-    typed = TypedRuns(shape, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id", may_be_empty=False)
+    mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=iso_time)
+    typed = JsonRecordDecoder(
+        mapper, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id", may_be_empty=False
+    )
     with Spool([archive]) as spool:
-        prove(spool)
+        verify(spool)
         with pytest.raises(UnusableAnswer) as failure:
             list(encoded_users(spool, typed))
     return str(failure.value)

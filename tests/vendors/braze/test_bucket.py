@@ -63,12 +63,12 @@ def folder(tmp_path: Path) -> Folder:
 
 def job(*, segment: str = "segment-1", prefix: str = PREFIX, minutes_ago: float = 0) -> ExportJob:
     asked_at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
-    handle = {"segment_id": segment, "object_prefix": prefix}
-    return ExportJob(handle, "digest", asked_at, asked_at + timedelta(days=1))
+    reference = {"segment_id": segment, "object_prefix": prefix}
+    return ExportJob(reference, "digest", asked_at, asked_at + timedelta(days=1))
 
 
 def status(bucket: Bucket, of: ExportJob | None = None) -> ExportStatus:
-    return bucket.look(of or job()).status
+    return bucket.poll(of or job()).status
 
 
 def ids(run: Run) -> list[str]:
@@ -113,9 +113,9 @@ def test_the_date_of_the_folder_may_be_any_from_the_request_on(folder: Folder, c
         folder.put(f"{day}.zip", "a", day=day)
     folder.put("too-old.zip", "a", day="2020-06-15")
     bucket = folder.bucket()
-    bucket.look(job())
+    bucket.poll(job())
     clock.advance(400)
-    names = [Path(name).stem for name in bucket.look(job()).files]
+    names = [Path(name).stem for name in bucket.poll(job()).files]
     assert names == ["2020-06-16", "2020-06-17", "2020-06-19", "2031-01-01", "odd"]
 
 

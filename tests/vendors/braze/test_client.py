@@ -22,7 +22,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
-from tap_cdp_export.jobs.runner import Patience
+from tap_cdp_export.jobs.runner import PollPolicy
 from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.client import BrazeExporter
 from tests.helpers.archives import gzipped, zipped
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 def exporter(*, timeout: float = 3600, **changes: Any) -> BrazeExporter:
     settings = completed("braze", **changes)
     return BrazeExporter(
-        BrazeApi(settings, deadline_seconds=900), settings, Patience(5, 60, timeout), deadline_seconds=900
+        BrazeApi(settings, deadline_seconds=900), settings, PollPolicy(5, 60, timeout), deadline_seconds=900
     )
 
 
@@ -68,8 +68,8 @@ def job(url: str | None = STORAGE_URL) -> ExportJob:
     return ExportJob({"segment_id": "s"}, "digest", now, now + timedelta(hours=4), secret=url)
 
 
-def look(client: BrazeExporter, of: ExportJob | None = None) -> tuple[ExportStatus, bytes | None]:
-    seen = client.look(of or job(), deadline_seconds=600)
+def poll(client: BrazeExporter, of: ExportJob | None = None) -> tuple[ExportStatus, bytes | None]:
+    seen = client.poll(of or job(), deadline_seconds=600)
     if seen.spool is None:
         return seen.status, None
     with seen.spool as spool:
@@ -85,7 +85,7 @@ def busy(**headers: str) -> dict[str, Any]:
 
 def test_a_recorded_success_becomes_a_job_whose_url_is_its_secret(requests_mock: Mocker) -> None:
     requests_mock.post(EXPORT_URL, status_code=201, json=SUCCESS)
-    made = exporter().ask(REQUEST)
+    made = exporter().request_export(REQUEST)
     assert requests_mock.last_request is not None
     assert requests_mock.last_request.json() == REQUEST.parameters
     assert requests_mock.last_request.headers["Authorization"] == "Bearer braze-api-key"
@@ -93,12 +93,12 @@ def test_a_recorded_success_becomes_a_job_whose_url_is_its_secret(requests_mock:
     assert made.secret == STORAGE_URL
     assert made.digest == REQUEST.digest
     assert "storage.test" not in json.dumps(made.to_state())
-    assert made.handle == {"segment_id": "s"}
+    assert made.reference == {"segment_id": "s"}
 
 
 def test_a_slash_at_the_end_of_base_url_does_no_harm(requests_mock: Mocker) -> None:
     requests_mock.post(EXPORT_URL, json=SUCCESS)
-    exporter(base_url=f"{BRAZE_URL}/").ask(REQUEST)
+    exporter(base_url=f"{BRAZE_URL}/").request_export(REQUEST)
     assert requests_mock.request_history[0].url == EXPORT_URL
 
 
@@ -124,7 +124,7 @@ def test_an_answer_without_a_safe_url_is_an_error_that_does_not_show_it(
 ) -> None:
     requests_mock.post(EXPORT_URL, status_code=201, json=answer)
     with pytest.raises(UnusableAnswer) as failure:
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert failure.value.exit_code == 12
     assert "storage.test" not in str(failure.value)
 
@@ -132,7 +132,7 @@ def test_an_answer_without_a_safe_url_is_an_error_that_does_not_show_it(
 def test_a_missing_url_is_explained_by_the_connected_bucket(requests_mock: Mocker) -> None:
     requests_mock.post(EXPORT_URL, json={"message": "success", "object_prefix": PREFIX})
     with pytest.raises(UnusableAnswer, match="bucket"):
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_refusal_is_explained_and_does_not_echo_the_key(
         EXPORT_URL, status_code=status, json={"message": "Invalid API key: braze-api-key"}, headers=headers
     )
     with pytest.raises(kind) as refusal:
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
     assert "braze-api-key" not in str(refusal.value)
     assert "Braze segment s" in str(refusal.value)
     assert requests_mock.call_count == 1
@@ -166,14 +166,14 @@ def test_a_refusal_is_explained_and_does_not_echo_the_key(
 
 def test_a_busy_segment_is_waited_for_with_growing_pauses(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, [busy(), busy(), busy(), {"json": SUCCESS}])
-    assert exporter().ask(REQUEST).secret == STORAGE_URL
+    assert exporter().request_export(REQUEST).secret == STORAGE_URL
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, (5, 10, 20), strict=True))
 
 
 def test_a_segment_that_stays_busy_ends_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, **busy())
     with pytest.raises(QuotaReached, match="on_conflict") as failure:
-        exporter(timeout=600).ask(REQUEST)
+        exporter(timeout=600).request_export(REQUEST)
     assert failure.value.exit_code == 14
     assert 500 < clock.paused <= 600
 
@@ -181,7 +181,7 @@ def test_a_segment_that_stays_busy_ends_at_the_deadline(requests_mock: Mocker, c
 def test_a_busy_segment_fails_at_once_where_the_settings_say_so(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, **busy())
     with pytest.raises(QuotaReached, match="on_conflict") as failure:
-        exporter(on_conflict="fail").ask(REQUEST)
+        exporter(on_conflict="fail").request_export(REQUEST)
     assert failure.value.exit_code == 14
     assert clock.pauses == []
     assert requests_mock.call_count == 1
@@ -190,7 +190,7 @@ def test_a_busy_segment_fails_at_once_where_the_settings_say_so(requests_mock: M
 def test_a_busy_segment_is_cancelled_once_where_the_settings_say_so(requests_mock: Mocker) -> None:
     requests_mock.post(EXPORT_URL, [busy(), busy(), {"json": SUCCESS}])
     cancel = requests_mock.post(CANCEL_URL, json={})
-    assert exporter(on_conflict="cancel").ask(REQUEST).secret == STORAGE_URL
+    assert exporter(on_conflict="cancel").request_export(REQUEST).secret == STORAGE_URL
     assert cancel.call_count == 1
     assert cancel.last_request is not None
     assert cancel.last_request.json() == {"segment_id": "s"}
@@ -201,7 +201,7 @@ def test_nothing_is_cancelled_unless_the_settings_say_so(requests_mock: Mocker, 
     requests_mock.post(EXPORT_URL, [busy(), {"json": SUCCESS}])
     cancel = requests_mock.post(CANCEL_URL, json={})
     try:
-        exporter(on_conflict=conflict).ask(REQUEST)
+        exporter(on_conflict=conflict).request_export(REQUEST)
     except QuotaReached:
         assert conflict == "fail"
     assert not cancel.called
@@ -214,7 +214,7 @@ def test_the_hourly_limit_is_waited_for_and_is_no_conflict_about_the_segment(
     limit = busy(**{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 1200)})
     requests_mock.post(EXPORT_URL, [limit, {"json": SUCCESS}])
     cancel = requests_mock.post(CANCEL_URL, json={})
-    assert exporter(on_conflict=conflict).ask(REQUEST).secret == STORAGE_URL
+    assert exporter(on_conflict=conflict).request_export(REQUEST).secret == STORAGE_URL
     assert 1190 < clock.paused <= 1201
     assert not cancel.called
 
@@ -233,7 +233,7 @@ def test_limit_headers_that_say_nothing_of_use_mean_a_busy_segment(
     requests_mock: Mocker, clock: VirtualClock, headers: dict[str, str]
 ) -> None:
     requests_mock.post(EXPORT_URL, [busy(**headers), {"json": SUCCESS}])
-    exporter().ask(REQUEST)
+    exporter().request_export(REQUEST)
     assert 2.5 <= clock.paused <= 5
 
 
@@ -244,21 +244,21 @@ def test_an_absurd_reset_time_neither_hurries_nor_waits_for_ever(
     requests_mock.post(
         EXPORT_URL, [busy(**{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}), {"json": SUCCESS}]
     )
-    exporter(timeout=21600).ask(REQUEST)
+    exporter(timeout=21600).request_export(REQUEST)
     assert 0 < clock.paused <= 3600
 
 
 def test_a_lost_answer_leads_to_one_running_export_and_not_to_two(requests_mock: Mocker, clock: VirtualClock) -> None:
     lost = {"exc": requests.ReadTimeout("lost")}
     requests_mock.post(EXPORT_URL, [lost, busy(), busy(), {"json": SUCCESS}])
-    assert exporter().ask(REQUEST).secret == STORAGE_URL
+    assert exporter().request_export(REQUEST).secret == STORAGE_URL
     assert len(clock.pauses) == 3
 
 
 def test_a_vendor_that_keeps_failing_is_given_up(requests_mock: Mocker) -> None:
     requests_mock.post(EXPORT_URL, status_code=502)
     with pytest.raises(VendorUnavailable):
-        exporter().ask(REQUEST)
+        exporter().request_export(REQUEST)
 
 
 # The download URL
@@ -266,7 +266,7 @@ def test_a_vendor_that_keeps_failing_is_given_up(requests_mock: Mocker) -> None:
 
 def test_the_download_carries_nothing_that_names_the_customer(requests_mock: Mocker) -> None:
     requests_mock.get(STORAGE_URL, content=ARCHIVE)
-    assert look(exporter()) == (READY, ARCHIVE)
+    assert poll(exporter()) == (READY, ARCHIVE)
     assert requests_mock.last_request is not None
     headers = {name.lower() for name in requests_mock.last_request.headers}
     assert not headers & {"authorization", "cookie", "x-api-key"}
@@ -276,7 +276,7 @@ def test_the_download_carries_nothing_that_names_the_customer(requests_mock: Moc
 @pytest.mark.parametrize(("status", "body"), [(403, ACCESS_DENIED), (403, b""), (404, b"<Error/>")])
 def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: int, body: bytes) -> None:
     requests_mock.get(STORAGE_URL, status_code=status, content=body)
-    assert look(exporter()) == (PENDING, None)
+    assert poll(exporter()) == (PENDING, None)
     assert requests_mock.call_count == 1
 
 
@@ -285,11 +285,11 @@ def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: in
 )
 def test_a_url_that_expired_is_gone(requests_mock: Mocker, said: bytes) -> None:
     requests_mock.get(STORAGE_URL, status_code=403, content=said)
-    assert look(exporter()) == (GONE, None)
+    assert poll(exporter()) == (GONE, None)
 
 
 def test_a_job_of_an_earlier_run_has_no_url_any_more_and_is_gone(requests_mock: Mocker) -> None:
-    assert look(exporter(), ExportJob.from_state(job().to_state())) == (GONE, None)
+    assert poll(exporter(), ExportJob.from_state(job().to_state())) == (GONE, None)
     assert requests_mock.call_count == 0
 
 
@@ -300,7 +300,7 @@ def test_an_answer_that_is_not_documented_is_an_error_and_no_redirect_is_followe
     requests_mock.get(ANY, content=ARCHIVE)
     requests_mock.get(STORAGE_URL, status_code=status, headers={"Location": "https://elsewhere.test/x"})
     with pytest.raises(UnusableAnswer) as failure:
-        look(exporter())
+        poll(exporter())
     assert "storage.test" not in str(failure.value)
     assert {request.hostname for request in requests_mock.request_history} == {"storage.test"}
 
@@ -308,7 +308,7 @@ def test_an_answer_that_is_not_documented_is_an_error_and_no_redirect_is_followe
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_passing_trouble_of_the_storage_is_tried_again(requests_mock: Mocker, status: int) -> None:
     requests_mock.get(STORAGE_URL, [{"status_code": status}, {"content": ARCHIVE}])
-    assert look(exporter()) == (READY, ARCHIVE)
+    assert poll(exporter()) == (READY, ARCHIVE)
 
 
 @pytest.mark.parametrize("archive", [ARCHIVE, gzipped(b'{"braze_id":"a"}'), zipped({})])
@@ -317,21 +317,21 @@ def test_an_archive_is_told_by_its_first_bytes_and_not_by_what_was_asked_for(
 ) -> None:
     for output_format in ("zip", "gzip"):
         requests_mock.get(STORAGE_URL, content=archive)
-        assert look(exporter(output_format=output_format)) == (READY, archive)
+        assert poll(exporter(output_format=output_format)) == (READY, archive)
 
 
 def test_an_archive_cut_short_is_loaded_again_and_never_ready(requests_mock: Mocker) -> None:
     requests_mock.get(STORAGE_URL, [{"content": ARCHIVE[:-9]}, {"content": ARCHIVE}])
-    assert look(exporter()) == (READY, ARCHIVE)
+    assert poll(exporter()) == (READY, ARCHIVE)
     requests_mock.get(STORAGE_URL, content=ARCHIVE[:-9])
     with pytest.raises(IncompleteAnswer):
-        look(exporter())
+        poll(exporter())
 
 
 def test_a_login_page_in_place_of_the_archive_is_an_error(requests_mock: Mocker) -> None:
     requests_mock.get(STORAGE_URL, content=b"<html>canary</html>")
     with pytest.raises(UnusableAnswer) as failure:
-        look(exporter())
+        poll(exporter())
     assert "canary" not in str(failure.value)
 
 
@@ -342,7 +342,7 @@ def test_a_url_that_leads_into_the_companys_own_network_gets_not_one_byte(reques
         requests_mock.post(f"{public}/users/export/segment", json={**SUCCESS, "url": f"{inside.url}/x.zip"})
         client = exporter(base_url=public)
         with pytest.raises(UnusableAnswer) as failure:
-            look(client, client.ask(REQUEST))
+            poll(client, client.request_export(REQUEST))
         assert inside.requests == []
     assert "127.0.0.1" not in str(failure.value)
 
@@ -352,7 +352,7 @@ def test_a_sandbox_on_loopback_may_serve_its_archive_from_loopback() -> None:
         answer = json.dumps({**SUCCESS, "url": f"{storage.url}/x.zip"}).encode()
         with LoopbackServer(cut(with_length(answer))) as api:
             client = exporter(base_url=api.url)
-            assert look(client, client.ask(REQUEST)) == (READY, ARCHIVE)
+            assert poll(client, client.request_export(REQUEST)) == (READY, ARCHIVE)
         assert b"braze-api-key" in api.requests[0]
         assert b"braze-api-key" not in storage.requests[0]
 
@@ -364,9 +364,9 @@ def test_the_url_is_in_no_log_line_and_no_message(requests_mock: Mocker, caplog:
     )
     client = exporter()
     with caplog.at_level(logging.DEBUG, logger="tap_cdp_export"):
-        made = client.ask(REQUEST)
+        made = client.request_export(REQUEST)
         with pytest.raises(UnusableAnswer) as failure:
-            look(client, made)
+            poll(client, made)
     assert len(caplog.records) >= 2
     assert "storage.test" not in f"{caplog.text} {failure.value}"
     assert "Iw_2CAuI2mvAemo2jRTbG6IBUkzpJNBbYSMwPHO082o" not in f"{caplog.text} {failure.value} {made!r}"

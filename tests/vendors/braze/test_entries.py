@@ -79,8 +79,8 @@ def rows(mock: Mocker, table: str, value: object) -> list[Row]:
 def test_the_vendors_sample_becomes_this_row(requests_mock: Mocker, table: str) -> None:
     _, identity, entry = TABLES[table]
     (row,) = rows(requests_mock, table, [entry])
-    own = {"segment_id": "segment-1", "braze_id": "a", "occurrence": 1}
-    expected = {**dict.fromkeys(row), **entry, **own}
+    tap_columns = {"segment_id": "segment-1", "braze_id": "a", "occurrence": 1}
+    expected = {**dict.fromkeys(row), **entry, **tap_columns}
     if table == "braze_user_canvases":
         expected["last_entered"] = "2021-07-07T20:45:24.000Z"
     assert row == expected

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records.mapper import RecordShape
+from tap_cdp_export.records.mapper import RecordMapper
 from tap_cdp_export.vendors.personalization import csv_pages
-from tap_cdp_export.vendors.personalization.csv_decoder import TypedCsv
+from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
-from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, OWN, USERS
+from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
 from tests.helpers.json_documents import STORABLE_TEXTS
 from tests.helpers.outputs import Columns
 
@@ -159,8 +159,13 @@ def test_a_nul_is_replaced() -> None:
 
 
 def test_pages_with_columns_of_their_own_leave_nothing_behind() -> None:
-    own = {"dataset_id": "d"}
-    typed = TypedCsv(CsvPages("users", USERS, None), RecordShape(USERS, own=OWN), own, Columns(USERS["properties"]))
+    tap_columns = {"dataset_id": "d"}
+    typed = CsvPageDecoder(
+        CsvPages("users", USERS, None),
+        RecordMapper(USERS, tap_columns=TAP_COLUMNS),
+        tap_columns,
+        Columns(USERS["properties"]),
+    )
 
     def rows() -> int:
         with Spool([b"name,City\na,Oslo\nb,Bergen\n"]) as page:

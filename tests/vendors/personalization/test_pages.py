@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records.json_decoder import TypedRuns
-from tap_cdp_export.records.mapper import RecordShape, camel_case
-from tap_cdp_export.vendors.personalization.pages import JsonPages, TypedJson
-from tap_cdp_export.vendors.personalization.schemas import OWN, USERS
+from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+from tap_cdp_export.records.mapper import RecordMapper, camel_case
+from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages
+from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
 from tests.helpers.json_documents import OBJECTS, RUN_BYTES, small_runs, spelled
 from tests.helpers.outputs import Columns
 
-SHAPE = RecordShape(USERS, own=OWN, spell=camel_case)
+SHAPE = RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
 OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
 USERS_OF_A_PAGE = st.lists(st.tuples(st.text(), OBJECTS), min_size=1, max_size=12)
 
 
-def encoder() -> TypedJson:
-    return TypedJson(TypedRuns(SHAPE, OWN_VALUES, Columns([*USERS["properties"]]), required="name"))
+def encoder() -> JsonPageDecoder:
+    return JsonPageDecoder(JsonRecordDecoder(SHAPE, OWN_VALUES, Columns([*USERS["properties"]]), required="name"))
 
 
 def encoded(pages: list[bytes]) -> list[Any]:

@@ -13,7 +13,7 @@ import pytest
 from singer_sdk.exceptions import MapExpressionError
 
 from tap_cdp_export.tap import TapCDPExport
-from tap_cdp_export.vendors.personalization.streams import PersonalizationFeed
+from tap_cdp_export.vendors.personalization.streams import PersonalizationSource
 from tap_cdp_export.windows import epoch_milliseconds, time_text
 from tests.helpers.configurations import END, PERSONALIZATION_URL, START, config
 from tests.helpers.in_process import bookmark, sync
@@ -442,7 +442,7 @@ def test_checking_access_reads_one_record_and_sends_no_window(requests_mock: Moc
     serve(requests_mock, [ACCOUNT], kind="accounts")
     tap = TapCDPExport(config=config("personalization"))
     for stream in ("users", "accounts"):
-        feed = tap.streams[stream].feed  # type: ignore[attr-defined]
-        assert isinstance(feed, PersonalizationFeed)
-        feed.check_access()
+        source = tap.streams[stream].source  # type: ignore[attr-defined]
+        assert isinstance(source, PersonalizationSource)
+        source.check_access()
     assert [request.qs for request in requests_mock.request_history] == [{"page": ["0"], "pagesize": ["1"]}] * 2
