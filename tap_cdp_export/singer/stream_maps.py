@@ -1,16 +1,15 @@
 """Stream maps applied to columns: only what an expression reads has to become a record.
 
 Which columns a map must be shown, which pass it by, and which it makes is decided beforehand; where it cannot be,
-each whole record goes through the SDK's map instead. Plain expressions are called as functions, all others are
-evaluated by the SDK's map, which is shown records of nothing but what they read.
+each whole record goes through the SDK's map instead. Expressions are evaluated by the SDK's map, which is given
+records of nothing but the columns they read.
 """
 
 from __future__ import annotations
 
 import ast
-from contextlib import suppress
 from fnmatch import fnmatch
-from itertools import compress, repeat, starmap
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.mapper import (
@@ -24,14 +23,11 @@ from singer_sdk.mapper import (
 )
 
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
-from tap_cdp_export.singer.map_expressions import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from singer_sdk.mapper import StreamMap
-
-    from tap_cdp_export.singer.map_expressions import Compiled
 
     Columns = Mapping[str, Iterable[Any]]
     Lists = dict[str, list[Any]]
@@ -47,8 +43,6 @@ _NOT_SHARED: Final = {"fake"}
 """Processes that begin alike would all invent the same."""
 
 _FREE: Final = {"array", "object"}
-_NOT_COLUMNS: Final = {"config", "__stream_name__", "__original_stream_name__"}
-"""What these mean in an expression, a column of the same name does not change."""
 
 
 class ColumnMap:
@@ -82,8 +76,6 @@ class ColumnMap:
         self._passed = frozenset(passed)
         self._made = made or {}
         self._filters = filter_rule is not None
-        rules = {} if filter_rule is None else {MAPPER_FILTER_OPTION: filter_rule}
-        self._compiled = _compiled_with(stream_map, shown, {**self._made, **rules})
 
     def apply(self, columns: Columns) -> tuple[Columns, int]:
         """Map records.
@@ -109,9 +101,6 @@ class ColumnMap:
         """Make the columns that are made, and tell which records are kept."""
         names = [name for name in self._shown if name in whole] or [*whole][:1]  # one tells how many records there are
         shown = {name: whole[name] for name in names}
-        if self._compiled:
-            with suppress(Exception):  # the evaluator knows what is wrong with which record, if anything is
-                return self._called(shown, self._compiled)
         rows = zip(*shown.values(), strict=True)
         found = [self._evaluated(dict(zip(names, row, strict=True))) for row in rows]
         mapped = [record for record in found if record is not None]
@@ -122,36 +111,6 @@ class ColumnMap:
         if self._made:
             return self._map.transform(record)
         return record if self._map.get_filter_result(record) else None
-
-    def _called(self, shown: Lists, functions: Mapping[str, Compiled]) -> tuple[Lists, list[bool]]:
-        kept = [True] * len(next(iter(shown.values())))
-        if self._filters:
-            kept = [*map(bool, _values(functions[MAPPER_FILTER_OPTION], MAPPER_FILTER_OPTION, shown))]
-            shown = {name: [*compress(values, kept)] for name, values in shown.items()}
-        return {name: _values(functions[name], name, shown) for name in self._made}, kept
-
-
-def _compiled_with(
-    stream_map: StreamMap, shown: Sequence[str], expressions: Mapping[str, str]
-) -> dict[str, Compiled] | None:
-    """Compile all expressions of a map; none if one is not plain."""
-    if not isinstance(stream_map, CustomStreamMap):
-        return None
-    names = {*shown} - _NOT_COLUMNS
-    found: dict[str, Compiled | None] = {}
-    with suppress(Exception):  # what Python cannot compile may be no trouble for the evaluator
-        for name, expression in expressions.items():
-            known = names | {"self"} if name in shown else names
-            found[name] = compiled(expression, known, stream_map.functions)
-    functions = {name: function for name, function in found.items() if function}
-    return functions if len(functions) == len(expressions) else None
-
-
-def _values(expression: Compiled, name: str, shown: Lists) -> list[Any]:
-    """Give an expression's values; in that of a column, `self` is the column."""
-    columns = [shown[name if read == "self" and name in shown else read] for read in expression.reads]
-    rows = zip(*columns, strict=True) if columns else repeat((), len(next(iter(shown.values()))))
-    return [*starmap(expression.function, rows)]
 
 
 def column_map(
@@ -176,15 +135,15 @@ def column_map(
     if type(stream_map) is not CustomStreamMap or len(matching) != 1:
         return None
     definition = matching[0]
-    tap_columns = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
-    made = {name: expression for name, expression in tap_columns.items() if expression not in {None, NULL_STRING}}
+    expressions = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
+    made = {name: expression for name, expression in expressions.items() if expression not in {None, NULL_STRING}}
     filter_rule = definition.get(MAPPER_FILTER_OPTION)
     trees = [*map(ast.parse, [*made.values(), *([filter_rule] if filter_rule is not None else [])])]
     read = _names(trees)
     if "self" in read:
         read |= made.keys()
     shown = [name for name in columns if name in read]
-    passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - tap_columns.keys()
+    passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - expressions.keys()
     is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(NEEDS_JSON_ESCAPE.search, made))
     if not is_known or _may_change_config(trees) or any(_is_free(columns[name]) for name in shown):
         return None
