@@ -1,7 +1,11 @@
-"""Bytes encoded in forked processes, in order: what a second core is for.
+"""Encode chunks in forked worker processes; results come in input order.
 
-A process of its own is the only way to decode and encode on a second core. The children know nothing but the
-function: whatever they cannot do, and everything there is too little of to be worth a process, is done here.
+Python decodes and encodes on one processor a process, so a second processor needs a second process. Workers know
+nothing but the function that encodes a chunk. Small inputs, chunks that do not fit the shared memory, and chunks that
+a worker fails on are encoded in the parent.
+
+`concurrent.futures.ProcessPoolExecutor` is no replacement: its workers survive a SIGKILL of the parent and then hold
+stdout open, so that the target waits for ever (docs/decisions.md, "Worker processes of our own").
 """
 
 from __future__ import annotations
@@ -21,38 +25,40 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.records.batch import EncodedRecords
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.singer.processors import usable_processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from multiprocessing.connection import Connection
 
 Batch: TypeAlias = "tuple[EncodedRecords, ...]"
-"""Encoded records, for one stream or for several."""
+"""Encoded records of one chunk: one item for each stream that the chunk feeds."""
 
 _WORKERS: Final = 2
 _SLOTS_PER_WORKER: Final = 2
-"""A child has its next item before anyone takes what the last one has become."""
+"""A worker has its next chunk while the result of its last one waits to be written."""
 
 _MIN_BYTES_TO_FORK: Final = 256 * 1024
-"""So many bytes are encoded sooner than a child has started."""
+"""Smaller inputs are encoded in less time than a worker takes to start."""
 
 _SLOT_BYTES: Final = 32 * 2**20
-"""So much an item, and what it becomes, may have; only what is used of it takes memory."""
+"""Largest chunk, and largest result of one. Pages of the mapping that are never touched take no memory."""
 
 
 def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[bytes]) -> Generator[Batch]:
-    """Encode items, in other processes once there is much of them.
+    """Encode chunks, in worker processes once there are more than 256 KiB of them.
 
     Args:
-        function: encodes an item; depends on nothing else, and neither logs nor writes.
-        items: what it is applied to.
+        function: encodes a chunk. It runs in a forked process, so it neither logs nor writes.
+        items: the chunks.
 
     Yields:
-        The parts, in the order of the items; none of an item before all of them are there.
+        The batches of each chunk, in input order; none of a chunk before all of its batches are encoded. A batch
+        is valid until the next one is requested, since it may be a view of shared memory.
 
     Raises:
-        LocalFailure: If the system ends one of the processes.
-        Exception: Whatever `function` raises, in its item's turn.
+        LocalFailure: If the system kills a worker.
+        Exception: Whatever `function` or `items` raises, after the results of the chunks before.
     """
     waiting = _with_error_last(items)
     can_fork_workers = _can_fork_workers()
@@ -76,11 +82,11 @@ def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[by
 
 
 def _with_error_last(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
-    """Keep trouble with an item for its turn: items are asked for before those ahead of them are done."""
+    """Yield an exception in place of raising it: chunks are read before the results of earlier ones are written."""
     try:
         yield from items
-    except Exception as trouble:  # noqa: BLE001 -- it is raised again in its turn
-        yield trouble
+    except Exception as error:  # noqa: BLE001 -- raised again in its turn
+        yield error
 
 
 def _in_this_process(function: Callable[[bytes], Iterable[Batch]], item: bytes | Exception) -> list[Batch]:
@@ -90,7 +96,7 @@ def _in_this_process(function: Callable[[bytes], Iterable[Batch]], item: bytes |
 
 
 class _WorkerPool:
-    """The processes of one call, begun one by one as there is work for them."""
+    """The workers of one call, started one by one as there are chunks for them."""
 
     def __init__(self, function: Callable[[bytes], Iterable[Batch]], workers: ExitStack) -> None:
         self._function = function
@@ -99,12 +105,12 @@ class _WorkerPool:
         self.free_slots: deque[_SharedSlot] = deque()
 
     def submit(self, item: bytes | Exception) -> _SharedSlot | None:
-        """Give an item to a child; None where it is for the parent."""
+        """Send a chunk to a worker; None if the parent has to encode it."""
         if isinstance(item, Exception) or len(item) > _SLOT_BYTES:
             return None
         if self._workers_to_start:
             self._workers_to_start -= 1
-            with suppress(OSError):  # the system has no process to give
+            with suppress(OSError):  # the system allows no more processes
                 first, *others = self._workers.enter_context(_Worker(self._function)).slots
                 self.free_slots.extendleft([first])
                 self.free_slots.extend(others)
@@ -115,12 +121,17 @@ class _WorkerPool:
 
 
 def _can_fork_workers() -> bool:
-    """Tell whether a second process helps; where threads or libraries make forking unsafe, it does not."""
-    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
+    """True on Linux with more than one processor to use; elsewhere fork() is unsafe once threads exist."""
+    return sys.platform == "linux" and usable_processors() > 1
 
 
 class _SharedSlot:
-    """Memory for an item and for what it becomes, which a child sees too; it knows no child, or it would stay."""
+    """Two mappings that parent and worker share: one for a chunk, one for its result.
+
+    A slot holds the pipes' ends but not the worker: a result that is still referenced would otherwise keep the worker
+    alive. Life of a slot: free -> `send` (chunk copied in) -> `result` (views of the encoded records) -> the records
+    are written -> free again.
+    """
 
     def __init__(self, number: int, requests: Connection[Any, Any], results: Connection[Any, Any]) -> None:
         self._number = number
@@ -131,11 +142,11 @@ class _SharedSlot:
 
     def send(self, item: bytes) -> None:
         self.item[: len(item)] = item
-        with suppress(OSError):  # a child that is gone is found out when its answer is due
+        with suppress(OSError):  # a worker that is gone is noticed when its result is due
             self._requests.send((self._number, len(item)))
 
     def result(self) -> Iterator[Batch] | None:
-        """Wait for the parts, which are there until the next question; None if there was trouble."""
+        """Wait for the result, valid until the next `send`; None if the worker failed on the chunk."""
         try:
             with STOP.interruptible():
                 result = self._results.recv()
@@ -153,7 +164,7 @@ class _SharedSlot:
 
 
 class _Worker:
-    """One process, which answers one item after the other, in the order in which it is asked."""
+    """One forked process, which encodes chunks in the order in which they are sent."""
 
     def __init__(self, function: Callable[[bytes], Iterable[Batch]]) -> None:
         self._function = function
@@ -162,8 +173,8 @@ class _Worker:
         requests, self._requests = multiprocessing.Pipe(duplex=False)
         self._results, results = multiprocessing.Pipe(duplex=False)
         self.slots = [_SharedSlot(number, self._requests, self._results) for number in range(_SLOTS_PER_WORKER)]
-        gc.freeze()  # or the collector touches, and so copies, every page that both have
-        with warnings.catch_warnings():  # newer Pythons warn of locks that other threads hold: the child needs none
+        gc.freeze()  # the collector would write to, and so copy, every page that both processes share
+        with warnings.catch_warnings():  # Python 3.12 warns that other threads may hold locks; a worker takes none
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process = os.fork()
         if not self._process:
@@ -175,7 +186,7 @@ class _Worker:
         return self
 
     def _serve(self, requests: Connection[Any, Any], results: Connection[Any, Any]) -> None:
-        """Work until the parent closes its end or is gone; signals are the parent's to judge."""
+        """Encode until the parent closes its end of the pipe or is gone; signals are left to the parent."""
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -184,28 +195,28 @@ class _Worker:
                 slot = self.slots[number]
                 try:
                     results.send(self._encode(slot.item[:size], slot.encoded))
-                except Exception:  # noqa: BLE001 -- the parent meets it again, and raises it
+                except Exception:  # noqa: BLE001 -- the parent encodes the chunk itself, and raises
                     results.send(None)
-        except BaseException:  # noqa: BLE001, S110 -- nothing of the parent's way out may happen here
+        except BaseException:  # noqa: BLE001, S110 -- no handler of the parent may run in a worker
             pass
         finally:
             os._exit(0)
 
     def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, int, int, int]]]:
-        """Put what an item becomes into the shared memory; tell how many records are from where to where."""
+        """Write the batches into shared memory; give (records, left out, start, end) of each."""
         result: list[list[tuple[int, int, int, int]]] = []
         end = 0
         for part in self._function(item):
             result.append([])
             for lines in part:
                 start, end = end, end + len(lines.data)
-                memory[start:end] = lines.data  # which fails where it is too much
+                memory[start:end] = lines.data  # raises where there is too much of it
                 result[-1].append((lines.number, lines.left_out, start, end))
         return result
 
     def __exit__(self, *_exception: object) -> None:
         self._requests.close()
         self._results.close()
-        with suppress(ProcessLookupError, ChildProcessError):  # where SIGCHLD is ignored, the system waits for it
+        with suppress(ProcessLookupError, ChildProcessError):  # gone already where SIGCHLD is ignored
             os.kill(self._process, signal.SIGKILL)
             os.waitpid(self._process, 0)

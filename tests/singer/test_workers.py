@@ -37,7 +37,7 @@ def _number(item: bytes) -> int:
 @pytest.fixture(autouse=True)
 def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a machine of one core for one of two."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
+    monkeypatch.setattr(workers, "usable_processors", lambda: 2)
 
 
 def told(item: bytes) -> list[Batch]:
@@ -82,7 +82,7 @@ def test_little_is_done_without_another_process() -> None:
 
 
 def test_one_core_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0})
+    monkeypatch.setattr(workers, "usable_processors", lambda: 1)
     found = read([_numbered(number) for number in range(4)])
     assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
 
@@ -186,7 +186,8 @@ _PROGRAM = """
 import os, sys, time
 from tap_cdp_export.records.batch import EncodedRecords
 from tap_cdp_export.singer.workers import map_ordered
-os.sched_getaffinity = lambda _process: {0, 1}
+import tap_cdp_export.singer.workers
+tap_cdp_export.singer.workers.usable_processors = lambda: 2
 def told(item):
     return [(EncodedRecords(1, b"%d" % os.getpid()),)]
 found = map_ordered(told, (b"x" * 300_000 for _ in range(1_000_000)))
