@@ -1,6 +1,6 @@
 """The members of a zip, one after the other as its directory lists them, each checked to its last byte.
 
-The directory is `zipfile`'s work; inflating is not, since its own is half as fast (research: performance, section 7).
+The directory is `zipfile`'s work; inflating is not, since its own is half as fast (docs/performance.md, section 7).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading what a server answers: its body to the last byte, its dates, its small objects.
 
 Bodies are never decoded here: HTTP libraries take a gzip body that is cut short for a whole one
-(research: reliability, section 2.3), so `files.compression` decodes and checks them.
+(docs/reliability.md, section 3), so `files.compression` decodes and checks them.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class ExportRequest:
     def digest(self) -> str:
         """A short text that changes when the parameters or the streams do.
 
-        The window is left out: its end moves with the clock, and a job keeps its own (research: reliability, 3.4).
+        The window is left out: its end moves with the clock, and a job keeps its own (docs/reliability.md, section 5).
         """
         return _short_hash(msgspec.json.encode((self.parameters, self.streams), order="sorted"))
 

@@ -1,7 +1,7 @@
 """The fast way out of a stream: a run of JSON becomes encoded records without a dict in between.
 
 A run is decoded into typed structs that are the stream's columns, and encoded from structs that are the
-catalog's selection (research: performance, sections 3 and 10). Free-form columns are never built: they stay the
+catalog's selection (docs/performance.md, section 3). Free-form columns are never built: they stay the
 vendor's bytes, and one decoder looks at a whole column of them at once. An object with anything odd in it goes
 through `RecordMapper` instead, so that both ways give the same.
 """

@@ -1,6 +1,6 @@
 """BATCH messages: records as files of JSON lines, selection and stream maps applied.
 
-The SDK's own batches hold what the catalog deselects and know nothing of stream maps (research: performance,
+The SDK's own batches hold what the catalog deselects and know nothing of stream maps (docs/performance.md,
 section 4); so its messages, storage and settings are used, and the files are written here.
 """
 

@@ -1,7 +1,7 @@
 """The base stream: emission and state.
 
-The SDK moves bookmarks with the records, which loses data when a windowed run is killed (research:
-reliability, section 0.1). So a stream here owns its bookmark: it moves after the last record of a window.
+The SDK moves bookmarks with the records, which loses data when a windowed run is killed
+(docs/reliability.md, section 1). So a stream here owns its bookmark: it moves after the last record of a window.
 """
 
 from __future__ import annotations

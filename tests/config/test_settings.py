@@ -1,4 +1,4 @@
-"""The list of settings is the one that interface.md promises."""
+"""The list of settings is the one that the README promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every history must satisfy: I1 to I10 of the harness (research: reliability, section 5.1)."""
+"""What every history must satisfy: I1 to I10 of the harness (docs/reliability.md, section 8)."""
 
 from __future__ import annotations
 

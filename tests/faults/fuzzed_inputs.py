@@ -1,4 +1,4 @@
-"""What the readers are given: the bad-input catalogue (research: reliability, section 3.3), and mutations of it."""
+"""What the readers are given: the bad-input catalogue (docs/reliability.md, section 6), and mutations of it."""
 
 from __future__ import annotations
 

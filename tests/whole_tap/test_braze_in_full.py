@@ -128,7 +128,7 @@ def test_the_catalog_is_as_it_was_reviewed(sandbox: Sandbox, stream: str) -> Non
     assert entry == json.loads((SNAPSHOTS / f"{stream}.json").read_text())
 
 
-# What the vendor does now and then (vendors/braze.md, section 13)
+# What the vendor does now and then (docs/vendors/braze.md, section 13)
 
 
 @pytest.mark.parametrize(

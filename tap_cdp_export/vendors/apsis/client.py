@@ -1,4 +1,4 @@
-"""Export request and poll URL (vendors/apsis.md, sections 3 to 6)."""
+"""Export request and poll URL (docs/vendors/apsis.md, sections 3 to 6)."""
 
 from __future__ import annotations
 

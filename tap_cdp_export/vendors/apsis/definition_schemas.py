@@ -1,4 +1,4 @@
-"""The columns of the definitions (vendors/apsis.md, section 8)."""
+"""The columns of the definitions (docs/vendors/apsis.md, section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an account defines: the lists that turn the IDs of the export file into names (vendors/apsis.md, section 8).
+"""What an account defines: lists that turn the file's IDs into names (docs/vendors/apsis.md, section 8).
 
 Each list is an object with `items`. Paging is not documented, so a next link is followed if one appears. Which
 fields an item has is documented only in part: what is looked for here may be absent, and what is not is kept.

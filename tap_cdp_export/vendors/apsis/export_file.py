@@ -1,4 +1,4 @@
-"""The export file: profiles, their sections, and in them attributes, tags and events (vendors/apsis.md, section 7)."""
+"""The export file: profiles, their sections, attributes, tags and events (docs/vendors/apsis.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of `apsis_profiles` and `apsis_events` (vendors/apsis.md, section 7)."""
+"""The columns of `apsis_profiles` and `apsis_events` (docs/vendors/apsis.md, section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bearer token (vendors/apsis.md, section 2)."""
+"""The bearer token (docs/vendors/apsis.md, section 2)."""
 
 from __future__ import annotations
 

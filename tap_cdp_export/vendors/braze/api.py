@@ -1,4 +1,4 @@
-"""Braze's REST host: its key, and the list of segments (vendors/braze.md, sections 2.2 and 3)."""
+"""Braze's REST host: its key, and the list of segments (docs/vendors/braze.md, sections 2.2 and 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The company's own bucket: archives that appear one by one, and no word of the last (vendors/braze.md, section 8)."""
+"""The company's own bucket: files arrive one by one, and the last is not marked (docs/vendors/braze.md, section 8)."""
 
 from __future__ import annotations
 

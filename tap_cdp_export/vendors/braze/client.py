@@ -1,4 +1,4 @@
-"""The request for an export, busy segments, and where the files come from (vendors/braze.md, sections 2 to 5)."""
+"""The request for an export, busy segments, and where the files come from (docs/vendors/braze.md, sections 2 to 5)."""
 
 from __future__ import annotations
 

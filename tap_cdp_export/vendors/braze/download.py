@@ -1,4 +1,4 @@
-"""The download URL: refused until the export is ready, then an archive for hours (vendors/braze.md, section 6)."""
+"""The download URL: refused until the export is ready, then an archive for hours (docs/vendors/braze.md, section 6)."""
 
 from __future__ import annotations
 

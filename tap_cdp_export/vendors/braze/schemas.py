@@ -1,4 +1,4 @@
-"""The columns of Braze's streams (vendors/braze.md, sections 2.1, 2.2 and 10)."""
+"""The columns of Braze's streams (docs/vendors/braze.md, sections 2.1, 2.2 and 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to the User and Account Export APIs (vendors/personalization.md, sections 1 to 3 and 7)."""
+"""Requests to the User and Account Export APIs (docs/vendors/personalization.md, sections 1 to 3 and 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of `users` and `accounts` (vendors/personalization.md, section 4)."""
+"""The columns of `users` and `accounts` (docs/vendors/personalization.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+# The project's few verbs: `make` lists them. `make setup` comes first; PYTHON chooses the interpreter.
+PYTHON ?= python3
+UV ?= uv
+BIN := .venv/bin
+
+.PHONY: help setup test check lint format pythons faults benchmarks lock release
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## make .venv with everything that the tests need
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -e '.[test]'
+
+test: ## run the tests that need neither Meltano nor minutes
+	$(BIN)/pytest -m 'not meltano and not faults and not benchmarks'
+
+check: ## run all that must pass before a change is merged (half an hour)
+	bash .ci/run
+
+lint: ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: ## put the style right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+pythons: ## run the unit tests on every supported Python
+	bash .ci/other-pythons --all
+
+faults: ## play the quick set of the fault campaigns
+	$(BIN)/pytest -m faults
+
+benchmarks: ## measure the tap beside others (twenty minutes, idle machine)
+	$(BIN)/python -m tests.benchmarks
+
+lock: ## renew requirements.lock (needs uv)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
+	    --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	    --output-file requirements.lock pyproject.toml
+
+release: ## build and tag a release: make release VERSION=1.2.3
+	bash .ci/release '$(VERSION)'
