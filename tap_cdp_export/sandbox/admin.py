@@ -14,19 +14,19 @@ from tap_cdp_export.sandbox.responses import json_answer
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
-    from tap_cdp_export.sandbox.request_log import Ledger
+    from tap_cdp_export.sandbox.population import Population
+    from tap_cdp_export.sandbox.request_log import RequestLog
 
 
 class Admin:
     """Options, ledger, counts and clock."""
 
-    def __init__(self, options: Options, world: World, ledger: Ledger) -> None:
+    def __init__(self, options: Options, population: Population, request_log: RequestLog) -> None:
         """Show and change these."""
         self._options = options
-        self._world = world
-        self._ledger = ledger
+        self._population = population
+        self._request_log = request_log
 
     def routes(self) -> list[BaseRoute]:
         """The paths below `/_sandbox`."""
@@ -50,16 +50,16 @@ class Admin:
         return json_answer(self._options)
 
     async def _show_ledger(self, _request: Request) -> Response:
-        return json_answer(self._ledger.log)
+        return json_answer(self._request_log.log)
 
     async def _clear_ledger(self, _request: Request) -> Response:
-        self._ledger.clear()
+        self._request_log.clear()
         return Response(status_code=204)
 
     async def _counts(self, request: Request) -> Response:
         query = request.query_params
         try:
-            return json_answer(self._world.counts(start=query["start"], end=query["end"], at=query.get("at")))
+            return json_answer(self._population.counts(start=query["start"], end=query["end"], at=query.get("at")))
         except (KeyError, ValueError):
             return json_answer({"error": "start and end are needed, as RFC 3339"}, 400)
 
@@ -70,5 +70,5 @@ class Admin:
                 milliseconds(now)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError):
             return json_answer({"error": "now must be RFC 3339, or null"}, 400)
-        self._options.world.now = now
+        self._options.population.now = now
         return json_answer({"now": now})

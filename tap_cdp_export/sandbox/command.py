@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from tap_cdp_export.sandbox.clock import milliseconds
-from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options
+from tap_cdp_export.sandbox.population import Population
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         options = _options(arguments)
         if arguments.counts:
             start, end = arguments.counts
-            sys.stdout.write(json.dumps(World(options).counts(start=start, end=end)) + "\n")
+            sys.stdout.write(json.dumps(Population(options).counts(start=start, end=end)) + "\n")
             return 0
     except ValueError as error:
         sys.stderr.write(f"tap-cdp-export-sandbox: {error}\n")
@@ -54,9 +54,9 @@ def _options(arguments: argparse.Namespace) -> Options:
     options = msgspec.json.decode(arguments.options, type=Options)
     for name in ("users", "seed", "now"):
         if getattr(arguments, name) is not None:
-            setattr(options.world, name, getattr(arguments, name))
-    if options.world.now is not None:
-        milliseconds(options.world.now)
+            setattr(options.population, name, getattr(arguments, name))
+    if options.population.now is not None:
+        milliseconds(options.population.now)
     return options
 
 

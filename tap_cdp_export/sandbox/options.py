@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 
-class WorldOptions(Struct, forbid_unknown_fields=True):
+class PopulationOptions(Struct, forbid_unknown_fields=True):
     """Who lives in the sandbox and what time it is.
 
     Attributes:
@@ -258,14 +258,14 @@ class Options(Struct, forbid_unknown_fields=True):
     """All knobs; decodable from JSON, changeable while the sandbox runs.
 
     Attributes:
-        world: Who lives in the sandbox and what time it is.
+        population: Who lives in the sandbox and what time it is.
         personalization: Salesforce Marketing Cloud Personalization.
         apsis: APSIS One.
         braze: Braze.
         faults: The fault plan, the first matching line of which spoils a request.
     """
 
-    world: WorldOptions = field(default_factory=WorldOptions)
+    population: PopulationOptions = field(default_factory=PopulationOptions)
     personalization: PersonalizationOptions = field(default_factory=PersonalizationOptions)
     apsis: ApsisOptions = field(default_factory=ApsisOptions)
     braze: BrazeOptions = field(default_factory=BrazeOptions)
@@ -274,7 +274,7 @@ class Options(Struct, forbid_unknown_fields=True):
     def update(self, changes: dict[str, Any]) -> None:
         """Merge a partial JSON object into these options, in place; all of it or, if it is wrong, nothing."""
         merged = msgspec.convert(_merge(msgspec.to_builtins(self), changes), Options)
-        for vendor in ("world", "personalization", "apsis", "braze"):
+        for vendor in ("population", "personalization", "apsis", "braze"):
             mine, new = getattr(self, vendor), getattr(merged, vendor)
             for name in mine.__struct_fields__:
                 setattr(mine, name, getattr(new, name))

@@ -34,7 +34,7 @@ class Entry(Struct):
     fault: str | None = None
 
 
-class Ledger(Struct):
+class RequestLog(Struct):
     """All entries, and the highest number of exports that were open at a time, by segment."""
 
     log: list[Entry] = field(default_factory=list)
@@ -74,10 +74,10 @@ class Ledger(Struct):
 class Recorder:
     """ASGI: reads the request's body whole, writes the ledger, and hands both on in the scope."""
 
-    def __init__(self, app: ASGIApp, ledger: Ledger, *, storage: bool) -> None:
+    def __init__(self, app: ASGIApp, request_log: RequestLog, *, storage: bool) -> None:
         """Record what goes to `app`; the storage host belongs to Braze alone."""
         self._app = app
-        self._ledger = ledger
+        self._request_log = request_log
         self._storage = storage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,9 +89,9 @@ class Recorder:
         body = b""
         async for chunk in request.stream():
             body += chunk[: _LARGEST_BODY - len(body)]
-        self._ledger.numbered += 1
+        self._request_log.numbered += 1
         entry = Entry(
-            number=self._ledger.numbered,
+            number=self._request_log.numbered,
             vendor="braze" if self._storage else vendor_of(scope["path"]),
             method=request.method,
             path=scope["path"],
@@ -99,7 +99,7 @@ class Recorder:
             headers=_headers(request),
             body=_without_credentials(body),
         )
-        self._ledger.log.append(entry)
+        self._request_log.log.append(entry)
         scope[ENTRY], scope[BODY] = entry, body
 
         async def count(message: Message) -> None:

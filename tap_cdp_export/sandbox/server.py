@@ -24,12 +24,12 @@ from tap_cdp_export.sandbox.braze.exports import Exports
 from tap_cdp_export.sandbox.braze.server import Braze
 from tap_cdp_export.sandbox.braze.storage import BrazeStorage
 from tap_cdp_export.sandbox.clock import DAY, moment_of
-from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.faults import Faults
 from tap_cdp_export.sandbox.options import Options
 from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tap_cdp_export.sandbox.personalization.server import Personalization
-from tap_cdp_export.sandbox.request_log import Ledger, Recorder, vendor_of
+from tap_cdp_export.sandbox.population import Population
+from tap_cdp_export.sandbox.request_log import Recorder, RequestLog, vendor_of
 from tap_cdp_export.sandbox.responses import json_answer
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Sandbox:
             storage_port: Port of the host that serves Braze's archives.
         """
         self.options = options or Options()
-        self.world = World(self.options)
-        self.ledger = Ledger()
+        self.population = Population(self.options)
+        self.request_log = RequestLog()
         self._api_socket = _bound(port)
         try:
             self._storage_socket = _bound(storage_port)
@@ -83,12 +83,12 @@ class Sandbox:
 
     def start(self) -> None:
         """Serve; returns when both ports answer."""
-        exports = Exports(self.options, self.world, self.ledger)
+        exports = Exports(self.options, self.population, self.request_log)
         api = [
-            *Personalization(self.options, self.world).routes(),
-            *Apsis(self.options, self.world).routes(),
+            *Personalization(self.options, self.population).routes(),
+            *Apsis(self.options, self.population).routes(),
             *Braze(self.options, exports, self.storage_url).routes(),
-            *Admin(self.options, self.world, self.ledger).routes(),
+            *Admin(self.options, self.population, self.request_log).routes(),
         ]
         storage = BrazeStorage(self.options, exports, self.storage_url).routes()
         self._servers = [
@@ -114,7 +114,7 @@ class Sandbox:
     def settings(self) -> dict[str, Any]:
         """Complete settings with which the tap reads all three vendors from this sandbox."""
         options = self.options
-        midnight = (self.world.now() // DAY - _FIRST_DAYS) * DAY
+        midnight = (self.population.now() // DAY - _FIRST_DAYS) * DAY
         polling = {"poll_initial_seconds": 0.05, "poll_max_seconds": 0.5}
         return {
             "personalization": {
@@ -145,7 +145,7 @@ class Sandbox:
     def _app(self, routes: list[BaseRoute], *, storage: bool) -> ASGIApp:
         app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found, Exception: _mistake})
         app.router.redirect_slashes = False
-        return _Guard(Recorder(Faults(app, self.options), self.ledger, storage=storage))
+        return _Guard(Recorder(Faults(app, self.options), self.request_log, storage=storage))
 
     def _run(self) -> None:
         asyncio.run(self._serve())

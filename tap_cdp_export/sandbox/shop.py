@@ -66,22 +66,22 @@ CAMPAIGNS = (
 )
 
 
-def order_lines(product: int, luck: int) -> list[OrderLine]:
+def order_lines(product: int, random_bits: int) -> list[OrderLine]:
     """What an order of this product, with this luck, consists of: one to three lines."""
     return [
-        OrderLine(PRODUCTS[(product + 7 * line) % len(PRODUCTS)], 1 + (luck >> 3 * line) % 3)
-        for line in range(1 + luck % 3)
+        OrderLine(PRODUCTS[(product + 7 * line) % len(PRODUCTS)], 1 + (random_bits >> 3 * line) % 3)
+        for line in range(1 + random_bits % 3)
     ]
 
 
-def order_cents(product: int, luck: int) -> int:
+def order_cents(product: int, random_bits: int) -> int:
     """What that order costs."""
     return sum(
-        PRODUCTS[(product + 7 * line) % len(PRODUCTS)].cents * (1 + (luck >> 3 * line) % 3)
-        for line in range(1 + luck % 3)
+        PRODUCTS[(product + 7 * line) % len(PRODUCTS)].cents * (1 + (random_bits >> 3 * line) % 3)
+        for line in range(1 + random_bits % 3)
     )
 
 
-def order_number(luck: int) -> int:
+def order_number(random_bits: int) -> int:
     """The order's number, larger than 32 bits hold."""
-    return 2**32 + luck % 10**10
+    return 2**32 + random_bits % 10**10

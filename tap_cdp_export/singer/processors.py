@@ -43,6 +43,6 @@ def _groups() -> list[PurePosixPath]:
         entries = _OWN_CGROUP.read_text().splitlines()
     except OSError:
         entries = []
-    own = next((entry.removeprefix(_UNIFIED) for entry in entries if entry.startswith(_UNIFIED)), "/")
-    path = PurePosixPath(own.lstrip("/"))
+    tap_columns = next((entry.removeprefix(_UNIFIED) for entry in entries if entry.startswith(_UNIFIED)), "/")
+    path = PurePosixPath(tap_columns.lstrip("/"))
     return [path, *path.parents]

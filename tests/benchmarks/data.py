@@ -94,7 +94,7 @@ class Part:
             subprocess.run(command, check=True)
 
 
-def _world(part: Part) -> dict[str, Any]:
+def _population(part: Part) -> dict[str, Any]:
     """Give the sandbox's options, with as many people as the part needs."""
     span = (datetime.fromisoformat(NOW) - datetime.fromisoformat(_OPENED)).days
     people = {
@@ -104,7 +104,7 @@ def _world(part: Part) -> dict[str, Any]:
         "braze": part.size / _KNOWN_SHARE,
     }
     return {
-        "world": {"users": int(people[part.kind] * 730 / span) + 30, "now": NOW, "opened": _OPENED},
+        "population": {"users": int(people[part.kind] * 730 / span) + 30, "now": NOW, "opened": _OPENED},
         "apsis": {"polls_before_ready": 0},
         "braze": {"polls_before_ready": 0, "lines_per_file": part.page or 5_000},
     }
@@ -230,7 +230,7 @@ def make(part: Part) -> None:
     from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 -- the same
 
     options = Options()
-    options.update(_world(part))
+    options.update(_population(part))
     CACHE.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=CACHE, prefix="unfinished-"))
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import fsspec  # type: ignore[import-untyped]
 
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.buckets.stores import s3
 from tests.helpers.running import run_tap, vendor
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def test_batch_files_in_s3_hold_the_records(tmp_path: Path) -> None:
-    with Sandbox(Options(world=WorldOptions(users=300, companies=20, now=NOW))) as sandbox, s3(tmp_path) as store:
+    with (
+        Sandbox(Options(population=PopulationOptions(users=300, companies=20, now=NOW))) as sandbox,
+        s3(tmp_path) as store,
+    ):
         settings = {**vendor(sandbox.settings(), "personalization"), "end_date": NOW}
         by_record = run_tap(settings)
         storage = {"root": store.url, "prefix": "part-", "params": store.options}

@@ -204,7 +204,7 @@ def _canaries(scene: Scene) -> list[tuple[str, str]]:
         "the basic pair": basic,
         "a download URL": scene.sandbox.storage_url,
     }
-    for entry in scene.sandbox.ledger.entries(vendor="braze", method="GET"):
+    for entry in scene.sandbox.request_log.entries(vendor="braze", method="GET"):
         if entry.path.endswith(".zip"):
             plain["a download URL's path"] = entry.path
     forms = [("an access token", "eyJ")]  # each of them begins so
@@ -225,7 +225,7 @@ def strays(run: Run, scene: Scene) -> list[str]:
         expected = None if is_download or request.path == "/oauth/token" else _SCHEMES[request.vendor]
         if scheme != expected and request.vendor in scene.vendors:
             found.append(f"I6 {scheme} sent to {request.vendor} {request.path.split('/')[1]}")
-    for segment, most in scene.sandbox.ledger.most_open.items():
+    for segment, most in scene.sandbox.request_log.most_open.items():
         if most > 1:
             found.append(f"I7 {most} exports of segment {segment[:4]}… at a time")
     return found

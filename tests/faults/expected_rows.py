@@ -29,8 +29,8 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z")
 
 
 def _differences(expected: Tables, scene: Scene, now: str) -> list[str]:
-    at, world = milliseconds(now), scene.sandbox.world
-    counts = world.counts(start=START, end=now, at=now)
+    at, population = milliseconds(now), scene.sandbox.population
+    counts = population.counts(start=START, end=now, at=now)
     found = [
         f"{stream}: {len(expected[stream])} rows in place of {counts[stream]}"
         for stream in sorted(expected.keys() & counts.keys())
@@ -38,17 +38,17 @@ def _differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     ]
     window = personalization.Statistics(milliseconds(START), at)
     if "accounts" in expected:
-        for account in world.personalization_accounts(personalization.SHOP_BUSINESS, at, window=window):
+        for account in population.personalization_accounts(personalization.SHOP_BUSINESS, at, window=window):
             row = expected["accounts"].get((personalization.SHOP_BUSINESS, account["name"]), {})
             found += _unequal("accounts", row, account, camel_case)
     if "users" in expected:
         for dataset in personalization.DATASETS:
-            for user in world.personalization_users(dataset, at, window=window):
+            for user in population.personalization_users(dataset, at, window=window):
                 row = expected["users"].get((dataset, user["name"]), {})
                 found += _unequal("users", row, user, camel_case)
     if "braze_users" in expected:
         for segment in export_users.DEFAULT_SEGMENTS:
-            for user in world.braze_users(segment.identifier, at):
+            for user in population.braze_users(segment.identifier, at):
                 row = expected["braze_users"].get((segment.identifier, user["braze_id"]), {})
                 found += _unequal("braze_users", row, user, str)
     if "apsis_profiles" in expected:
@@ -80,7 +80,7 @@ def _apsis_differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     request = export_profiles.everything(milliseconds(START), milliseconds(now))
     sent: dict[tuple[str, str], set[bytes]] = {}
     found = []
-    for key, profile in scene.sandbox.world.apsis_profiles(milliseconds(now), request):
+    for key, profile in scene.sandbox.population.apsis_profiles(milliseconds(now), request):
         for section, part in profile["sections"].items():
             row = expected["apsis_profiles"].get((key, section), {})
             held = {*(row.get("attributes") or {}), *(row.get("tags") or [])}

@@ -103,7 +103,7 @@ class Truth:
         Raises:
             RuntimeError: If the undisturbed run fails.
         """
-        now = scene.options.world.now
+        now = scene.options.population.now
         key = msgspec.json.encode([scene.variant, now])
         if key not in cls._known:
             vendors, options, settings = copy.deepcopy(scene.variant)

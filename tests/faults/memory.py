@@ -23,8 +23,8 @@ import msgspec
 
 from tap_cdp_export.sandbox.apsis import export_profiles
 from tap_cdp_export.sandbox.clock import milliseconds
-from tap_cdp_export.sandbox.dataset import World
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
+from tap_cdp_export.sandbox.population import Population
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +39,15 @@ _MEMBER_BYTES: Final = 50 * _MB
 _SEGMENT: Final = "0d5a7c1e-3f42-4b8a-9c60-5e1f2a3b4c5d"
 
 
-def _people() -> World:
-    return World(Options(world=WorldOptions(users=3_000, now=_NOW)))
+def _people() -> Population:
+    return Population(Options(population=PopulationOptions(users=3_000, now=_NOW)))
 
 
 def _profiles() -> bytes:
     """About a megabyte of profiles, each with a comma behind it; KEY stands where keys differ."""
-    world, request = _people(), export_profiles.everything(milliseconds(_START), milliseconds(_NOW))
+    population, request = _people(), export_profiles.everything(milliseconds(_START), milliseconds(_NOW))
     text = bytearray()
-    for key, profile in world.apsis_profiles(milliseconds(_NOW), request):
+    for key, profile in population.apsis_profiles(milliseconds(_NOW), request):
         text += b'"KEY%s":%s,' % (key.encode(), msgspec.json.encode(profile))
         if len(text) > _MB:
             break

@@ -48,7 +48,7 @@ SECRETS: Final = {
     "braze": {"api_key": "canary-braze-key/+e=5"},
 }
 _SMALL: Final[dict[str, Any]] = {
-    "world": {"users": 60, "companies": 6, "now": NOW},
+    "population": {"users": 60, "companies": 6, "now": NOW},
     "personalization": {"repeat_every": 7, **SECRETS["personalization"]},
     "apsis": {"polls_before_ready": 1, "metadata": "after", **SECRETS["apsis"]},
     "braze": {"polls_before_ready": 1, "repeat_every": 10, "lines_per_file": 20, **SECRETS["braze"]},
@@ -152,7 +152,7 @@ class Scene:
 
     def at(self, now: str) -> None:
         """Move the clock: the sandbox's, and the end of the last window."""
-        self.options.world.now = now
+        self.options.population.now = now
 
     def run(  # noqa: PLR0913 -- each is a way to disturb a run
         self,
@@ -186,7 +186,7 @@ class Scene:
             "patches": patches,
             "limits": limits or {},
         }
-        first = len(self.sandbox.ledger.log)
+        first = len(self.sandbox.request_log.log)
         began = time.monotonic()
         with tempfile.TemporaryFile() as log:
             if real:
@@ -197,12 +197,12 @@ class Scene:
             run.log = log.read().decode(errors="replace")
         run.seconds = time.monotonic() - began
         run.left = sorted(os.listdir(self.temporary))  # noqa: PTH208 -- their names alone
-        run.requests = self.sandbox.ledger.log[first:]
+        run.requests = self.sandbox.request_log.log[first:]
         return run
 
     def _arguments(self, state: dict[str, Any] | None) -> list[str]:
         arguments = []
-        settings = {"end_date": self.options.world.now, **self.settings}
+        settings = {"end_date": self.options.population.now, **self.settings}
         for name, content in (("config", settings), ("state", state)):
             if content is not None:
                 path = self.folder / f"{name}.json"

@@ -154,7 +154,7 @@ def _killed_while_pending(fork_server: ForkServer) -> Outcome:
         history.until_clean()
         asked = [
             (entry.body["start_at"], entry.body["end_at"])
-            for entry in scene.sandbox.ledger.entries(vendor="apsis", method="POST", path="/audience")
+            for entry in scene.sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")
         ]
         found = [] if len(asked) == len(set(asked)) == 3 else [f"I7 windows asked for: {asked}"]
         return outcome(history, [f"killed while pending: {text}" for text in found + findings(history)])

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.sandbox.clients import NOW, Client
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(Options(world=WorldOptions(users=300, now=NOW))) as running:
+    with Sandbox(Options(population=PopulationOptions(users=300, now=NOW))) as running:
         yield running
 
 

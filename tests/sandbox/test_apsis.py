@@ -113,11 +113,11 @@ def test_an_export_is_not_ready_at_first_and_then_can_be_read_many_times(client:
 def test_the_file_holds_what_the_world_counts(sandbox: Sandbox, client: Client) -> None:
     profiles = client.export_file()
     assert profiles == dict(
-        sandbox.world.apsis_profiles(
+        sandbox.population.apsis_profiles(
             milliseconds(NOW), export_profiles.everything(milliseconds(START), milliseconds(END))
         )
     )
-    truth = sandbox.world.counts(start=START, end=END)
+    truth = sandbox.population.counts(start=START, end=END)
     assert truth["apsis_profiles"] == sum(len(profile["sections"]) or 1 for profile in profiles.values())
     distinct = {
         (key, number, msgspec.json.encode(event))
@@ -130,7 +130,7 @@ def test_the_file_holds_what_the_world_counts(sandbox: Sandbox, client: Client) 
 
 
 def test_the_data_is_as_odd_as_the_vendors(sandbox: Sandbox, client: Client) -> None:
-    sandbox.options.update({"world": {"users": 2_000}})
+    sandbox.options.update({"population": {"users": 2_000}})
     profiles = client.export_file(start_at="2026-03-20T00:00:00Z")
     sections = [section for profile in profiles.values() for section in profile["sections"].values()]
     events = list(events_of(profiles))
@@ -252,7 +252,7 @@ def test_an_expired_or_unknown_export_is_gone_and_so_is_one_without_its_query_st
     url = client.export_url()
     assert problem(client.poll(url.replace("exports/", "exports/0"))) == 410
     assert problem(client.poll(url.partition("?")[0])) == 410
-    sandbox.options.world.now = "2026-06-16T12:00:00Z"
+    sandbox.options.population.now = "2026-06-16T12:00:00Z"
     assert problem(client.poll(url)) == 410
 
 

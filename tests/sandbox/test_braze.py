@@ -59,7 +59,7 @@ def test_the_url_is_forbidden_then_a_zip_then_expired(sandbox: Sandbox, client: 
     assert answers[2].headers["content-type"] == "application/zip"
     assert answers[2].content == answers[3].content
     assert client.session.head(url, timeout=5).status_code == 200
-    sandbox.options.world.now = "2026-06-15T16:00:00Z"
+    sandbox.options.population.now = "2026-06-15T16:00:00Z"
     assert code(client.get(url)) == "ExpiredToken"
 
 
@@ -84,9 +84,9 @@ def test_an_archive_holds_what_the_world_counts(sandbox: Sandbox, client: Client
     total = 0
     for segment in client.settings["braze"]["segment_ids"]:
         users = client.users(segment_id=segment, fields_to_export=ALL)
-        assert users == list(sandbox.world.braze_users(segment, milliseconds(NOW)))
+        assert users == list(sandbox.population.braze_users(segment, milliseconds(NOW)))
         total += len({user["braze_id"] for user in users})
-    assert total == sandbox.world.counts(start=START, end=END)["braze_users"]
+    assert total == sandbox.population.counts(start=START, end=END)["braze_users"]
 
 
 def test_an_archive_has_many_members_with_random_names_one_of_them_empty(sandbox: Sandbox, client: Client) -> None:
@@ -127,7 +127,7 @@ def test_custom_attributes_can_be_chosen_unless_all_come(client: Client) -> None
 
 
 def test_users_are_as_odd_as_the_vendors(sandbox: Sandbox, client: Client) -> None:
-    sandbox.options.world.users = 2_000
+    sandbox.options.population.users = 2_000
     users = client.users(fields_to_export=ALL)
     spellings = {user["created_at"][-3:] == "UTC" for user in users}
     assert spellings == {True, False}
@@ -198,7 +198,7 @@ def test_a_segment_is_exported_once_at_a_time(sandbox: Sandbox, client: Client) 
     while client.get(url).status_code != 200:
         pass
     assert client.ask_segment().status_code == 201
-    assert sandbox.ledger.most_open == {client.segment: 1, export_users.BUYERS.identifier: 1}
+    assert sandbox.request_log.most_open == {client.segment: 1, export_users.BUYERS.identifier: 1}
 
 
 def test_refused_requests_let_a_running_exports_time_pass(client: Client) -> None:
@@ -359,7 +359,7 @@ def test_a_connected_bucket_gets_archives_and_the_answer_no_url(
         for path in paths
     ]
     found = {msgspec.json.decode(line)["braze_id"] for text in read for line in lines(text)}
-    assert found == {user["braze_id"] for user in sandbox.world.braze_users(client.segment, milliseconds(NOW))}
+    assert found == {user["braze_id"] for user in sandbox.population.braze_users(client.segment, milliseconds(NOW))}
 
 
 @pytest.mark.parametrize(("form", "body"), [("null", {"url": None}), ("missing", {})])

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tap_cdp_export.sandbox.command import main
-from tap_cdp_export.sandbox.dataset import World
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
+from tap_cdp_export.sandbox.population import Population
 from tests.sandbox.clients import END, NOW, START
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_it_serves_until_a_signal_and_writes_the_settings_first(tmp_path: Path, 
         url = settings["apsis"]["base_url"]
         assert url in line
         options = requests.get(f"{url}/_sandbox/options", timeout=5).json()
-        assert options["world"]["users"] == 50
+        assert options["population"]["users"] == 50
         assert options["apsis"]["pretty"] is True
         process.send_signal(end)
         assert process.wait(5) == 0
@@ -40,8 +40,8 @@ def test_it_serves_until_a_signal_and_writes_the_settings_first(tmp_path: Path, 
 
 def test_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--users", "100", "--seed", "8", "--now", NOW, "--counts", START, END]) == 0
-    world = World(Options(world=WorldOptions(users=100, seed=8, now=NOW)))
-    assert json.loads(capsys.readouterr().out) == world.counts(start=START, end=END)
+    population = Population(Options(population=PopulationOptions(users=100, seed=8, now=NOW)))
+    assert json.loads(capsys.readouterr().out) == population.counts(start=START, end=END)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def plan(sandbox: Sandbox, **fault: Any) -> None:
 def test_the_first_requests_fail_and_the_next_do_not(sandbox: Sandbox, client: Client) -> None:
     plan(sandbox, path="/api/dataset/", status=502, skip=1, times=2)
     assert [client.dataset(page=0, pageSize=1).status_code for _ in range(4)] == [200, 502, 502, 200]
-    assert [entry.fault for entry in sandbox.ledger.entries()] == [None, "status", "status", None]
+    assert [entry.fault for entry in sandbox.request_log.entries()] == [None, "status", "status", None]
 
 
 def test_errors_come_in_each_vendors_words(sandbox: Sandbox, client: Client) -> None:

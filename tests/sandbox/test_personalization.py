@@ -31,8 +31,8 @@ def test_the_whole_body_and_its_pages_hold_the_same_users_which_are_the_worlds(
 ) -> None:
     whole = client.dataset().json()
     assert [user for page in client.pages(size=7) for user in page] == whole
-    assert list(newest(whole).values()) == list(sandbox.world.personalization_users("engage", AT))
-    truth = sandbox.world.counts(start=START, end=END)
+    assert list(newest(whole).values()) == list(sandbox.population.personalization_users("engage", AT))
+    truth = sandbox.population.counts(start=START, end=END)
     business = newest(client.dataset(dataset="engage-b2b").json())
     assert truth["users"] == len(newest(whole)) + len(business)
     accounts = newest(client.dataset("accounts.json", dataset="engage-b2b").json())
@@ -139,7 +139,7 @@ def test_credentials_are_checked(sandbox: Sandbox, client: Client) -> None:
     assert answer.headers["www-authenticate"].startswith("Basic")
     answer = client.get("/api/dataset/engage/users.json", headers={"authorization": "Basic ?"})
     assert answer.status_code == 401
-    assert not sandbox.ledger.count(path="/_sandbox")
+    assert not sandbox.request_log.count(path="/_sandbox")
 
 
 @pytest.mark.parametrize("limit", [{"can_access_api": False}, {"ip_accepted": False}, {"token_datasets": ["other"]}])

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tap_cdp_export.sandbox import options as knobs
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.sandbox.clients import END, START, Client
 
@@ -19,7 +19,7 @@ from tests.sandbox.clients import END, START, Client
 def test_it_starts_and_stops_quickly_also_in_the_middle_of_an_answer() -> None:
     before = threading.active_count()
     started = time.monotonic()
-    sandbox = Sandbox(Options(world=WorldOptions(users=200_000)))
+    sandbox = Sandbox(Options(population=PopulationOptions(users=200_000)))
     sandbox.start()
     assert time.monotonic() - started < 0.3
     mine = sandbox.settings()["personalization"]
@@ -81,7 +81,7 @@ def test_the_ledger_keeps_every_request_without_credentials(sandbox: Sandbox, cl
     client.dataset(page=0, pageSize=3)
     client.export_file()
     client.archive()
-    log = sandbox.ledger.entries()
+    log = sandbox.request_log.entries()
     assert [entry.number for entry in log] == list(range(1, len(log) + 1))
     assert [entry.vendor for entry in log] == ["personalization", "apsis", "apsis", "apsis", "braze", "braze"]
     first = log[0]
@@ -91,7 +91,7 @@ def test_the_ledger_keeps_every_request_without_credentials(sandbox: Sandbox, cl
     assert first.bytes > 100
     assert log[2].body["start_at"] == START
     assert log[2].job == log[3].job
-    assert sandbox.ledger.count(method="POST", path="/users/export/segment") == 1
+    assert sandbox.request_log.count(method="POST", path="/users/export/segment") == 1
     text = msgspec.json.encode(log).decode()
     secrets = (
         client.settings["personalization"]["api_key_secret"],
@@ -124,25 +124,25 @@ def test_options_are_merged_or_refused_as_a_whole(sandbox: Sandbox, client: Clie
 
 def test_counts_and_clock_are_there_for_other_processes(sandbox: Sandbox, client: Client) -> None:
     counted = client.get("/_sandbox/counts", params={"start": START, "end": END})
-    assert counted.json() == sandbox.world.counts(start=START, end=END)
+    assert counted.json() == sandbox.population.counts(start=START, end=END)
     assert client.get("/_sandbox/counts").status_code == 400
     assert client.post("/_sandbox/clock", json={"now": "2026-07-01T00:00:00Z"}).status_code == 200
     later = client.get("/_sandbox/counts", params={"start": START, "end": END})
     assert later.json()["users"] > counted.json()["users"]
     assert client.post("/_sandbox/clock", json={"now": "tomorrow"}).status_code == 400
     assert client.post("/_sandbox/clock", json={"now": None}).json() == {"now": None}
-    assert abs(sandbox.world.now() / 1000 - time.time()) < 5
+    assert abs(sandbox.population.now() / 1000 - time.time()) < 5
 
 
 def test_a_mistake_of_the_sandbox_shows_its_traceback(sandbox: Sandbox, client: Client) -> None:
-    sandbox.options.world.now = "not a time"
+    sandbox.options.population.now = "not a time"
     answer = client.dataset()
     assert answer.status_code == 500
     assert "Traceback" in answer.text
 
 
 def test_two_requests_are_answered_at_the_same_time(sandbox: Sandbox, client: Client) -> None:
-    sandbox.options.world.users = 30_000
+    sandbox.options.population.users = 30_000
     sandbox.options.apsis.polls_before_ready = 0
     url = client.export_url()
     with requests.get(url, headers=client.bearer(), timeout=5, stream=True) as download:
@@ -161,7 +161,7 @@ def test_pages_of_other_origins_are_far_away(sandbox: Sandbox) -> None:
     "kind",
     [
         knobs.Options,
-        knobs.WorldOptions,
+        knobs.PopulationOptions,
         knobs.PersonalizationOptions,
         knobs.ApsisOptions,
         knobs.BrazeOptions,

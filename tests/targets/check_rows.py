@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from tap_cdp_export.sandbox.dataset import World
 from tap_cdp_export.sandbox.options import Options
+from tap_cdp_export.sandbox.population import Population
 from tests.targets.loaded import KEYS, Loaded
 
 
@@ -48,7 +48,7 @@ def main(path: str, began: str) -> int:
 
 
 def _books(start: str, end: str) -> dict[str, int]:
-    return World(Options()).counts(start=start, end=end, at=end)
+    return Population(Options()).counts(start=start, end=end, at=end)
 
 
 def _text(time: datetime) -> str:

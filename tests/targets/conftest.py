@@ -9,7 +9,7 @@ import duckdb
 import psycopg
 import pytest
 
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.helpers.running import Warehouse, run_tap
 from tests.targets.loaded import FIRST_END, SECOND_END, START, Loaded
@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> MeltanoProject:
 @contextmanager
 def shop(now: str) -> Iterator[Sandbox]:
     """A sandbox whose clock stands still, so that its counts are exact."""
-    with Sandbox(Options(world=WorldOptions(users=300, companies=20, now=now))) as sandbox:
+    with Sandbox(Options(population=PopulationOptions(users=300, companies=20, now=now))) as sandbox:
         yield sandbox
 
 
@@ -55,7 +55,7 @@ def emitted() -> Warehouse:
 def expected_first() -> dict[str, int]:
     """The sandbox's own count of what the first run must load."""
     with shop(FIRST_END) as sandbox:
-        return sandbox.world.counts(start=START, end=FIRST_END)
+        return sandbox.population.counts(start=START, end=FIRST_END)
 
 
 def load_twice(project: MeltanoProject, loaded: Loaded, **environment: str) -> Loaded:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_cdp_export.sandbox.options import Options, WorldOptions
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ NOW = "2026-11-10T12:00:00Z"
 
 def small_sandbox() -> Sandbox:
     """A sandbox of 300 people at noon of a day in the past, to be started."""
-    return Sandbox(Options(world=WorldOptions(users=300, companies=20, now=NOW)))
+    return Sandbox(Options(population=PopulationOptions(users=300, companies=20, now=NOW)))
 
 
 @pytest.fixture

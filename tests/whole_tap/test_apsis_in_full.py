@@ -55,11 +55,11 @@ def loaded(run: Run) -> Warehouse:
 
 
 def exports(sandbox: Sandbox) -> list[Entry]:
-    return sandbox.ledger.entries(method="POST", path="/audience/profiles/exports")
+    return sandbox.request_log.entries(method="POST", path="/audience/profiles/exports")
 
 
 def expected(sandbox: Sandbox, settings: dict[str, Any]) -> dict[str, int]:
-    counts = sandbox.world.counts(start=settings["start_date"], end=NOW, at=NOW)
+    counts = sandbox.population.counts(start=settings["start_date"], end=NOW, at=NOW)
     return {stream: counts[stream] for stream in BOTH}
 
 
@@ -109,11 +109,11 @@ def test_definitions_cost_no_export_and_one_token(sandbox: Sandbox) -> None:
     catalog = discovered(settings)
     for entry in catalog["streams"]:
         entry["metadata"][-1]["metadata"]["selected"] = entry["tap_stream_id"] in DEFINITIONS
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     run = run_tap({**settings, "emit_activate_version_messages": True}, catalog=catalog)
     assert run.exit_code == 0, run.log
     assert exports(sandbox) == []
-    assert sandbox.ledger.count(path="/oauth/token") == 1
+    assert sandbox.request_log.count(path="/oauth/token") == 1
     activated = {message["stream"] for message in run.messages if message["type"] == "ACTIVATE_VERSION"}
     assert activated == DEFINITIONS
 
@@ -222,10 +222,13 @@ def test_a_run_that_ends_between_two_halves_is_taken_up_where_it_was(sandbox: Sa
         == state["bookmarks"]["apsis_events"].get("replication_key_value", "none")
     )
     job = second_half["bookmarks"]["apsis_events"]["export"]
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     again = run_tap(settings, state=second_half)
     assert again.exit_code == 0, again.log
-    assert sandbox.ledger.entries(vendor="apsis", method="GET")[0].path == job["handle"]["poll_path"].partition("?")[0]
+    assert (
+        sandbox.request_log.entries(vendor="apsis", method="GET")[0].path
+        == job["handle"]["poll_path"].partition("?")[0]
+    )
     assert job["window_start"] not in {export.body["start_at"].replace("Z", ".000Z") for export in exports(sandbox)}
     first = {m["record"]["window_end"] for m in whole.messages if m["type"] == "RECORD"}
     assert min(row["window_start"] for row in again.records("apsis_events")) == job["window_start"]
@@ -295,7 +298,7 @@ def test_what_the_vendor_may_do_differently_changes_no_row(
     run = run_tap(settings_of(sandbox))
     assert run.exit_code == 0, run.log
     assert values(run) == truth
-    assert sandbox.ledger.count(path="/oauth/token") <= 3
+    assert sandbox.request_log.count(path="/oauth/token") <= 3
 
 
 def test_topics_whatever_their_shape_are_kept_in_extra(sandbox: Sandbox) -> None:
@@ -317,9 +320,9 @@ def test_an_export_that_its_newer_poll_url_does_not_know_is_asked_for_anew_and_n
     state = run_tap(settings).states[0]
     handle = state["bookmarks"]["apsis_events"]["export"]["handle"]
     handle["poll_path"] = handle["poll_path"].replace("exports/", "exports/0")
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     run = run_tap(settings, state=state)
     assert run.exit_code == 0, run.log
     unknown = handle["poll_path"].partition("?")[0]
-    assert [entry.status for entry in sandbox.ledger.entries(path=unknown)] == [410 if mode == "v1" else 404]
+    assert [entry.status for entry in sandbox.request_log.entries(path=unknown)] == [410 if mode == "v1" else 404]
     assert len(exports(sandbox)) == 1

@@ -150,7 +150,7 @@ def test_a_body_that_is_cut_once_is_read_again(sandbox: Sandbox, name: str, path
         sandbox, name, Fault(path=path, kind="cut", after_bytes=300, skip=2 if name != "personalization" else 0)
     )
     assert run.exit_code == 0, run.log
-    assert any(entry.fault for entry in sandbox.ledger.entries())
+    assert any(entry.fault for entry in sandbox.request_log.entries())
 
 
 def test_a_line_that_is_no_json_ends_with_12_and_its_place(sandbox: Sandbox) -> None:

@@ -75,10 +75,10 @@ def test_an_export_whose_wait_ended_is_taken_up_by_the_next_run(sandbox: Sandbox
     impatient = {**settings["braze"], "export_timeout_seconds": 0.5, "bucket_quiet_seconds": 60}
     first = run_tap({**settings, "braze": impatient})
     assert first.exit_code == 15, first.log
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     second = run_tap(settings, state=first.states[-1])
     assert rows_of(second) == expected
-    assert sandbox.ledger.count(method="POST", path="/users/export") == 0
+    assert sandbox.request_log.count(method="POST", path="/users/export") == 0
 
 
 def test_a_lost_answer_leaves_one_export_to_wait_for_and_then_its_own(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -87,16 +87,16 @@ def test_a_lost_answer_leaves_one_export_to_wait_for_and_then_its_own(sandbox: S
     run = run_tap(settings)
     assert run.exit_code == 0, run.log
     keys = {(row["segment_id"], row["braze_id"]) for row in run.records("braze_users")}
-    assert len(keys) == sandbox.world.counts(start=NOW, end=NOW, at=NOW)["braze_users"]
+    assert len(keys) == sandbox.population.counts(start=NOW, end=NOW, at=NOW)["braze_users"]
 
 
 def test_users_and_all_tables_come_from_one_export_and_hold_the_same(sandbox: Sandbox) -> None:
     catalog = selecting(sandbox, "braze_users", *TABLES)
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[KNOWN.identifier]), catalog=catalog)
     assert run.exit_code == 0, run.log
-    assert sandbox.ledger.count(method="POST", path="/users/export") == 1
-    users = list(sandbox.world.braze_users(KNOWN.identifier, milliseconds(NOW)))
+    assert sandbox.request_log.count(method="POST", path="/users/export") == 1
+    users = list(sandbox.population.braze_users(KNOWN.identifier, milliseconds(NOW)))
     for stream, field in TABLES.items():
         (schema,) = [m for m in run.messages if m["type"] == "SCHEMA" and m["stream"] == stream]
         rows = {tuple(row[name] for name in schema["key_properties"]) for row in run.records(stream)}
@@ -116,7 +116,7 @@ def test_segments_are_listed_over_all_pages(sandbox: Sandbox) -> None:
 def test_wildcards_choose_segments_by_name(sandbox: Sandbox) -> None:
     run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=["Every*", "Bucket 00?"]))
     assert run.exit_code == 0, run.log
-    asked = [entry.body["segment_id"] for entry in sandbox.ledger.entries(method="POST", path="/users/export")]
+    asked = [entry.body["segment_id"] for entry in sandbox.request_log.entries(method="POST", path="/users/export")]
     assert asked == [i for i, segment in SEGMENTS.items() if segment.name.startswith(("Every", "Bucket 00"))]
     nobody = run_tap(vendor(sandbox.settings(), "braze", segment_ids=["every*"]))
     assert nobody.exit_code == 10
@@ -180,4 +180,4 @@ def test_a_running_export_of_somebody_else_is_cancelled_where_the_settings_say_s
     assert run_tap(settings).exit_code == 14
     settings["braze"] |= {"on_conflict": "cancel", "export_timeout_seconds": 60}
     assert run_tap(settings).exit_code == 0
-    assert sandbox.ledger.count(method="POST", path="/export/segment/cancel") == 1
+    assert sandbox.request_log.count(method="POST", path="/export/segment/cancel") == 1

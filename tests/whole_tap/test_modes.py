@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tap_cdp_export.sandbox.options import Fault, Options, WorldOptions
+from tap_cdp_export.sandbox.options import Fault, Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.helpers.running import run_tap, vendor
 from tests.whole_tap.conftest import NOW
@@ -58,9 +58,9 @@ def test_about_needs_no_settings(options: tuple[str, ...]) -> None:
 def test_test_mode_checks_credentials_and_starts_no_export(sandbox: Sandbox) -> None:
     run = run_tap(sandbox.settings(), "--test")
     assert run.exit_code == 0, run.log
-    assert {entry.vendor for entry in sandbox.ledger.entries()} == {"personalization", "apsis", "braze"}
-    assert sandbox.ledger.count(method="POST", path="/audience/profiles/exports") == 0
-    assert sandbox.ledger.count(method="POST", path="/users/export") == 0
+    assert {entry.vendor for entry in sandbox.request_log.entries()} == {"personalization", "apsis", "braze"}
+    assert sandbox.request_log.count(method="POST", path="/audience/profiles/exports") == 0
+    assert sandbox.request_log.count(method="POST", path="/users/export") == 0
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_test_mode_finds_wrong_credentials(sandbox: Sandbox, name: str, secret: 
 
 def test_a_deselected_stream_is_not_asked_for_and_a_deselected_column_not_sent(sandbox: Sandbox) -> None:
     catalog = selecting(discovered(sandbox), "users", without={"email_address", "extra"})
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     run = run_tap({**sandbox.settings(), "end_date": NOW}, catalog=catalog)
     assert run.exit_code == 0, run.log
     assert run.records("users")
     assert all("email_address" not in row and "extra" not in row for row in run.records("users"))
-    assert {entry.path.rpartition("/")[2] for entry in sandbox.ledger.entries()} == {"users.json"}
+    assert {entry.path.rpartition("/")[2] for entry in sandbox.request_log.entries()} == {"users.json"}
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_a_key_may_be_deselected_by_a_catalog_that_lets_it(sandbox: Sandbox) -> 
 
 def test_profiles_alone_need_no_events_and_one_export(sandbox: Sandbox) -> None:
     catalog = selecting(discovered(sandbox), "apsis_profiles", without=set())
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     run = run_tap({**sandbox.settings(), "end_date": NOW}, catalog=catalog)
-    (export,) = sandbox.ledger.entries(method="POST", path="/audience/profiles/exports")
+    (export,) = sandbox.request_log.entries(method="POST", path="/audience/profiles/exports")
     assert "events" not in export.body
-    assert len(run.records("apsis_profiles")) == sandbox.world.counts(start=NOW, end=NOW, at=NOW)["apsis_profiles"]
+    assert len(run.records("apsis_profiles")) == sandbox.population.counts(start=NOW, end=NOW, at=NOW)["apsis_profiles"]
 
 
 def test_stream_maps_and_flattening_see_every_record(sandbox: Sandbox) -> None:
@@ -222,7 +222,7 @@ def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox)
 
 
 def test_a_second_core_changes_nothing() -> None:
-    with Sandbox(Options(world=WorldOptions(users=3_000, companies=5, now=NOW))) as sandbox:
+    with Sandbox(Options(population=PopulationOptions(users=3_000, companies=5, now=NOW))) as sandbox:
         settings = {**sandbox.settings(), "end_date": NOW}
         here = os.sched_getaffinity(0)
         runs = []

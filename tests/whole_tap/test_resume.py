@@ -51,8 +51,8 @@ def test_a_run_killed_while_an_apsis_export_is_pending_costs_no_second_export(
     sandbox.options.apsis.polls_before_ready = 0
     run = run_tap(settings, state=state)
     assert run.exit_code == 0, run.log
-    assert sandbox.ledger.count(method="POST", path="/audience/profiles/exports") == 1
-    expected = sandbox.world.counts(start=settings["start_date"], end=NOW, at=NOW)
+    assert sandbox.request_log.count(method="POST", path="/audience/profiles/exports") == 1
+    expected = sandbox.population.counts(start=settings["start_date"], end=NOW, at=NOW)
     assert (
         len({row["event_key"] + row["profile_key"] + row["section_id"] for row in run.records("apsis_events")})
         == (expected["apsis_events"])
@@ -69,7 +69,7 @@ def test_a_braze_url_never_enters_state_and_a_busy_segment_is_waited_for(sandbox
     run = run_tap(settings, state=state)
     assert run.exit_code == 0, run.log
     assert "busy" in run.log
-    assert max(sandbox.ledger.most_open.values()) == 1
+    assert max(sandbox.request_log.most_open.values()) == 1
 
 
 def test_a_failing_export_is_replaced_a_few_times_and_its_job_leaves_state(sandbox: Sandbox) -> None:
@@ -77,5 +77,5 @@ def test_a_failing_export_is_replaced_a_few_times_and_its_job_leaves_state(sandb
     settings = {**vendor(sandbox.settings(), "apsis", window_days=60), "end_date": NOW}
     run = run_tap(settings)
     assert run.exit_code == 0, run.log
-    assert sandbox.ledger.count(method="POST", path="/audience/profiles/exports") == 2
+    assert sandbox.request_log.count(method="POST", path="/audience/profiles/exports") == 2
     assert run.states[-1]["bookmarks"]["apsis_events"]["export"] is None

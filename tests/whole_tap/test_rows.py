@@ -28,7 +28,7 @@ def milliseconds(time: str) -> int:
 
 def at(sandbox: Sandbox, now: str, **changes: Any) -> dict[str, Any]:
     """Move the sandbox's clock, and give settings for a run at that time."""
-    sandbox.options.world.now = now
+    sandbox.options.population.now = now
     return {**sandbox.settings(), "end_date": now, **changes}
 
 
@@ -38,32 +38,32 @@ def test_a_run_loads_exactly_the_rows_of_all_five_streams(sandbox: Sandbox) -> N
     assert run.exit_code == 0, run.log
     warehouse = Warehouse()
     warehouse.load(run)
-    assert warehouse.counts == sandbox.world.counts(start=settings["start_date"], end=NOW, at=NOW)
+    assert warehouse.counts == sandbox.population.counts(start=settings["start_date"], end=NOW, at=NOW)
 
 
 def test_a_second_run_finds_what_is_new_and_loses_and_doubles_nothing(sandbox: Sandbox) -> None:
     settings = at(sandbox, NOW)
     first = run_tap(settings)
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     second = run_tap({**at(sandbox, LATER), "start_date": settings["start_date"]}, state=first.states[-1])
     assert second.exit_code == 0, second.log
     warehouse = Warehouse()
     warehouse.load(first)
     before = warehouse.counts
     warehouse.load(second)
-    assert warehouse.counts == sandbox.world.counts(start=settings["start_date"], end=LATER, at=LATER)
+    assert warehouse.counts == sandbox.population.counts(start=settings["start_date"], end=LATER, at=LATER)
     assert warehouse.counts["apsis_events"] > before["apsis_events"]
     assert warehouse.counts["users"] > before["users"]
 
 
 def test_a_second_run_asks_for_the_new_window_only(sandbox: Sandbox) -> None:
     first = run_tap(at(sandbox, NOW))
-    sandbox.ledger.clear()
+    sandbox.request_log.clear()
     run_tap(at(sandbox, LATER), state=first.states[-1])
-    (export,) = sandbox.ledger.entries(vendor="apsis", method="POST", path="/audience")
+    (export,) = sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")
     assert export.body["start_at"] == "2026-11-10T11:00:00Z"  # the bookmark less an hour's lookback
     assert export.body["end_at"] == LATER
-    pages = sandbox.ledger.entries(vendor="personalization")
+    pages = sandbox.request_log.entries(vendor="personalization")
     windows = {(page.query["start"], page.query["end"]) for page in pages}
     assert windows == {(str(milliseconds(NOW)), str(milliseconds(LATER)))}
 
@@ -71,7 +71,7 @@ def test_a_second_run_asks_for_the_new_window_only(sandbox: Sandbox) -> None:
 def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sandbox: Sandbox) -> None:
     settings = at(sandbox, NOW)
     run_tap(vendor(settings, "apsis", window_days=5))
-    exports = sandbox.ledger.entries(vendor="apsis", method="POST", path="/audience")
+    exports = sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")
     spans = [
         (datetime.fromisoformat(export.body["start_at"]), datetime.fromisoformat(export.body["end_at"]))
         for export in exports
@@ -86,7 +86,7 @@ def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sand
 def test_one_export_feeds_both_apsis_streams(sandbox: Sandbox) -> None:
     settings = vendor(at(sandbox, NOW), "apsis", window_days=60)
     run = run_tap(settings)
-    assert sandbox.ledger.count(vendor="apsis", method="POST", path="/audience") == 1
+    assert sandbox.request_log.count(vendor="apsis", method="POST", path="/audience") == 1
     assert run.records("apsis_profiles")
     assert run.records("apsis_events")
 
@@ -97,11 +97,11 @@ def test_every_vendor_works_alone(sandbox: Sandbox, name: str) -> None:
     run = run_tap(settings)
     assert run.exit_code == 0, run.log
     assert {message["stream"] for message in run.messages if message["type"] == "SCHEMA"} == STREAMS[name]
-    expected = sandbox.world.counts(start=settings["start_date"], end=NOW, at=NOW)
+    expected = sandbox.population.counts(start=settings["start_date"], end=NOW, at=NOW)
     warehouse = Warehouse()
     warehouse.load(run)
     assert warehouse.counts == {stream: expected[stream] for stream in STREAMS[name]}
-    assert {entry.vendor for entry in sandbox.ledger.entries()} == {name}
+    assert {entry.vendor for entry in sandbox.request_log.entries()} == {name}
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -111,7 +111,7 @@ def test_every_value_of_the_vendor_is_in_a_column_or_in_extra(sandbox: Sandbox, 
     warehouse.load(run)
     if name == "personalization":
         rows = {key[1]: row for key, row in warehouse.tables["users"].items() if key[0] == "engage"}
-        truth = {user["name"]: user for user in sandbox.world.personalization_users("engage", milliseconds(NOW))}
+        truth = {user["name"]: user for user in sandbox.population.personalization_users("engage", milliseconds(NOW))}
         assert rows.keys() == truth.keys()
         for key, user in truth.items():
             unknown = set(user) - {camel_case(column) for column in rows[key]}
@@ -122,7 +122,7 @@ def test_every_value_of_the_vendor_is_in_a_column_or_in_extra(sandbox: Sandbox, 
             assert row["created_at"] is None or row["created_at"].endswith("Z")
         segments = {segment for segment, _ in warehouse.tables["braze_users"]}
         for segment in segments:
-            for user in sandbox.world.braze_users(segment, milliseconds(NOW)):
+            for user in sandbox.population.braze_users(segment, milliseconds(NOW)):
                 row = warehouse.tables["braze_users"][segment, user["braze_id"]]
                 for field, value in user.items():
                     if not field.endswith("_at"):
@@ -149,7 +149,7 @@ def test_of_a_repeated_user_the_last_version_stays(sandbox: Sandbox) -> None:
     names = [row["name"] for row in rows]
     assert len(names) > len(set(names))
     last = {row["name"]: row for row in rows}
-    truth = {user["name"]: user for user in sandbox.world.personalization_users("engage", milliseconds(NOW))}
+    truth = {user["name"]: user for user in sandbox.population.personalization_users("engage", milliseconds(NOW))}
     assert {name: row["total_actions"] for name, row in last.items()} == {
         name: user["totalActions"] for name, user in truth.items()
     }
@@ -160,11 +160,11 @@ def test_an_unpaged_body_gives_the_same_users_as_pages(sandbox: Sandbox) -> None
     paged = run_tap(vendor(settings, "personalization"))
     unpaged = run_tap(vendor(settings, "personalization", page_size=0))
     assert unpaged.records("users") == paged.records("users")
-    assert all("pageSize" not in e.query for e in sandbox.ledger.entries()[-4:])
+    assert all("pageSize" not in e.query for e in sandbox.request_log.entries()[-4:])
 
 
 def test_the_run_without_end_date_ends_its_window_now(sandbox: Sandbox) -> None:
-    sandbox.options.world.now = None
+    sandbox.options.population.now = None
     before = datetime.now(UTC).replace(microsecond=0)
     run = run_tap(vendor(sandbox.settings(), "personalization"))
     bookmark = datetime.fromisoformat(run.states[-1]["bookmarks"]["users"]["replication_key_value"])

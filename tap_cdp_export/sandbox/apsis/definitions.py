@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox import shopping
 
 
 class Section(NamedTuple):
@@ -79,14 +79,14 @@ EARNED = Definition(CLUB, _CUSTOM + "points-x6y7z8a9b0", "Points earned", "event
 EVENTS = (SIGNED_UP, SENT, OPENED, CLICKED, VIEWED, CARTED, ORDERED, LEFT_LIST, EARNED)
 
 EVENT_OF_KIND = {
-    story.SIGN_UP: SIGNED_UP,
-    story.MAIL: SENT,
-    story.OPEN: OPENED,
-    story.CLICK: CLICKED,
-    story.VIEW: VIEWED,
-    story.CART: CARTED,
-    story.ORDER: ORDERED,
-    story.UNSUBSCRIBE: LEFT_LIST,
+    shopping.SIGN_UP: SIGNED_UP,
+    shopping.MAIL: SENT,
+    shopping.OPEN: OPENED,
+    shopping.CLICK: CLICKED,
+    shopping.VIEW: VIEWED,
+    shopping.CART: CARTED,
+    shopping.ORDER: ORDERED,
+    shopping.UNSUBSCRIBE: LEFT_LIST,
 }
 
 SEGMENTS = {

@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox import shopping
 from tap_cdp_export.sandbox.apsis import definitions as apsis
 from tap_cdp_export.sandbox.names import ROLES
 from tap_cdp_export.sandbox.people import BLOCK, DAY, company_name
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS, WELCOME, order_cents, order_lines, order_number
-from tap_cdp_export.sandbox.story import Life, Moment, spent_cents
+from tap_cdp_export.sandbox.shopping import Activity, Customer, spent_cents
 
 _LONGEST_RETRY = 60_000  # a retried event reaches the server this much later at most
 _QUIET_AFTER = 90 * DAY
 _GOLD_ORDERS = 3
-_MAILS = frozenset({story.MAIL, story.OPEN, story.CLICK, story.UNSUBSCRIBE})
+_MAILS = frozenset({shopping.MAIL, shopping.OPEN, shopping.CLICK, shopping.UNSUBSCRIBE})
 
 # How often the oddities come, by the moment's luck.
 _UNKNOWN_TIME, _RETRY, _COPY, _NO_CORRELATION = 29, 31, 97, 13
@@ -74,12 +74,12 @@ def has_no_sections(number: int) -> bool:
     return number % (8 * BLOCK) == 8 * BLOCK - 8  # one of the anonymous places of people.py
 
 
-def profile(life: Life, request: Request, rules: Rules) -> dict[str, Any]:
+def profile(customer: Customer, request: Request, rules: Rules) -> dict[str, Any]:
     """One profile of the export file; only what was declared in the request is in it."""
     sections: dict[str, Any] = {}
-    if has_no_sections(life.person.number):
+    if has_no_sections(customer.person.number):
         return {"sections": sections}
-    for section, values, tags in _sections(life):
+    for section, values, tags in _sections(customer):
         wanted, wanted_tags = request.attributes[section.number], request.tags[section.number]
         attributes = {
             definition.version: {"value": value} for definition, value in values.items() if definition.version in wanted
@@ -88,10 +88,10 @@ def profile(life: Life, request: Request, rules: Rules) -> dict[str, Any]:
         part: dict[str, Any] = {"attributes": attributes}
         if request.events[section.number]:
             build = _shop_events if section is apsis.SHOP else _club_events
-            found = build(life, request, rules)
-            if found or life.person.number % 3 == 0:
+            found = build(customer, request, rules)
+            if found or customer.person.number % 3 == 0:
                 part["events"] = found
-            elif life.person.number % 3 == 1:
+            elif customer.person.number % 3 == 1:
                 part["events"] = None
         if attributes or part.get("events"):
             sections[section.number] = part
@@ -102,15 +102,15 @@ _Events = list[dict[str, Any]]
 _Part = tuple[apsis.Section, dict[apsis.Definition, Any], list[apsis.Definition]]
 
 
-def _sections(life: Life) -> list[_Part]:
+def _sections(customer: Customer) -> list[_Part]:
     """The sections the person is in, with their attribute values and tags."""
-    person, orders = life.person, life.orders
+    person, orders = customer.person, customer.orders
     found: list[_Part] = []
     if person.anonymous:
         found.append((apsis.SHOP, {apsis.NEWSLETTER: False}, []))
     else:
-        found.append((apsis.SHOP, _shop_values(life, orders), _shop_tags(life, orders)))
-    if life.in_club:
+        found.append((apsis.SHOP, _shop_values(customer, orders), _shop_tags(customer, orders)))
+    if customer.in_club:
         gold = len(orders) >= _GOLD_ORDERS
         club = {
             apsis.CLUB_EMAIL: person.email,
@@ -128,13 +128,13 @@ def _sections(life: Life) -> list[_Part]:
     return found
 
 
-def _shop_values(life: Life, orders: list[Moment]) -> dict[apsis.Definition, Any]:
-    person = life.person
+def _shop_values(customer: Customer, orders: list[Activity]) -> dict[apsis.Definition, Any]:
+    person = customer.person
     values: dict[apsis.Definition, Any] = {
         apsis.EMAIL: person.email,
         apsis.FIRST_NAME: person.first_name,
         apsis.LAST_NAME: person.last_name,
-        apsis.NEWSLETTER: life.unsubscribed is None,
+        apsis.NEWSLETTER: customer.unsubscribed is None,
         apsis.ADDRESS: {
             "street": f"{person.last_name} gata {person.key % 90}",
             "city": person.city[0],
@@ -152,96 +152,96 @@ def _shop_values(life: Life, orders: list[Moment]) -> dict[apsis.Definition, Any
     return values
 
 
-def _shop_tags(life: Life, orders: list[Moment]) -> list[apsis.Definition]:
+def _shop_tags(customer: Customer, orders: list[Activity]) -> list[apsis.Definition]:
     tags = [apsis.CUSTOMER] if orders else []
-    if life.last_activity < life.at - _QUIET_AFTER:
+    if customer.last_activity < customer.at - _QUIET_AFTER:
         tags.append(apsis.GONE_QUIET)
     return tags
 
 
-def _shop_events(life: Life, request: Request, rules: Rules) -> _Events:
+def _shop_events(customer: Customer, request: Request, rules: Rules) -> _Events:
     declared = request.events[apsis.SHOP.number]
     earliest, latest = request.start - _LONGEST_RETRY, min(request.end, rules.at)
     found: _Events = []
-    for moment in life.moments:
-        at = moment.at
+    for activity in customer.activities:
+        at = activity.at
         if not earliest <= at < latest:
             continue
-        definition = apsis.EVENT_OF_KIND[moment.kind]
+        definition = apsis.EVENT_OF_KIND[activity.kind]
         version = definition.old if definition.old and at < rules.year_two else definition.version
         if version in declared:
-            event = _event(moment, version, _shop_data(moment, life))
-            _deliver(found, event, moment, request, rules)
+            event = _event(activity, version, _shop_data(activity, customer))
+            _deliver(found, event, activity, request, rules)
     return found
 
 
-def _club_events(life: Life, request: Request, rules: Rules) -> _Events:
+def _club_events(customer: Customer, request: Request, rules: Rules) -> _Events:
     found: _Events = []
-    joined = life.person.club_joined
+    joined = customer.person.club_joined
     if joined is not None and apsis.EARNED.version in request.events[apsis.CLUB.number]:
-        for order in life.orders:
+        for order in customer.orders:
             if order.at >= joined:
-                points = order_cents(order.subject, order.luck) // 100
+                points = order_cents(order.subject, order.random_bits) // 100
                 event = _event(order, apsis.EARNED.version, {"points": points, "trueFalse": points > 100})  # noqa: PLR2004 - any border will do
                 _deliver(found, event, order, request, rules)
     return found
 
 
-def _event(moment: Moment, version: str, data: dict[str, Any]) -> dict[str, Any]:
-    luck = moment.luck
+def _event(activity: Activity, version: str, data: dict[str, Any]) -> dict[str, Any]:
+    random_bits = activity.random_bits
     event: dict[str, Any] = {}
     # Only the Email Tool sets a correlation id; web events have none, and some sources forget it.
-    if moment.kind != story.VIEW and luck % _NO_CORRELATION:
-        event["correlationId"] = f"{luck >> 16:08x}-{luck & 0xFFFF:04x}-4000-8000-{moment.at:012x}"
-    event["sourceEventTime"] = 0 if luck % _UNKNOWN_TIME == 0 else moment.at
+    if activity.kind != shopping.VIEW and random_bits % _NO_CORRELATION:
+        event["correlationId"] = f"{random_bits >> 16:08x}-{random_bits & 0xFFFF:04x}-4000-8000-{activity.at:012x}"
+    event["sourceEventTime"] = 0 if random_bits % _UNKNOWN_TIME == 0 else activity.at
     event["typeId"] = version
-    event["createdAt"] = moment.at + 200 + luck % 4_000
+    event["createdAt"] = activity.at + 200 + random_bits % 4_000
     event["data"] = data
     return event
 
 
-def _deliver(found: _Events, event: dict[str, Any], moment: Moment, request: Request, rules: Rules) -> None:
+def _deliver(found: _Events, event: dict[str, Any], activity: Activity, request: Request, rules: Rules) -> None:
     """Put the event into the file if it is in the window and visible; with it its source's retry, and its copy."""
-    created, luck = event["createdAt"], moment.luck
-    delay = (luck >> 8) % (rules.late_seconds * 1000 + 1)
+    created, random_bits = event["createdAt"], activity.random_bits
+    delay = (random_bits >> 8) % (rules.late_seconds * 1000 + 1)
     if request.start <= created < request.end and created + delay <= rules.at:
         found.append(event)
-        if luck % _COPY == 0:
+        if random_bits % _COPY == 0:
             found.append(event)
-    if moment.kind in _MAILS and luck % _RETRY == 0:
-        created += 10_000 + luck % 30_000
+    if activity.kind in _MAILS and random_bits % _RETRY == 0:
+        created += 10_000 + random_bits % 30_000
         if request.start <= created < request.end and created + delay <= rules.at:
             found.append({**event, "createdAt": created})
 
 
-def _shop_data(moment: Moment, life: Life) -> dict[str, Any]:
+def _shop_data(activity: Activity, customer: Customer) -> dict[str, Any]:
     """The event's data, by its kind."""
-    if moment.kind in _MAILS:
-        return _mail_data(moment)
-    if moment.kind == story.SIGN_UP:
-        return {"source": "web ✓", "language": life.person.country.language}
-    if moment.kind == story.ORDER:
-        return _order_data(moment, life)
-    product = PRODUCTS[moment.subject]
-    if moment.kind == story.VIEW:
+    if activity.kind in _MAILS:
+        return _mail_data(activity)
+    if activity.kind == shopping.SIGN_UP:
+        return {"source": "web ✓", "language": customer.person.country.language}
+    if activity.kind == shopping.ORDER:
+        return _order_data(activity, customer)
+    product = PRODUCTS[activity.subject]
+    if activity.kind == shopping.VIEW:
         return {"url": f"https://shop.example.com/{product.category}/{product.sku}", "title": product.name}
     return {"sku": product.sku, "name": product.name, "price": product.cents / 100, "currency": "EUR"}
 
 
-def _mail_data(moment: Moment) -> dict[str, Any]:
-    campaign = WELCOME if moment.subject == story.WELCOME_MAIL else CAMPAIGNS[moment.subject]
-    if moment.kind == story.UNSUBSCRIBE:
+def _mail_data(activity: Activity) -> dict[str, Any]:
+    campaign = WELCOME if activity.subject == shopping.WELCOME_MAIL else CAMPAIGNS[activity.subject]
+    if activity.kind == shopping.UNSUBSCRIBE:
         return {"reason": None}
     data: dict[str, Any] = {"activityId": campaign.number, "subject": campaign.subject}
-    if moment.kind == story.CLICK:
+    if activity.kind == shopping.CLICK:
         data["url"] = f"https://shop.example.com/?utm_campaign={campaign.number}"
     return data
 
 
-def _order_data(moment: Moment, life: Life) -> dict[str, Any]:
+def _order_data(activity: Activity, customer: Customer) -> dict[str, Any]:
     return {
-        "orderId": order_number(moment.luck),
-        "total": order_cents(moment.subject, moment.luck) / 100,
+        "orderId": order_number(activity.random_bits),
+        "total": order_cents(activity.subject, activity.random_bits) / 100,
         "currency": "EUR",
         "lines": [
             {
@@ -250,7 +250,11 @@ def _order_data(moment: Moment, life: Life) -> dict[str, Any]:
                 "quantity": line.quantity,
                 "price": line.product.cents / 100,
             }
-            for line in order_lines(moment.subject, moment.luck)
+            for line in order_lines(activity.subject, activity.random_bits)
         ],
-        "shipping": {"city": life.person.city[0], "country": life.person.country.code, "express": moment.luck % 5 == 0},
+        "shipping": {
+            "city": customer.person.city[0],
+            "country": customer.person.country.code,
+            "express": activity.random_bits % 5 == 0,
+        },
     }

@@ -93,11 +93,11 @@ def _time(value: Any, name: str) -> int:  # noqa: ANN401 - whatever JSON the cli
 
 def _months_later(at: int, months: int) -> int:
     """The same day so many calendar months later, or that month's last day."""
-    moment = moment_of(at)
-    years, month = divmod(moment.month - 1 + months, 12)
-    year, month = moment.year + years, month + 1
-    day = min(moment.day, calendar.monthrange(year, month)[1])
-    return round(moment.replace(year=year, month=month, day=day).timestamp() * 1000)
+    activity = moment_of(at)
+    years, month = divmod(activity.month - 1 + months, 12)
+    year, month = activity.year + years, month + 1
+    day = min(activity.day, calendar.monthrange(year, month)[1])
+    return round(activity.replace(year=year, month=month, day=day).timestamp() * 1000)
 
 
 def _segment(asked: dict[str, Any]) -> str | None:

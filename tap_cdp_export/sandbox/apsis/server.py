@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from tap_cdp_export.sandbox.apsis.export_profiles import Request as ExportRequest
-    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
-    from tap_cdp_export.sandbox.story import Life
+    from tap_cdp_export.sandbox.population import Population
+    from tap_cdp_export.sandbox.shopping import Customer
 
 _ACCOUNT = "account=sandbox"  # a query string that the client must keep
 
@@ -40,17 +40,17 @@ class _Job(Struct):
     segment: str | None
     at: int
     asked: float
-    fate: str
+    outcome: str
     polls: int = 0
 
 
 class Apsis:
     """The vendor's endpoints, and the exports that are under way."""
 
-    def __init__(self, options: Options, world: World) -> None:
+    def __init__(self, options: Options, population: Population) -> None:
         """Answer from this world, as these options say."""
         self._all = options
-        self._world = world
+        self._population = population
         self._tokens = Tokens()
         self._token_pace, self._export_pace, self._download_pace = Pace(), Pace(), Pace()
         self._jobs: dict[str, _Job] = {}
@@ -100,7 +100,7 @@ class Apsis:
         pending = sum(not self._expired(job) and not self._ready(job) for job in self._jobs.values())
         if options.pending_limit and pending >= options.pending_limit:
             raise self._too_many("Too many pending exports")
-        job = _Job(str(uuid.uuid4()), asked, segment, self._world.now(), time.monotonic(), self._fate(asked))
+        job = _Job(str(uuid.uuid4()), asked, segment, self._population.now(), time.monotonic(), self._fate(asked))
         self._jobs[job.identifier] = job
         entry_of(request).job = job.identifier
         host = "" if options.relative_url else str(request.base_url).rstrip("/")
@@ -130,7 +130,7 @@ class Apsis:
         return job.polls > options.polls_before_ready and waited >= options.ready_after_seconds
 
     def _expired(self, job: _Job) -> bool:
-        return self._world.now() >= job.at + self._all.apsis.url_hours * HOUR
+        return self._population.now() >= job.at + self._all.apsis.url_hours * HOUR
 
     async def _poll(self, request: Request) -> Response:
         """The poll URL, which is the download too; it can be read many times."""
@@ -152,9 +152,9 @@ class Apsis:
             if options.poll_mode == "v2":
                 return Response(status_code=202)
             raise Refused(404, "The export is not ready")
-        if job.fate == "fails":
+        if job.outcome == "fails":
             raise Refused(503, "The export failed, please request a new one")
-        if job.fate == "error":
+        if job.outcome == "error":
             return json_answer({"status": "error", "detail": "The data set is too large"})
         return self._file(job, request)
 
@@ -171,9 +171,9 @@ class Apsis:
         asked = job.request
         if not any(asked.attributes.values()) and not any(asked.tags.values()):
             return
-        for life in self._world.lives(job.at):
-            if job.segment is None or _in_segment(job.segment, life):
-                yield life.person.export_key, self._world.apsis_profile(life, asked)
+        for customer in self._population.customers(job.at):
+            if job.segment is None or _in_segment(job.segment, customer):
+                yield customer.person.export_key, self._population.apsis_profile(customer, asked)
 
     def _list(self, build: Callable[[Request], list[dict[str, Any]]]) -> Callable[[Request], Awaitable[Response]]:
         """An endpoint that lists definitions."""
@@ -214,10 +214,10 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _in_segment(segment: str, life: Life) -> bool:
+def _in_segment(segment: str, customer: Customer) -> bool:
     if definitions.SEGMENTS[segment] == "Women":
-        return life.person.woman and not life.person.anonymous
-    return life.in_club
+        return customer.person.woman and not customer.person.anonymous
+    return customer.in_club
 
 
 def _section(request: Request) -> definitions.Section:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox import shopping
 from tap_cdp_export.sandbox.braze.history import HISTORIES
 from tap_cdp_export.sandbox.clock import DAY, day, rfc3339, time_of_day
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS
-from tap_cdp_export.sandbox.story import Life, spent_cents
+from tap_cdp_export.sandbox.shopping import Customer, spent_cents
 
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.people import Person
@@ -74,23 +74,23 @@ class Style(NamedTuple):
     extra_field: bool = False
 
 
-def contains(segment: Segment, life: Life) -> bool:
+def contains(segment: Segment, customer: Customer) -> bool:
     """Whether a person is in a segment; who is in one stays in it."""
-    person = life.person
+    person = customer.person
     if person.anonymous or segment.kind == "nobody" or person.random_bucket not in segment.buckets:
         return False
-    return segment.kind != "buyers" or any(moment.kind == story.ORDER for moment in life.moments)
+    return segment.kind != "buyers" or any(activity.kind == shopping.ORDER for activity in customer.activities)
 
 
-def user(life: Life, style: Style) -> dict[str, Any]:
+def user(customer: Customer, style: Style) -> dict[str, Any]:
     """One line of the export: the requested fields, without those that are null or empty (but for the marked ones)."""
     wanted = style.fields
-    found = _identity(life)
+    found = _identity(customer)
     for name, build in HISTORIES.items():
         if name in wanted:
-            found[name] = build(life)
-    found.update(_devices(life, mixed_types=style.mixed_types))
-    attributes = _custom_attributes(life, mixed_types=style.mixed_types)
+            found[name] = build(customer)
+    found.update(_devices(customer, mixed_types=style.mixed_types))
+    attributes = _custom_attributes(customer, mixed_types=style.mixed_types)
     if "custom_attributes" not in wanted:
         attributes = {name: value for name, value in attributes.items() if name in style.custom_attributes}
         if attributes:
@@ -100,22 +100,22 @@ def user(life: Life, style: Style) -> dict[str, Any]:
     line = {
         name: value
         for name, value in found.items()
-        if name in wanted and (value or value == 0 or (name in _MAY_BE_EMPTY and life.person.key % 3 == 0))
+        if name in wanted and (value or value == 0 or (name in _MAY_BE_EMPTY and customer.person.key % 3 == 0))
     }
     if style.extra_field:
-        line["subscription_score"] = life.person.key % 100
+        line["subscription_score"] = customer.person.key % 100
     return line
 
 
 _MAY_BE_EMPTY = frozenset({"user_aliases", "home_city", "canvases_received"})
 
 
-def _identity(life: Life) -> dict[str, Any]:
-    person, key, orders = life.person, life.person.key, life.orders
+def _identity(customer: Customer) -> dict[str, Any]:
+    person, key, orders = customer.person, customer.person.key, customer.orders
     city, _, longitude, latitude = person.city
     joined = person.joined
     alias = {"alias_name": f"user_{person.number}", "alias_label": "amplitude_id"}
-    left = life.unsubscribed
+    left = customer.unsubscribed
     return {
         "braze_id": person.braze_id,
         "external_id": str(100_000 + person.number) if key % 11 else None,
@@ -140,7 +140,7 @@ def _identity(life: Life) -> dict[str, Any]:
         "attributed_adgroup": "boots, höst" if key % 12 == 0 else None,
         "attributed_ad": "ad 7" if key % 12 == 0 else None,
         "push_subscribe": "opted_in" if key % 4 == 1 else "subscribed",
-        "push_opted_in_at": rfc3339(joined + DAY) if key % 4 == 1 and joined + DAY <= life.at else None,
+        "push_opted_in_at": rfc3339(joined + DAY) if key % 4 == 1 and joined + DAY <= customer.at else None,
         "email_subscribe": "unsubscribed" if left else "opted_in" if key & 4 else "subscribed",
         "email_opted_in_at": rfc3339(joined) if key & 4 else None,
         "email_unsubscribed_at": rfc3339(left) if left else None,
@@ -152,9 +152,9 @@ def _spaced(at: int) -> str:
     return f"{day(at)} {time_of_day(at)} UTC"
 
 
-def _devices(life: Life, *, mixed_types: bool) -> dict[str, Any]:
+def _devices(customer: Customer, *, mixed_types: bool) -> dict[str, Any]:
     """Devices, push tokens and apps: of four users three have one phone."""
-    person, key = life.person, life.person.key
+    person, key = customer.person, customer.person.key
     if key % 4 == 0:
         return {"devices": [], "push_tokens": [], "apps": []}
     apple = key % 3 == 0
@@ -175,26 +175,26 @@ def _devices(life: Life, *, mixed_types: bool) -> dict[str, Any]:
         "notifications_enabled": bool(key & 32),
         "provisionally_opted_in": None,
     }
-    sessions: int | str = 1 + len(life.moments)
+    sessions: int | str = 1 + len(customer.activities)
     app = {
         "name": "Stigen",
         "platform": platform,
         "version": f"3.{key % 30}.0",
         "sessions": str(sessions) if mixed_types and key % 5 == 0 else sessions,
         "first_used": rfc3339(person.joined),
-        "last_used": rfc3339(life.last_activity),
+        "last_used": rfc3339(customer.last_activity),
     }
     return {"devices": [device], "push_tokens": [token], "apps": [app]}
 
 
-def _custom_attributes(life: Life, *, mixed_types: bool) -> dict[str, Any]:
+def _custom_attributes(customer: Customer, *, mixed_types: bool) -> dict[str, Any]:
     """Odd keys, all types, separators that `splitlines` cuts at, and types that differ between users."""
-    person, key = life.person, life.person.key
-    points: int | str = spent_cents(life.orders) // 100
+    person, key = customer.person, customer.person.key
+    points: int | str = spent_cents(customer.orders) // 100
     found: dict[str, Any] = {
         "loyalty points": str(points) if mixed_types and key % 3 == 0 else points,
         "loyalty-id": person.export_key,
-        "newsletter": life.unsubscribed is None,
+        "newsletter": customer.unsubscribed is None,
         "42": key % 1000 / 10,
         "member since": rfc3339(person.joined),
     }

@@ -21,9 +21,9 @@ from tap_cdp_export.sandbox.responses import unchecked
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
-    from tap_cdp_export.sandbox.request_log import Ledger
+    from tap_cdp_export.sandbox.population import Population
+    from tap_cdp_export.sandbox.request_log import RequestLog
 
 _MOST_EXPORTS = 100
 
@@ -53,11 +53,11 @@ class Export(Struct):
 class Exports:
     """All exports of this sandbox, by the token in their url."""
 
-    def __init__(self, options: Options, world: World, ledger: Ledger) -> None:
+    def __init__(self, options: Options, population: Population, request_log: RequestLog) -> None:
         """Begin with none."""
         self._options = options
-        self._world = world
-        self._ledger = ledger
+        self._population = population
+        self._request_log = request_log
         self._exports: dict[str, Export] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -82,9 +82,9 @@ class Exports:
         """Accept an export; its work has not begun."""
         options = self._options.braze
         prefix = f"{uuid.uuid4()}-{int(time.time())}"
-        export = Export(prefix, secrets.token_urlsafe(32), asked, self._world.now(), options.broken_lines)
+        export = Export(prefix, secrets.token_urlsafe(32), asked, self._population.now(), options.broken_lines)
         self._exports[export.token] = export
-        self._ledger.export_opened(asked.segment.identifier)
+        self._request_log.export_opened(asked.segment.identifier)
         if options.bucket_folder is not None:
             self._start(self._fill_bucket(export, options.bucket_folder))
         elif options.ready_after_seconds is not None:
@@ -106,7 +106,7 @@ class Exports:
 
     def expired(self, export: Export) -> bool:
         """Whether the url of a ready export has outlived its hours."""
-        return self._world.now() >= export.ready_at + self._options.braze.url_hours * HOUR
+        return self._population.now() >= export.ready_at + self._options.braze.url_hours * HOUR
 
     def lines(self, export: Export) -> Iterator[bytes]:
         """The export's lines, one user each, with the oddities that are switched on."""
@@ -115,10 +115,10 @@ class Exports:
         earlier = b""
         if options.raw_line:
             yield unchecked(options.raw_line) + b"\n"
-        for life in self._world.lives(export.at):
-            if not export_users.contains(asked.segment, life):
+        for customer in self._population.customers(export.at):
+            if not export_users.contains(asked.segment, customer):
                 continue
-            line = msgspec.json.encode(export_users.user(life, asked.style)) + b"\n"
+            line = msgspec.json.encode(export_users.user(customer, asked.style)) + b"\n"
             written += 1
             yield line if written > broken else line[: len(line) // 2] + b"\n"
             if options.blank_lines and written % 10 == 1:
@@ -143,7 +143,7 @@ class Exports:
         if options.outcome == "fails":
             self._close(export, "failed")
             return
-        export.ready_at = self._world.now()
+        export.ready_at = self._population.now()
         self._close(export, "ready")
         if export.asked.callback_endpoint:
             message: dict[str, Any] = {"success": True}
@@ -153,7 +153,7 @@ class Exports:
 
     def _close(self, export: Export, state: str) -> None:
         export.state = state
-        self._ledger.export_closed(export.asked.segment.identifier)
+        self._request_log.export_closed(export.asked.segment.identifier)
 
     async def _end_later(self, export: Export, seconds: float, storage_url: str) -> None:
         await asyncio.sleep(seconds)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_cdp_export.sandbox import story
+from tap_cdp_export.sandbox import shopping
 from tap_cdp_export.sandbox.clock import DAY, rfc3339
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, WELCOME, Campaign, order_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_cdp_export.sandbox.story import Life, Moment
+    from tap_cdp_export.sandbox.shopping import Activity, Customer
 
 _HISTORY = 90 * DAY  # older entries of the four history fields are left out
-_MAIL_KINDS = (story.MAIL, story.OPEN, story.CLICK)
-_EVENT_NAMES = {story.VIEW: "Viewed product", story.CART: "Put into cart"}
+_MAIL_KINDS = (shopping.MAIL, shopping.OPEN, shopping.CLICK)
+_EVENT_NAMES = {shopping.VIEW: "Viewed product", shopping.CART: "Put into cart"}
 
 
-def _tally(named: Iterable[tuple[str | None, Moment]], at: int) -> list[dict[str, Any]]:
+def _tally(named: Iterable[tuple[str | None, Activity]], at: int) -> list[dict[str, Any]]:
     """First, last and count by name; only names with something in the last 90 days, though the count is all-time."""
     found: dict[str | None, dict[str, Any]] = {}
-    for name, moment in named:
-        entry = found.setdefault(name, {"name": name, "first": moment.at, "last": moment.at, "count": 0})
-        entry["last"] = moment.at
+    for name, activity in named:
+        entry = found.setdefault(name, {"name": name, "first": activity.at, "last": activity.at, "count": 0})
+        entry["last"] = activity.at
         entry["count"] += 1
     recent = [entry for entry in found.values() if entry["last"] > at - _HISTORY]
     for entry in recent:
@@ -31,19 +31,21 @@ def _tally(named: Iterable[tuple[str | None, Moment]], at: int) -> list[dict[str
     return recent
 
 
-def _custom_events(life: Life) -> list[dict[str, Any]]:
-    named = ((_EVENT_NAMES[moment.kind], moment) for moment in life.moments if moment.kind in _EVENT_NAMES)
-    return _tally(named, life.at)
+def _custom_events(customer: Customer) -> list[dict[str, Any]]:
+    named = (
+        (_EVENT_NAMES[activity.kind], activity) for activity in customer.activities if activity.kind in _EVENT_NAMES
+    )
+    return _tally(named, customer.at)
 
 
-def _purchases(life: Life) -> list[dict[str, Any]]:
+def _purchases(customer: Customer) -> list[dict[str, Any]]:
     return _tally(
         (
-            (line.product.sku if order.luck % 61 else None, order)
-            for order in life.orders
-            for line in order_lines(order.subject, order.luck)
+            (line.product.sku if order.random_bits % 61 else None, order)
+            for order in customer.orders
+            for line in order_lines(order.subject, order.random_bits)
         ),
-        life.at,
+        customer.at,
     )
 
 
@@ -51,38 +53,42 @@ def _campaign_id(campaign: Campaign) -> str:
     return f"d72fdc84-ddda-44f1-a0d5-00000000{campaign.number}"
 
 
-def _campaigns(life: Life) -> list[dict[str, Any]]:
+def _campaigns(customer: Customer) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
-    for moment in life.moments:
-        if moment.kind not in _MAIL_KINDS or moment.subject == story.WELCOME_MAIL or moment.at <= life.at - _HISTORY:
+    for activity in customer.activities:
+        if (
+            activity.kind not in _MAIL_KINDS
+            or activity.subject == shopping.WELCOME_MAIL
+            or activity.at <= customer.at - _HISTORY
+        ):
             continue
-        campaign = CAMPAIGNS[moment.subject]
+        campaign = CAMPAIGNS[activity.subject]
         entry = found.setdefault(
-            moment.subject,
+            activity.subject,
             {
                 "name": campaign.name,
                 "api_campaign_id": _campaign_id(campaign),
-                "last_received": rfc3339(moment.at),
+                "last_received": rfc3339(activity.at),
                 "in_control": False,
                 "variation_name": "Variant 1",
                 "variation_api_id": "1bddc73a-a134-4784-9134-5b5574a9e0b8",
             },
         )
-        if moment.kind == story.MAIL:
-            entry["last_received"] = rfc3339(moment.at)
+        if activity.kind == shopping.MAIL:
+            entry["last_received"] = rfc3339(activity.at)
         else:
             engaged = entry.setdefault("engaged", {})
-            engaged["opened_email" if moment.kind == story.OPEN else "clicked_email"] = True
-            entry["converted"] = moment.kind == story.CLICK
+            engaged["opened_email" if activity.kind == shopping.OPEN else "clicked_email"] = True
+            entry["converted"] = activity.kind == shopping.CLICK
             entry["multiple_converted"] = {"Primary Conversion Event - A": entry["converted"]}
     return list(found.values())
 
 
-def _canvases(life: Life) -> list[dict[str, Any]]:
-    welcome = next((moment for moment in life.moments if moment.subject == story.WELCOME_MAIL), None)
-    if welcome is None or welcome.at <= life.at - _HISTORY:
+def _canvases(customer: Customer) -> list[dict[str, Any]]:
+    welcome = next((activity for activity in customer.activities if activity.subject == shopping.WELCOME_MAIL), None)
+    if welcome is None or welcome.at <= customer.at - _HISTORY:
         return []
-    control = life.person.key % 10 == 0
+    control = customer.person.key % 10 == 0
     step = {
         "name": "Hej!",
         "api_canvas_step_id": "43d1a349-c3c8-4be1-9fbe-ce708e4d1c39",
@@ -93,18 +99,18 @@ def _canvases(life: Life) -> list[dict[str, Any]]:
             "name": WELCOME.name,
             "api_canvas_id": "46972a9d-dc81-473f-aa03-e3473b4ed781",
             "last_received_message": None if control else rfc3339(welcome.at),
-            "last_entered": rfc3339(life.person.joined).replace("Z", "+00:00"),
+            "last_entered": rfc3339(customer.person.joined).replace("Z", "+00:00"),
             "variation_name": "Kontroll" if control else "Variant 1",
             "in_control": control,
-            "last_entered_control_at": rfc3339(life.person.joined) if control else None,
+            "last_entered_control_at": rfc3339(customer.person.joined) if control else None,
             "last_exited": rfc3339(welcome.at),
             "steps_received": [] if control else [step],
         }
     ]
 
 
-def _cards(life: Life) -> list[dict[str, Any]]:
-    return [{"name": "Klubben: “Bli med!”"}] if life.person.key % 4 == 0 else []
+def _cards(customer: Customer) -> list[dict[str, Any]]:
+    return [{"name": "Klubben: “Bli med!”"}] if customer.person.key % 4 == 0 else []
 
 
 HISTORIES = {

@@ -175,7 +175,7 @@ class Braze:
     def _details(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._require("segments.list")
         segment = _segment(request.query_params.get("segment_id"))
-        created = self._all.world.opened
+        created = self._all.population.opened
         return 200, {
             "message": "success",
             "name": segment.name,

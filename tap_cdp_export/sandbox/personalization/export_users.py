@@ -9,7 +9,7 @@ import msgspec
 from tap_cdp_export.sandbox.names import INDUSTRIES
 from tap_cdp_export.sandbox.people import ALSO_PRIVATE, BLOCK, BUSINESS, DAY, company_name
 from tap_cdp_export.sandbox.shop import PRODUCTS
-from tap_cdp_export.sandbox.story import Life, spent_cents
+from tap_cdp_export.sandbox.shopping import Customer, spent_cents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,21 +103,23 @@ class Style(NamedTuple):
     attribute_list: bool = True
 
 
-def user(life: Life, dataset: str, window: Statistics, style: Style, *, outdated: bool = False) -> dict[str, Any]:
+def user(
+    customer: Customer, dataset: str, window: Statistics, style: Style, *, outdated: bool = False
+) -> dict[str, Any]:
     """One user of an export, in its current or an outdated version."""
-    person, moments = life.person, life.moments
+    person, activities = customer.person, customer.activities
     name = person.visitor_id if person.anonymous else person.email
-    actions = life.actions_between(*window)
-    before = life.actions_between(2 * window.start - window.end, window.start)
+    actions = customer.actions_between(*window)
+    before = customer.actions_between(2 * window.start - window.end, window.start)
     score = _score(actions)
     found: dict[str, Any] = {
         "name": name,
         "engagementScore": score,
         "engagementPercentChange": _number(score - _score(before), person.key, exponents=style.exponents),
         "firstActivity": person.joined,
-        "lastActivity": life.last_activity,
-        "totalActions": max(0, len(moments) - outdated),
-        "attributes": _attributes(life, style),
+        "lastActivity": customer.last_activity,
+        "totalActions": max(0, len(activities) - outdated),
+        "attributes": _attributes(customer, style),
     }
     if not person.anonymous:
         found["displayName"] = f"{person.first_name} {person.last_name}"
@@ -133,9 +135,9 @@ def user(life: Life, dataset: str, window: Statistics, style: Style, *, outdated
     found["segments"] = memberships or None
     if style.segment:
         found["segmentJoined"] = person.joined + DAY
-        found["segmentInputValues"] = {style.segment.rule: str(len(moments))}
+        found["segmentInputValues"] = {style.segment.rule: str(len(activities))}
     if style.include_geo:
-        found["location"] = _location(life)
+        found["location"] = _location(customer)
     if style.unknown_fields and person.anonymous:
         found["anonymous"] = True
     return found
@@ -155,16 +157,16 @@ def _number(value: float, key: int, *, exponents: bool) -> float | msgspec.Raw:
     return round(float(value), 3)
 
 
-def _attributes(life: Life, style: Style) -> Any:  # noqa: ANN401 - an object, or a list on some tenants' profiles
+def _attributes(customer: Customer, style: Style) -> Any:  # noqa: ANN401 - an object, or a list on some tenants' profiles
     """Custom attributes of all JSON types, empty for most anonymous users."""
-    person, key = life.person, life.person.key
+    person, key = customer.person, customer.person.key
     if person.anonymous and key & 1:
         return {}
-    orders = life.orders
+    orders = customer.orders
     values: dict[str, Any] = {
-        "visits": len(life.moments),
+        "visits": len(customer.activities),
         "language": person.country.language,
-        "newsletter": life.unsubscribed is None and not person.anonymous,
+        "newsletter": customer.unsubscribed is None and not person.anonymous,
         "customerSince": f"20{20 + key % 7}-0{1 + key % 9}-1{key % 10}",
         "lifetimeValue": spent_cents(orders) / 100 if orders else None,
         "favourite": PRODUCTS[key % len(PRODUCTS)].name,
@@ -175,12 +177,12 @@ def _attributes(life: Life, style: Style) -> Any:  # noqa: ANN401 - an object, o
     if key % 7 == 0:
         values["note"] = 'Ringde, "vill byta",\nåterkommer; 3 st'
     if style.attribute_list and person.number % (2 * BLOCK) == 1:
-        return [{"name": name, "value": value, "updated": life.last_activity} for name, value in values.items()]
+        return [{"name": name, "value": value, "updated": customer.last_activity} for name, value in values.items()]
     return values
 
 
-def _location(life: Life) -> dict[str, Any]:
-    person = life.person
+def _location(customer: Customer) -> dict[str, Any]:
+    person = customer.person
     city, postal_code, longitude, latitude = person.city
     return {
         "deviceProvided": person.key % 3 == 0,
@@ -195,20 +197,20 @@ def _location(life: Life) -> dict[str, Any]:
 
 def account(number: int, opened: int, at: int, window: Statistics, *, outdated: bool = False) -> dict[str, Any]:
     """One account of an export. Its times are whole UTC days, its status is a custom attribute at the top level."""
-    luck = number * 2_654_435_761 % 2**32
+    random_bits = number * 2_654_435_761 % 2**32
     days = (at - opened) // DAY
-    rhythm = 2 + luck % 9
+    rhythm = 2 + random_bits % 9
     last = opened // DAY + days // rhythm * rhythm
     in_window = max(0, (window.end - max(window.start, opened)) // DAY // rhythm)
     found: dict[str, Any] = {
         "name": company_name(number),
         "engagementScore": _score(in_window),
-        "engagementPercentChange": round((luck % 800 - 400) / 1000, 3),
+        "engagementPercentChange": round((random_bits % 800 - 400) / 1000, 3),
         "firstActivity": opened // DAY * DAY,
         "lastActivity": last * DAY,
         "totalActions": max(0, 5 * days // rhythm - outdated),
-        "accountStatus": ("active", "prospect", "på vent")[luck % 3],
+        "accountStatus": ("active", "prospect", "på vent")[random_bits % 3],
     }
-    if luck % 4 == 0:
-        found["industry"] = INDUSTRIES[luck % len(INDUSTRIES)]
+    if random_bits % 4 == 0:
+        found["industry"] = INDUSTRIES[random_bits % len(INDUSTRIES)]
     return found

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from tap_cdp_export.sandbox.dataset import World
     from tap_cdp_export.sandbox.options import Options
+    from tap_cdp_export.sandbox.population import Population
 
 _LARGEST_WHOLE = 5_000  # records of a page that is put together before it is sent
 _FIRST_MILLISECONDS = 100_000_000_000  # smaller times can only be seconds
@@ -50,10 +50,10 @@ class _Asked(NamedTuple):
 class Personalization:
     """The vendor's two endpoints, in JSON and CSV."""
 
-    def __init__(self, options: Options, world: World) -> None:
+    def __init__(self, options: Options, population: Population) -> None:
         """Answer from this world, as these options say."""
         self._all = options
-        self._world = world
+        self._population = population
 
     def routes(self) -> list[BaseRoute]:
         """The vendor's paths."""
@@ -115,7 +115,7 @@ class Personalization:
         if "page" in query and "pageSize" not in query:
             raise _Refused(400, "page needs pageSize")
         segment, nothing = self._segment(request)
-        at = self._world.now()
+        at = self._population.now()
         default = view.Statistics.default(at)
         end = _whole(request, "end", _FIRST_MILLISECONDS) or default.end
         start = _whole(request, "start", _FIRST_MILLISECONDS) or min(default.start, end - 1)
@@ -157,16 +157,16 @@ class Personalization:
 
     def _records(self, asked: _Asked) -> Iterator[dict[str, Any]]:
         """The records of one page, or of the whole body."""
-        options, world, at = self._all.personalization, self._world, self._world.now()
+        options, population, at = self._all.personalization, self._population, self._population.now()
         places = view.DATASETS[asked.dataset] & (
             asked.segment.places if asked.segment else view.DATASETS[asked.dataset]
         )
         if asked.nothing:
             members = 0
         elif asked.kind == "users":
-            members = view.how_many(places, world.people(at))
+            members = view.how_many(places, population.people(at))
         else:
-            members = world.companies(at) if asked.dataset == view.SHOP_BUSINESS else 0
+            members = population.companies(at) if asked.dataset == view.SHOP_BUSINESS else 0
         style = view.Style(
             include_geo=asked.include_geo,
             segment=asked.segment,
@@ -177,10 +177,10 @@ class Personalization:
         start, stop = self._slice(asked, view.entries(members, options.repeat_every))
         for position, outdated in view.listing(members, options.repeat_every, start, stop):
             if asked.kind == "users":
-                life = world.life(view.nth(places, position), at)
-                yield view.user(life, asked.dataset, asked.window, style, outdated=outdated)
+                customer = population.customer(view.nth(places, position), at)
+                yield view.user(customer, asked.dataset, asked.window, style, outdated=outdated)
             else:
-                opened = world.company_opened(position)
+                opened = population.company_opened(position)
                 yield view.account(position, opened, at, asked.window, outdated=outdated)
 
     def _slice(self, asked: _Asked, entries: int) -> tuple[int, int]:

@@ -18,16 +18,16 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 
 
-class Moment(NamedTuple):
+class Activity(NamedTuple):
     """Something that happened: when (epoch milliseconds), what, about which product or campaign, and 48 random bits."""
 
     at: int
     kind: int
     subject: int
-    luck: int
+    random_bits: int
 
 
-class Habit(NamedTuple):
+class Behaviour(NamedTuple):
     """How a kind of customer behaves; `share` is the upper end of its slice of all people."""
 
     share: float
@@ -37,11 +37,11 @@ class Habit(NamedTuple):
     buys: float
 
 
-HABITS = (
-    Habit(0.35, 1, 2, 45, 0.0),  # looks once or twice
-    Habit(0.65, 2, 3, 40, 0.5),  # buys once
-    Habit(0.90, 4, 8, 30, 0.65),  # comes back
-    Habit(1.01, 8, 16, 14, 0.8),  # never stays away for long
+BEHAVIOURS = (
+    Behaviour(0.35, 1, 2, 45, 0.0),  # looks once or twice
+    Behaviour(0.65, 2, 3, 40, 0.5),  # buys once
+    Behaviour(0.90, 4, 8, 30, 0.65),  # comes back
+    Behaviour(1.01, 8, 16, 14, 0.8),  # never stays away for long
 )
 BUSINESS_BUYS = 0.15
 NEWSLETTER_SHARE = 0.5
@@ -51,31 +51,33 @@ CART_SHARE = 0.5
 UNSUBSCRIBE_SHARE = 0.18
 
 
-class Life:
+class Customer:
     """A person and what has happened to them until some moment."""
 
-    __slots__ = ("at", "moments", "person")
+    __slots__ = ("activities", "at", "person")
 
-    def __init__(self, person: Person, moments: list[Moment], at: int) -> None:
+    def __init__(self, person: Person, activities: list[Activity], at: int) -> None:
         """Keep a person's story as it is known at `at`."""
         self.person = person
-        self.moments = moments
+        self.activities = activities
         self.at = at
 
     @property
     def last_activity(self) -> int:
         """When the person last did something themselves."""
-        return next((moment.at for moment in reversed(self.moments) if moment.kind != MAIL), self.person.joined)
+        return next(
+            (activity.at for activity in reversed(self.activities) if activity.kind != MAIL), self.person.joined
+        )
 
     @property
-    def orders(self) -> list[Moment]:
+    def orders(self) -> list[Activity]:
         """The person's orders, oldest first."""
-        return [moment for moment in self.moments if moment.kind == ORDER]
+        return [activity for activity in self.activities if activity.kind == ORDER]
 
     @property
     def unsubscribed(self) -> int | None:
         """When the person left the mailing list, if they did."""
-        return self.moments[-1].at if self.moments and self.moments[-1].kind == UNSUBSCRIBE else None
+        return self.activities[-1].at if self.activities and self.activities[-1].kind == UNSUBSCRIBE else None
 
     @property
     def in_club(self) -> bool:
@@ -84,44 +86,44 @@ class Life:
 
     def actions_between(self, start: int, end: int) -> int:
         """How many things happened in a window; the window's end is not part of it."""
-        times = [moment.at for moment in self.moments]
+        times = [activity.at for activity in self.activities]
         return bisect_right(times, end - 1) - bisect_right(times, start - 1)
 
 
-def spent_cents(orders: list[Moment]) -> int:
+def spent_cents(orders: list[Activity]) -> int:
     """What these orders cost together."""
-    return sum(order_cents(order.subject, order.luck) for order in orders)
+    return sum(order_cents(order.subject, order.random_bits) for order in orders)
 
 
-def tell(person: Person, random: Random, until: int) -> list[Moment]:
+def generate_activities(person: Person, random: Random, until: int) -> list[Activity]:
     """A person's story up to `until`; a later `until` only ever appends to it."""
     draw = random.random
     kind = draw()
-    habit = next(habit for habit in HABITS if kind < habit.share)
-    buys = habit.buys + (BUSINESS_BUYS if person.business else 0)
-    moments: list[Moment] = []
+    behaviour = next(behaviour for behaviour in BEHAVIOURS if kind < behaviour.share)
+    buys = behaviour.buys + (BUSINESS_BUYS if person.business else 0)
+    activities: list[Activity] = []
     time = person.joined
     if not person.anonymous:
-        moments.append(Moment(time, SIGN_UP, 0, random.getrandbits(48)))
-        time = _mail(moments, random, time + 5 * MINUTE, WELCOME_MAIL)
-    for visit in range(habit.visits + int(draw() * habit.more_visits)):
+        activities.append(Activity(time, SIGN_UP, 0, random.getrandbits(48)))
+        time = _mail(activities, random, time + 5 * MINUTE, WELCOME_MAIL)
+    for visit in range(behaviour.visits + int(draw() * behaviour.more_visits)):
         if visit:
-            time += int(habit.gap_days * (0.2 + 1.6 * draw()) * DAY)
+            time += int(behaviour.gap_days * (0.2 + 1.6 * draw()) * DAY)
             if not person.anonymous and draw() < NEWSLETTER_SHARE:
-                time = _mail(moments, random, time, int(draw() * len(CAMPAIGNS)))
+                time = _mail(activities, random, time, int(draw() * len(CAMPAIGNS)))
         if time > until:
             break
-        time = _visit(moments, random, time, -1 if person.anonymous else buys)
+        time = _visit(activities, random, time, -1 if person.anonymous else buys)
     else:
         if not person.anonymous and draw() < UNSUBSCRIBE_SHARE:
             later = time + int((1 + 20 * draw()) * DAY)
-            moments.append(Moment(later, UNSUBSCRIBE, 0, random.getrandbits(48)))
-    while moments and moments[-1].at > until:
-        moments.pop()
-    return moments
+            activities.append(Activity(later, UNSUBSCRIBE, 0, random.getrandbits(48)))
+    while activities and activities[-1].at > until:
+        activities.pop()
+    return activities
 
 
-def _visit(moments: list[Moment], random: Random, time: int, buys: float) -> int:
+def _visit(activities: list[Activity], random: Random, time: int, buys: float) -> int:
     """Look at some products, perhaps put one into the cart, perhaps buy; gives the time of the last of it.
 
     Below 0, `buys` is somebody who cannot.
@@ -130,24 +132,24 @@ def _visit(moments: list[Moment], random: Random, time: int, buys: float) -> int
     product = int(draw() * len(PRODUCTS))
     for _ in range(1 + int(draw() * 4)):
         time += 15_000 + int(draw() * 3 * MINUTE)
-        moments.append(Moment(time, VIEW, product, bits(48)))
+        activities.append(Activity(time, VIEW, product, bits(48)))
         product = (product + 5) % len(PRODUCTS)
     if buys >= 0 and draw() < CART_SHARE + buys / 4:
         time += 20_000
-        moments.append(Moment(time, CART, product, bits(48)))
+        activities.append(Activity(time, CART, product, bits(48)))
         if draw() < buys:
             time += 2 * MINUTE
-            moments.append(Moment(time, ORDER, product, bits(48)))
+            activities.append(Activity(time, ORDER, product, bits(48)))
     return time
 
 
-def _mail(moments: list[Moment], random: Random, time: int, campaign: int) -> int:
+def _mail(activities: list[Activity], random: Random, time: int, campaign: int) -> int:
     """Send a mail that may be opened and clicked; gives the time of the last of it."""
-    moments.append(Moment(time, MAIL, campaign, random.getrandbits(48)))
+    activities.append(Activity(time, MAIL, campaign, random.getrandbits(48)))
     if random.random() < OPEN_SHARE:
         time += 3 * MINUTE + int(random.random() * 8 * HOUR)
-        moments.append(Moment(time, OPEN, campaign, random.getrandbits(48)))
+        activities.append(Activity(time, OPEN, campaign, random.getrandbits(48)))
         if random.random() < CLICK_SHARE:
             time += 5_000 + int(random.random() * MINUTE)
-            moments.append(Moment(time, CLICK, campaign, random.getrandbits(48)))
+            activities.append(Activity(time, CLICK, campaign, random.getrandbits(48)))
     return time

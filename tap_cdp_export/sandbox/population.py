@@ -12,7 +12,7 @@ from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.clock import DAY, machine_now, milliseconds
 from tap_cdp_export.sandbox.people import person
 from tap_cdp_export.sandbox.personalization import export_users as personalization
-from tap_cdp_export.sandbox.story import Life, tell
+from tap_cdp_export.sandbox.shopping import Customer, generate_activities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _TWO_YEARS = 2 * 365 * DAY
 _YEAR = 365 * DAY
 
 
-class World:
+class Population:
     """People who sign up one after another, computed from their number when somebody asks for them.
 
     Nothing is kept: two million people need no more memory than ten. Times are epoch milliseconds.
@@ -35,29 +35,29 @@ class World:
 
     def now(self) -> int:
         """The sandbox's time."""
-        frozen = self._options.world.now
+        frozen = self._options.population.now
         return milliseconds(frozen) if frozen else machine_now()
 
     def people(self, at: int) -> int:
         """How many people have signed up; they are the numbers below it, in the order of signing up."""
-        options = self._options.world
+        options = self._options.population
         return self._arrived(options.users, at)
 
     def companies(self, at: int) -> int:
         """How many companies have an account."""
-        return self._arrived(self._options.world.companies, at)
+        return self._arrived(self._options.population.companies, at)
 
-    def life(self, number: int, at: int) -> Life:
+    def customer(self, number: int, at: int) -> Customer:
         """A person and what has happened to them until `at`."""
-        options = self._options.world
+        options = self._options.population
         random = Random((options.seed << 40) + number)  # noqa: S311 - a story, not a secret
         joined = self._arrival(options.users, number)
         someone = person(number, joined, max(1, self.companies(joined)), random)
-        return Life(someone, tell(someone, random, at), at)
+        return Customer(someone, generate_activities(someone, random, at), at)
 
-    def lives(self, at: int) -> Iterator[Life]:
+    def customers(self, at: int) -> Iterator[Customer]:
         """Everyone who has signed up."""
-        return (self.life(number, at) for number in range(self.people(at)))
+        return (self.customer(number, at) for number in range(self.people(at)))
 
     def personalization_users(
         self,
@@ -72,8 +72,8 @@ class World:
         style = style or personalization.Style(exponents=False)
         places = personalization.DATASETS[dataset]
         for position in range(personalization.how_many(places, self.people(at))):
-            life = self.life(personalization.nth(places, position), at)
-            yield personalization.user(life, dataset, window, style)
+            customer = self.customer(personalization.nth(places, position), at)
+            yield personalization.user(customer, dataset, window, style)
 
     def personalization_accounts(
         self, dataset: str, at: int, *, window: personalization.Statistics | None = None
@@ -86,23 +86,27 @@ class World:
 
     def company_opened(self, number: int) -> int:
         """When a company got its account."""
-        return self._arrival(self._options.world.companies, number)
+        return self._arrival(self._options.population.companies, number)
 
-    def apsis_profile(self, life: Life, request: apsis.Request) -> dict[str, Any]:
+    def apsis_profile(self, customer: Customer, request: apsis.Request) -> dict[str, Any]:
         """One profile of an APSIS export, as it is at the life's `at`."""
-        rules = apsis.Rules(life.at, self._opened + _YEAR, self._options.apsis.late_seconds)
-        return apsis.profile(life, request, rules)
+        rules = apsis.Rules(customer.at, self._opened + _YEAR, self._options.apsis.late_seconds)
+        return apsis.profile(customer, request, rules)
 
     def apsis_profiles(self, at: int, request: apsis.Request) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every profile with its export key."""
-        return ((life.person.export_key, self.apsis_profile(life, request)) for life in self.lives(at))
+        return ((customer.person.export_key, self.apsis_profile(customer, request)) for customer in self.customers(at))
 
     def braze_users(
         self, segment: str, at: int, *, style: export_users.Style | None = None
     ) -> Iterator[dict[str, Any]]:
         """Every user of a Braze segment."""
         style, chosen = style or export_users.Style(), export_users.SEGMENTS[segment]
-        return (export_users.user(life, style) for life in self.lives(at) if export_users.contains(chosen, life))
+        return (
+            export_users.user(customer, style)
+            for customer in self.customers(at)
+            if export_users.contains(chosen, customer)
+        )
 
     def counts(self, *, start: int | str, end: int | str, at: int | str | None = None) -> dict[str, int]:
         """How many distinct rows each stream has under the default settings.
@@ -122,19 +126,19 @@ class World:
             "apsis_events": 0,
             "braze_users": 0,
         }
-        for life in self.lives(moment):
-            sections = self.apsis_profile(life, request)["sections"]
+        for customer in self.customers(moment):
+            sections = self.apsis_profile(customer, request)["sections"]
             found["apsis_profiles"] += len(sections) or 1
             for section in sections.values():
                 found["apsis_events"] += len({msgspec.json.encode(event) for event in section.get("events") or ()})
             found["braze_users"] += sum(
-                export_users.contains(segment, life) for segment in export_users.DEFAULT_SEGMENTS
+                export_users.contains(segment, customer) for segment in export_users.DEFAULT_SEGMENTS
             )
         return found
 
     @property
     def _opened(self) -> int:
-        return milliseconds(self._options.world.opened)
+        return milliseconds(self._options.population.opened)
 
     def _arrived(self, pace: int, at: int) -> int:
         """How many have arrived by `at`, at a pace of so many in two years."""
