@@ -14,10 +14,10 @@ from tap_cdp_export.cli.command import TapCommand, readable
 from tap_cdp_export.config.settings import SETTINGS
 from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
-from tap_cdp_export.records.batch import LineWriter
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS
 from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisProfiles, ApsisSource
 from tap_cdp_export.vendors.braze.streams import (

@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
-    from tap_cdp_export.records.batch import EncodedRecords, LineWriter
+    from tap_cdp_export.records.batch import EncodedRecords
     from tap_cdp_export.singer.source import ExportSource
     from tap_cdp_export.singer.stream_maps import ColumnMap
+    from tap_cdp_export.singer.writer import LineWriter
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more

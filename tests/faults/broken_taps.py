@@ -18,18 +18,20 @@ from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.records import batch
-from tap_cdp_export.records.batch import EncodedRecords, LineWriter
 from tap_cdp_export.redaction import Redactor
 from tap_cdp_export.signals import StopSignal
+from tap_cdp_export.singer import writer
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis import client as apsis_client
 from tap_cdp_export.vendors.personalization import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tap_cdp_export.records.batch import EncodedRecords
 
 # ruff: noqa: SLF001 -- it breaks the product from outside, where it is weakest
 
@@ -99,7 +101,7 @@ def state_before_records() -> None:
 
     def write(self: LineWriter, message: Any) -> None:
         if message.to_dict()["type"] == "STATE":
-            batch._write_all(bytearray(self.serialize_message(message) + b"\n"))
+            writer._write_all(bytearray(self.serialize_message(message) + b"\n"))
         else:
             write_message(self, message)
 
@@ -191,7 +193,7 @@ def short_write_ignored() -> None:
         stdout: Any = sys.stdout
         getattr(stdout.buffer, "raw", stdout.buffer).write(data)
 
-    _replace(batch, "_write_all", write)
+    _replace(writer, "_write_all", write)
 
 
 def exception_with_url() -> None:

@@ -36,8 +36,7 @@ def crash(at: int) -> None:
     import requests  # noqa: PLC0415 -- only the child needs them
     import urllib3.response  # noqa: PLC0415
 
-    from tap_cdp_export.records import batch  # noqa: PLC0415
-    from tap_cdp_export.singer import stream  # noqa: PLC0415
+    from tap_cdp_export.singer import stream, writer  # noqa: PLC0415
 
     steps = 0
 
@@ -63,13 +62,13 @@ def crash(at: int) -> None:
     around(tempfile.SpooledTemporaryFile, "write")
     around(stream.ExportStream, "_replace_state")
     around(stream.ExportStream, "write_state")
-    around(batch, "_write_all")
-    _halve(batch, step)
+    around(writer, "_write_all")
+    _halve(writer, step)
 
 
-def _halve(batch: Any, step: Callable[[], None]) -> None:
+def _halve(writer: Any, step: Callable[[], None]) -> None:
     """Let each output be written in two halves, with a step between them."""
-    write = batch._write_all  # noqa: SLF001 -- patched from outside, so that the product needs no hook
+    write = writer._write_all  # noqa: SLF001 -- patched from outside, so that the product needs no hook
 
     def in_halves(data: bytearray) -> None:
         middle = len(data) // 2
@@ -77,4 +76,4 @@ def _halve(batch: Any, step: Callable[[], None]) -> None:
         step()
         write(data[middle:])
 
-    batch._write_all = in_halves  # noqa: SLF001
+    writer._write_all = in_halves  # noqa: SLF001

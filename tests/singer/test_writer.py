@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import select
 import sys
 import threading
 from datetime import UTC, date, datetime
@@ -17,11 +18,11 @@ from hypothesis import given
 from singer_sdk.singerlib import RecordMessage, StateMessage
 
 from tap_cdp_export.errors import LocalFailure, TargetGone
-from tap_cdp_export.records.batch import LineWriter
+from tap_cdp_export.singer.writer import LineWriter
 from tests.helpers.json_documents import OBJECTS
 
 
-class RecordEncoder(io.RawIOBase):
+class ShortWrites(io.RawIOBase):
     """A stdout whose writes are short, or not possible right now, as the system likes."""
 
     def __init__(self, most: int = 1 << 30, *, failure: OSError | None = None) -> None:
@@ -62,7 +63,7 @@ def record(number: int, **fields: Any) -> RecordMessage:
 def test_a_write_that_the_system_cuts_short_is_taken_up_until_all_is_out(
     monkeypatch: pytest.MonkeyPatch, *, buffered: bool
 ) -> None:
-    output = RecordEncoder(most=7)
+    output = ShortWrites(most=7)
     as_stdout(monkeypatch, output, buffered=buffered)
     writer = LineWriter()
     for number in range(50):
@@ -91,8 +92,39 @@ def test_a_full_pipe_is_waited_for_and_loses_nothing(monkeypatch: pytest.MonkeyP
     assert [json.loads(line)["record"]["n"] for line in received[0].splitlines()] == list(range(2000))
 
 
+class FullPipe(ShortWrites):
+    """A non-blocking pipe that takes nothing until somebody has waited for it."""
+
+    def __init__(self) -> None:
+        super().__init__(most=10)
+        self.has_room = False
+
+    def write(self, data: Any) -> Any:
+        if not self.has_room:
+            assert self.writes < 100, "the writer tries again and again in place of waiting"
+            self.writes += 1
+            return None
+        self.has_room = False
+        return super().write(data)
+
+
+def test_a_full_pipe_is_waited_for_without_trying_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = FullPipe()
+    as_stdout(monkeypatch, pipe, buffered=False)
+
+    def wait(_read: object, writable: list[FullPipe], _errors: object) -> None:
+        (waited_for,) = writable
+        waited_for.has_room = True
+
+    monkeypatch.setattr(select, "select", wait)
+    lines = LineWriter()
+    lines.write_message(record(1, text="x" * 20))
+    lines.flush()
+    assert pipe.lines()[0]["record"]["n"] == 1
+
+
 def test_records_are_collected_and_any_other_message_pushes_them_out_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = RecordEncoder()
+    output = ShortWrites()
     as_stdout(monkeypatch, output)
     writer = LineWriter()
     writer.write_message(record(1))
@@ -103,7 +135,7 @@ def test_records_are_collected_and_any_other_message_pushes_them_out_in_order(mo
 
 
 def test_many_records_need_few_writes_and_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = RecordEncoder()
+    output = ShortWrites()
     as_stdout(monkeypatch, output)
     writer = LineWriter()
     for number in range(10_000):
@@ -146,24 +178,24 @@ def test_what_a_stream_map_may_make_is_written_as_json() -> None:
 
 
 def test_a_target_that_is_gone_is_said_so_and_not_written_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_stdout(monkeypatch, RecordEncoder(failure=BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    as_stdout(monkeypatch, ShortWrites(failure=BrokenPipeError(errno.EPIPE, "Broken pipe")))
     writer = LineWriter()
     with pytest.raises(TargetGone, match="target"):
         writer.write_message(StateMessage(value={}))
-    output = RecordEncoder()
+    output = ShortWrites()
     as_stdout(monkeypatch, output)
     writer.flush()
     assert output.data == b""
 
 
 def test_a_full_disk_behind_stdout_is_this_machines_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    as_stdout(monkeypatch, RecordEncoder(failure=OSError(errno.ENOSPC, "No space left on device")))
+    as_stdout(monkeypatch, ShortWrites(failure=OSError(errno.ENOSPC, "No space left on device")))
     with pytest.raises(LocalFailure, match="No space left on device"):
         LineWriter().write_message(StateMessage(value={}))
 
 
 def test_flushing_nothing_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = RecordEncoder()
+    output = ShortWrites()
     as_stdout(monkeypatch, output)
     LineWriter().flush()
     assert output.writes == 0

@@ -1,0 +1,37 @@
+"""A body is read until its deadline, and not longer, however silent the vendor is."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+import requests
+
+from tap_cdp_export.errors import IncompleteAnswer
+from tap_cdp_export.http.responses import body
+from tests.helpers.loopback import LoopbackServer
+
+
+def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts: list[float] = []
+    set_timeout = socket.socket.settimeout
+    is_over = threading.Event()
+
+    def pass_quickly(connection: socket.socket, seconds: float) -> None:
+        timeouts.append(seconds)
+        set_timeout(connection, 0.01)
+
+    def fall_silent(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun")
+        is_over.wait(10)
+
+    with LoopbackServer(fall_silent) as server:
+        with requests.get(server.url, stream=True, timeout=300) as response:
+            monkeypatch.setattr(socket.socket, "settimeout", pass_quickly)
+            with pytest.raises(IncompleteAnswer):
+                list(body(response, deadline=time.monotonic() + 7))
+            monkeypatch.undo()
+        is_over.set()
+    assert timeouts == [pytest.approx(7, abs=1)]
