@@ -24,7 +24,7 @@ from tap_cdp_export.jobs.job import ExportJob
 from tap_cdp_export.records.batch import encode, encode_columns
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import Batches
-from tap_cdp_export.singer.stream_maps import column_map
+from tap_cdp_export.singer.column_maps import column_map
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
     from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.singer.column_maps import ColumnMap
     from tap_cdp_export.singer.source import ExportSource
-    from tap_cdp_export.singer.stream_maps import ColumnMap
     from tap_cdp_export.singer.writer import LineWriter
     from tap_cdp_export.windows import Window
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.records.batch import EncodedRecords, encode_columns
-from tap_cdp_export.singer.stream_maps import column_map
+from tap_cdp_export.singer.column_maps import column_map
 from tests.helpers.stream_maps import STREAM, stream_map
 
 if TYPE_CHECKING:

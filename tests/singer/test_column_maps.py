@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 
-from tap_cdp_export.singer.stream_maps import ColumnMap, column_map
+from tap_cdp_export.singer.column_maps import ColumnMap, column_map
 from tests.helpers.stream_maps import stream_map
 
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
