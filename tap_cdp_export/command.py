@@ -68,7 +68,8 @@ class TapCommand(SingerCommand):
             self.logger.critical("The setting stream_maps is wrong (%s).", type(error).__name__)
             code = SettingsError.exit_code
         except Exception as error:  # noqa: BLE001 -- its text may hold anything, so only its place is shown
-            self.logger.error("Traceback:\n%s", "".join(traceback.format_tb(error.__traceback__)))  # noqa: TRY400
+            for line in ("Traceback:", *"".join(traceback.format_tb(error.__traceback__)).splitlines()):
+                self.logger.error("%s", line)  # noqa: TRY400
             self.logger.critical("Unexpected %s. Please report it with the lines above.", type(error).__name__)
             code = CdpExportError.exit_code
         sys.exit(code if isinstance(code, int) else 0)

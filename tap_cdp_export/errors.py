@@ -18,12 +18,15 @@
     Interrupted (BaseException)   128 + signal number
 
 A message says what happened and what to do. It never holds a secret, a URL's query, or a customer's data:
-whoever raises one writes the text himself and never quotes an answer's body.
+whoever raises one writes the text himself and never quotes an answer's body. What it names of the vendor's,
+such as an object in a bucket, cannot break the line.
 """
 
 from __future__ import annotations
 
 import signal
+
+from tap_cdp_export.redaction import printable
 
 
 class CdpExportError(Exception):
@@ -46,7 +49,7 @@ class CdpExportError(Exception):
             message: one or two sentences.
             status: the HTTP status behind it, for a vendor's client that knows better what it means.
         """
-        super().__init__(message)
+        super().__init__(printable(message))
         self.status = status
         self.streams: tuple[str, ...] = ()
         self.others: tuple[str, ...] = ()

@@ -6,7 +6,6 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from tap_cdp_export.answers import read_object
 from tap_cdp_export.braze.bucket import Bucket, is_place
@@ -166,7 +165,7 @@ class BrazeExporter:
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave a download URL that is not at least as safe as base_url."
             )
-        REDACTOR.learn([url, urlsplit(url).path])
+        REDACTOR.learn_url(url)
         return ExportJob(handle, request.digest, asked_at, asked_at + _URL_LIFETIME, secret=url)
 
     def _place_in_bucket(self, answer: Mapping[str, Any], request: ExportRequest) -> str:
