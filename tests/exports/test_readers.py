@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import time
 import zlib
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.exports.readers import lines, plain
+from tap_cdp_export.exports import readers
+from tap_cdp_export.exports.readers import blocks, lines, plain
 from tests.archives import gzipped
 from tests.json_documents import in_chunks
 
@@ -75,6 +78,33 @@ def test_lines_are_cut_at_newlines_only_and_keep_their_numbers(texts: list[bytes
     data = b"\n".join(texts) + end
     expected = [(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
     assert list(lines(in_chunks(data, size), limit=10**6)) == expected
+
+
+@given(texts=LINE_TEXTS, size=CHUNK_SIZES, end=st.sampled_from([b"", b"\n"]))
+def test_blocks_hold_the_lines_that_are_not_blank(texts: list[bytes], size: int, end: bytes) -> None:
+    data = b"\n".join(texts) + end
+    expected = [line for line in data.split(b"\n") if line.strip()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers, "_BLOCK_BYTES", 10)
+        found = list(blocks(in_chunks(data, size), limit=10**6))
+    assert [line for block in found for line in block.split(b"\n") if line.strip()] == expected
+    assert not any(block.isspace() or b"\n\n" in block or not block for block in found)
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" \n", b"\r\n"])
+def test_blank_lines_take_no_time_and_keep_the_numbers(blank: bytes) -> None:
+    chunk = blank * (2**18 // len(blank))
+    number = chunk.count(b"\n") * 200
+    began = time.process_time()
+    assert list(lines(itertools.chain(itertools.repeat(chunk, 200), [b"x"]), limit=10)) == [(number + 1, b"x")]
+    assert list(blocks(itertools.repeat(chunk, 200), limit=10)) == []
+    assert time.process_time() - began < 2  # taken one by one they take ten
+
+
+def test_a_long_line_takes_time_in_proportion_to_its_length() -> None:
+    began = time.process_time()
+    assert len(list(lines(itertools.repeat(b"x" * 1024, 40 * 1024), limit=40 * 2**20))) == 1
+    assert time.process_time() - began < 2  # a copy for each chunk would be 800 GB
 
 
 @given(
