@@ -314,6 +314,14 @@ BRAZE: Final = th.ObjectType(
         title="Quiet time",
         description="An export into the bucket is whole when no file of it has come or changed for this long.",
     ),
+    th.Property(
+        "bucket_activate_version",
+        th.BooleanType,
+        default=False,
+        title="ACTIVATE_VERSION in bucket mode",
+        description="Send ACTIVATE_VERSION for exports from the bucket too, although nothing proves that it holds all "
+        "of an export: a target may then drop users whose file came late.",
+    ),
     *_polling(initial=5),
     additional_properties=False,
 )

@@ -245,9 +245,15 @@ class ExportStream(Stream):
         if self.holds_everything:
             self._version_to_activate = full_table_version
 
-    def keep_older_rows(self) -> None:
-        """Send no ACTIVATE_VERSION after this run: it did not read everything there is."""
+    def keep_older_rows(self) -> bool:
+        """Send no ACTIVATE_VERSION after this run: it may not have read everything there is.
+
+        Returns:
+            Whether one would have been sent.
+        """
+        is_withheld = self._version_to_activate is not None
         self._version_to_activate = None
+        return is_withheld
 
     # State
 
@@ -302,6 +308,23 @@ class ExportStream(Stream):
         """
         self._replace_state({"export": job.to_state() if job else None})
         self.write_state()
+
+    def finished_exports(self) -> dict[str, Any]:
+        """Read what earlier runs remembered of exports that nothing proves to be whole.
+
+        Returns:
+            A small JSON value for each; none in an older STATE.
+        """
+        exports = self.stream_state.get("finished_exports")
+        return exports if isinstance(exports, dict) else {}
+
+    def remember_exports(self, exports: Mapping[str, Any]) -> None:
+        """Put into STATE what `finished_exports` gives to the next run; `write_state` makes it known.
+
+        Args:
+            exports: a small JSON value for each, without a secret.
+        """
+        self._replace_state({"finished_exports": dict(exports)})
 
     def close_window(self, window: Window | None) -> None:
         """Say that every record up to a window's end is written; `write_state` makes it known.

@@ -33,6 +33,7 @@ DEFAULTS = {
     "braze.on_conflict": "wait",
     "braze.bucket_options": {},
     "braze.bucket_quiet_seconds": 300,
+    "braze.bucket_activate_version": False,
     "braze.poll_initial_seconds": 5,
     "braze.poll_max_seconds": 60,
     "braze.export_timeout_seconds": 21600,

@@ -42,7 +42,11 @@ _NOT_OF_THE_GROUP: Final = frozenset({"segment_id", "custom_attributes_to_export
 
 
 class BrazeExporter:
-    """Braze's side of an export by URL."""
+    """Braze's side of an export by URL or into a bucket.
+
+    Attributes:
+        bucket: the company's own, if one is configured.
+    """
 
     def __init__(
         self, api: BrazeApi, settings: Mapping[str, Any], patience: Patience, *, deadline_seconds: float
@@ -62,7 +66,7 @@ class BrazeExporter:
         self._on_conflict: str = settings["on_conflict"]
         self._patience = patience
         self._downloads = Downloads(api, deadline_seconds=deadline_seconds)
-        self._bucket = Bucket(settings) if "bucket_url" in settings else None
+        self.bucket = Bucket(settings) if "bucket_url" in settings else None
 
     def check_bucket(self) -> None:
         """Make sure, before hours of waiting, that the bucket is there, if one is configured.
@@ -71,8 +75,8 @@ class BrazeExporter:
             SettingsError: If it is not there.
             CredentialsRefused: If it refuses.
         """
-        if self._bucket:
-            self._bucket.check()
+        if self.bucket:
+            self.bucket.check()
 
     def can_find(self, job: ExportJob) -> bool:
         """Tell whether an export that an earlier run asked for can be found again.
@@ -83,7 +87,7 @@ class BrazeExporter:
         Returns:
             Whether its files come into the bucket.
         """
-        return self._bucket is not None and "object_prefix" in job.handle
+        return self.bucket is not None and "object_prefix" in job.handle
 
     def ask(self, request: ExportRequest) -> ExportJob:
         """Ask for an export, once the segment is free.
@@ -175,7 +179,7 @@ class BrazeExporter:
                 f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company. "
                 "Where it puts this group there is not documented, so it is read by URL only."
             )
-        if self._bucket is None:
+        if self.bucket is None:
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company "
                 "and every export goes there. Set bucket_url (and bucket_options) to read it there."
@@ -208,8 +212,8 @@ class BrazeExporter:
         """
         if job.secret is not None:
             return self._downloads.look(job.secret, deadline_seconds=deadline_seconds)
-        if self._bucket and self.can_find(job):
-            return self._bucket.look(job)
+        if self.bucket and self.can_find(job):
+            return self.bucket.look(job)
         return Look(ExportStatus.GONE)
 
     def fetch(self, job: ExportJob, look: Look) -> Generator[Spool]:
@@ -224,8 +228,8 @@ class BrazeExporter:
         """
         if look.spool:
             yield look.spool
-        elif self._bucket:
-            yield from self._bucket.fetch(job, look.files)
+        elif self.bucket:
+            yield from self.bucket.fetch(job, look.files)
 
 
 class _Busy(Exception):

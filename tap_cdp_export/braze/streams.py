@@ -130,6 +130,7 @@ class BrazeFeed(Feed):
         runner = ExportRunner(exporter, self._patience(), partial(self._record, leader))
         job = self._job(leader, exporter)
         segments = resolve(self.settings["segment_ids"], api.segments)
+        self._warn_of_late_files(leader, exporter, segments)
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.handle["segment_id"]):
             request = ExportRequest(f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams))
             taken_up = job if job and job.handle["segment_id"] == segment else None
@@ -138,7 +139,39 @@ class BrazeFeed(Feed):
                     stream.keep_older_rows()
             with runner.export(request, taken_up) as files:
                 self._emit(segment, files)
+            self._finish(leader, exporter, segments)
         self._record(leader, None)
+
+    def _warn_of_late_files(self, leader: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
+        """Look once more into the exports that earlier runs took for whole."""
+        bucket, exports = exporter.bucket, leader.finished_exports()
+        for segment in segments:
+            late = bucket.late_files(segment, exports[segment]) if bucket and segment in exports else 0
+            if late:
+                leader.logger.warning(
+                    "Braze segment %s: %d files of the last export came to the bucket after an earlier run had taken "
+                    "it for whole, so that run did not hold all users. This run reads the segment anew; raise "
+                    "braze.bucket_quiet_seconds, so that it does not happen again.",
+                    segment,
+                    late,
+                )
+                exports = {name: export for name, export in exports.items() if name != segment}
+                leader.remember_exports(exports)  # telling it once is enough
+
+    def _finish(self, leader: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
+        """Remember what was read of the bucket; nothing proves that it was all, so older rows stay."""
+        if exporter.bucket is None or not exporter.bucket.finished:
+            return
+        earlier = {name: export for name, export in leader.finished_exports().items() if name in segments}
+        leader.remember_exports({**earlier, **exporter.bucket.finished})
+        if not self.settings["bucket_activate_version"]:
+            withheld = [stream.name for stream in self.selected.values() if stream.keep_older_rows()]
+            if withheld:
+                leader.log(
+                    "No ACTIVATE_VERSION is sent for %s: nothing proves that a bucket holds the whole export. "
+                    "Set braze.bucket_activate_version to send it all the same.",
+                    ", ".join(withheld),
+                )
 
     def _emit(self, segment: str, files: Iterator[Spool]) -> None:
         """Emit files: block by block where nothing must see a record, else record by record."""

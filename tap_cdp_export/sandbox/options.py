@@ -183,6 +183,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         empty_segment: What an empty segment gives: "empty_zip", "empty_member" or "never_ready".
         bucket_folder: The company's own bucket: exports are written below this local folder.
         bucket_part_seconds: Pause before each archive in the bucket.
+        bucket_late_seconds: Further pause before the last archive, if there are several.
         bucket_day_shift: Days between the request and the folder's date.
     """
 
@@ -211,6 +212,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     empty_segment: Literal["empty_zip", "empty_member", "never_ready"] = "empty_zip"
     bucket_folder: str | None = None
     bucket_part_seconds: float = 0.02
+    bucket_late_seconds: float = 0
     bucket_day_shift: int = 0
 
 

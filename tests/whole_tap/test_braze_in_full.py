@@ -81,6 +81,26 @@ def test_an_export_whose_wait_ended_is_taken_up_by_the_next_run(sandbox: Sandbox
     assert sandbox.ledger.count(method="POST", path="/users/export") == 0
 
 
+def test_a_late_file_is_missing_from_one_run_told_of_by_the_next_and_read_by_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    settings = connect_bucket(sandbox, tmp_path, bucket_late_seconds=3)
+    settings["braze"]["segment_ids"] = [BUYERS.identifier]
+    settings["emit_activate_version_messages"] = True
+    first = run_tap(settings)
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in first.messages}
+    sandbox.options.update({"braze": {"bucket_late_seconds": 0}})
+    first_state = first.states[-1]["bookmarks"]["braze_users"]["finished_exports"][BUYERS.identifier]
+    parts = f"segment-export/*/*/{first_state['object_prefix']}/*"
+    while len(list(tmp_path.glob(parts))) == first_state["files"]:
+        sandbox.ledger.count(method="GET", path="/")
+    second = run_tap(settings, state=first.states[-1])
+    assert len(rows_of(second)) > len(rows_of(first))
+    assert f"{BUYERS.identifier}: 1 files of the last export came to the bucket after" in second.log
+    third = run_tap(settings, state=second.states[-1])
+    assert "came to the bucket after" not in third.log
+
+
 def test_a_lost_answer_leaves_one_export_to_wait_for_and_then_its_own(sandbox: Sandbox, tmp_path: Path) -> None:
     settings = connect_bucket(sandbox, tmp_path)
     sandbox.options.faults = [Fault(path="/users/export/segment", status=502, answer_lost=True)]
