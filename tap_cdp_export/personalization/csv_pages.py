@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tap_cdp_export.exports.spool import Spool
 
 _ROWS: Final = 500
+_MOST_BLANK: Final = 4 * 2**20
+"""Bytes of blank lines: so many are passed over, and more where most of a page is something else."""
+
 _WHOLE: Final = re.compile(r" *[-+]?[0-9]+ *")  # Python itself also reads 1_000 and the digits of other scripts
 _NUMBER: Final = re.compile(r" *[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)? *")
 _KEY_ALIASES: Final = {
@@ -181,8 +184,14 @@ class CsvPages:
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Cut decoded text behind each newline; a quoted newline is put together again by the CSV reader."""
     pending = ""
+    size = blank = 0
     for text in codecs.iterdecode(chunks, "utf-8-sig"):
+        SHUTDOWN.check()
         whole, newline, pending = (pending + text).rpartition("\n")
+        size += len(whole)
+        blank += 2 * whole.count("\n\n") + 4 * whole.count("\n\r\n")
+        if blank > _MOST_BLANK and 2 * blank > size:
+            raise UnusableAnswer("A CSV page consists of blank lines for the most part; it is not read.")
         yield from io.StringIO(whole + newline, newline="\n")
         if len(pending) > MEMBER_BYTES:
             raise UnusableAnswer(f"A line of a CSV page is longer than {MEMBER_BYTES // 2**20} MiB.")

@@ -170,3 +170,20 @@ def test_pages_with_columns_of_their_own_leave_nothing_behind() -> None:
     kinds = len(msgspec.Struct.__subclasses__())
     assert sum(rows() for _ in range(50)) == 100
     assert len(msgspec.Struct.__subclasses__()) == kinds
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n"])
+def test_a_page_of_blank_lines_is_refused_and_some_of_them_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    monkeypatch.setattr("tap_cdp_export.personalization.csv_pages._MOST_BLANK", 1_000)
+    pages = CsvPages("users", USERS, None)
+    with Spool([f"name{blank}{blank * 900}a{blank}".encode()]) as spool:
+        assert [row["name"] for row in pages.objects(spool)] == ["a"]
+    with Spool([f'name,x{blank}a,"{"line" + blank * 3}"{blank}'.encode()]) as spool:
+        assert [row["x"] for row in pages.objects(spool)] == ["line" + blank * 3]
+    with Spool([f"name{blank}{blank * 5_000}a{blank}".encode()]) as spool, pytest.raises(UnusableAnswer, match="blank"):
+        list(pages.objects(spool))
+    rows = "".join(f"a user of the page {number}{blank}{blank * 3}" for number in range(1_000))
+    with Spool([f"name{blank}{rows}".encode()]) as spool:
+        assert len(list(pages.objects(spool))) == 1_000
