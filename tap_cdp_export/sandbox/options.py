@@ -178,6 +178,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         file_suffix: Ending of the members' names.
         archive: "asked": zip or gzip as requested; or always "zip" or "gzip".
         blank_lines: Put blank lines between the users.
+        blank_members: This many members of 64 MiB of newlines end each zip.
         broken_lines: This many lines of each export are not JSON.
         raw_line: This text stands, unchecked, as the first line of each archive; "" is none.
         empty_segment: What an empty segment gives: "empty_zip", "empty_member" or "never_ready".
@@ -207,6 +208,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     file_suffix: str = ".txt"
     archive: Literal["asked", "zip", "gzip"] = "asked"
     blank_lines: bool = False
+    blank_members: int = 0
     broken_lines: int = 0
     raw_line: str = ""
     empty_segment: Literal["empty_zip", "empty_member", "never_ready"] = "empty_zip"

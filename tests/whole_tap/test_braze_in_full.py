@@ -81,6 +81,19 @@ def test_an_export_whose_wait_ended_is_taken_up_by_the_next_run(sandbox: Sandbox
     assert sandbox.ledger.count(method="POST", path="/users/export") == 0
 
 
+@pytest.mark.parametrize(("members", "exit_code"), [(1, 0), (5, 12)])
+def test_members_of_nothing_but_newlines_are_passed_over_or_refused_at_once(
+    sandbox: Sandbox, members: int, exit_code: int
+) -> None:
+    settings = vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier])
+    expected = rows_of(run_tap(settings))
+    sandbox.options.update({"braze": {"blank_members": members}})
+    run = run_tap(settings)
+    assert run.exit_code == exit_code, run.log
+    assert len(run.records("braze_users")) == (0 if exit_code else len(expected))
+    assert ("times its size" in run.last_line) == bool(exit_code)
+
+
 def test_a_late_file_is_missing_from_one_run_told_of_by_the_next_and_read_by_it(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
