@@ -170,6 +170,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         url_hours: How long the url lives once ready, by the sandbox's clock; then 403 ExpiredToken.
         expired_code: The S3 code of an expired url.
         url: Whether the answer holds the url: "given", "null" or "missing" (own bucket connected).
+        url_query: What follows the path of the url, such as "?X-Amz-Signature=x" where it is presigned.
         unknown_field_names: A misspelt name in `fields_to_export` is "ignore"d, or a 400 ("refuse").
         extra_field: Send a top-level field that nobody asked for.
         mixed_types: Let `sessions` and some custom attributes change their type between users.
@@ -200,6 +201,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     url_hours: float = 4
     expired_code: Literal["ExpiredToken", "AccessDenied"] = "ExpiredToken"
     url: Literal["given", "null", "missing"] = "given"
+    url_query: str = ""
     unknown_field_names: Literal["ignore", "refuse"] = "ignore"
     extra_field: bool = False
     mixed_types: bool = True

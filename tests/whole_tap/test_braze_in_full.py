@@ -81,6 +81,17 @@ def test_an_export_whose_wait_ended_is_taken_up_by_the_next_run(sandbox: Sandbox
     assert sandbox.ledger.count(method="POST", path="/users/export") == 0
 
 
+def test_nothing_of_a_presigned_url_is_in_log_or_state_at_debug(sandbox: Sandbox) -> None:
+    sandbox.options.update({"braze": {"url_query": "?X-Amz-Expires=3600&X-Amz-Signature=c0ffee+c0ffee%2fc0ffee=="}})
+    settings = vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier])
+    run = run_tap(settings, environment={"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"})
+    assert run.exit_code == 0, run.log
+    assert run.records("braze_users")
+    for text in (run.log, json.dumps(run.states)):
+        assert "c0ffee" not in text
+        assert "X-Amz" not in text
+
+
 @pytest.mark.parametrize(("members", "exit_code"), [(1, 0), (5, 12)])
 def test_members_of_nothing_but_newlines_are_passed_over_or_refused_at_once(
     sandbox: Sandbox, members: int, exit_code: int
