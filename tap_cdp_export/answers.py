@@ -28,6 +28,7 @@ LONGEST_SILENCE: Final = 300.0
 
 _CHUNK_BYTES: Final = 256 * 1024
 _OBJECT_BYTES: Final = 2**20
+_LIST_LEVELS: Final = 2  # a list may be sent in two parts, in the answer itself and in what the answer lists
 _SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
 _PROGRESS_SECONDS: Final = 120.0
 
@@ -118,7 +119,7 @@ def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[
         if len(text) > limit:
             raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
     try:
-        answer = json_text.decode(bytes(text))
+        answer = json_text.decode(bytes(text), joined=_LIST_LEVELS)
     except json_text.InvalidJSON as error:
         raise UnusableAnswer(f"An answer {error}; it has {len(text)} bytes. Check base_url.") from None
     if not isinstance(answer, dict):

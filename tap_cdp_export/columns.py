@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
+NO_IDENTITY: Final = "-"
+"""Stands in a key for an ID that the vendor does not send: many targets read an empty text as NULL."""
+
 FREE_OBJECT: Final = th.ObjectType(additional_properties=True)
 OBJECTS: Final = th.ArrayType(FREE_OBJECT)
 TEXTS: Final = th.ArrayType(th.StringType)

@@ -217,10 +217,10 @@ APSIS: Final = th.ObjectType(
     th.Property(
         "lookback_minutes",
         th.NumberType(minimum=0),
-        default=60,
+        default=1440,
         title="Lookback",
-        description="Overlap with the window before, for events that arrive late; "
-        "window and lookback together stay within 89 days.",
+        description="How far a run reaches back behind its bookmark, for events that can be exported late only; never "
+        "before start_date. Window and lookback together stay within 89 days.",
     ),
     th.Property(
         "requests_per_minute",

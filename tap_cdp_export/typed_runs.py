@@ -64,7 +64,6 @@ class TypedRuns:
         output: Output,
         *,
         required: str,
-        may_be_empty: bool = True,
     ) -> None:
         """Compile the structs.
 
@@ -72,15 +71,13 @@ class TypedRuns:
             shape: makes the same records one by one.
             own: values of the tap's own columns.
             output: takes the records.
-            required: the text column that no record may lack; part of the key, so always selected.
-            may_be_empty: whether the required column's text may be empty.
+            required: the text column that is never empty; part of the key, so always selected.
         """
         self._shape = shape
         self._own = own
         self._required = required
         self._selected = selected = frozenset(output.selected_columns)
         self._encode = output.encode_columns
-        self._may_be_empty = may_be_empty
         self._spell = shape.spell
         self._columns = shape.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
@@ -294,7 +291,7 @@ class TypedRuns:
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._spell(self._required))
-        if not isinstance(required, str) or not (required or self._may_be_empty):
+        if not isinstance(required, str) or not required:
             raise json_text.InvalidJSON(f"holds a record that has no text as its {self._spell(self._required)}")
         return self._shape.record(fields, self._own)
 

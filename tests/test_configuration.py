@@ -209,7 +209,7 @@ def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
     before = copy.deepcopy(given_settings)
     done = complete(given_settings, SETTINGS)
     assert done["apsis"]["window_days"] == 3
-    assert done["apsis"]["lookback_minutes"] == 60
+    assert done["apsis"]["lookback_minutes"] == 1440
     assert done["request_deadline_seconds"] == 900
     assert "personalization" not in done
     assert given_settings == before

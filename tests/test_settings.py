@@ -24,7 +24,7 @@ DEFAULTS = {
     "apsis.events": [],
     "apsis.extra_body": {},
     "apsis.window_days": 7,
-    "apsis.lookback_minutes": 60,
+    "apsis.lookback_minutes": 1440,
     "apsis.requests_per_minute": 1,
     "apsis.poll_initial_seconds": 2,
     "apsis.poll_max_seconds": 60,

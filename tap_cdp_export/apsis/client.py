@@ -11,10 +11,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.answers import read_object, retry_after
-from tap_cdp_export.apsis.export_file import PROFILES
+from tap_cdp_export.apsis.export_file import prove_file
 from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
-from tap_cdp_export.exports.proven_json import prove
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call
@@ -56,17 +55,14 @@ class TooLarge(RequestRefused):
 class ApsisExporter:
     """APSIS One's side of an export."""
 
-    def __init__(self, api: ApsisApi, settings: Mapping[str, Any], *, earliest: datetime | None) -> None:
+    def __init__(self, api: ApsisApi, settings: Mapping[str, Any]) -> None:
         """Connect nothing yet.
 
         Args:
             api: where to ask.
             settings: `apsis`.
-            earliest: the lookback never reaches behind this time.
         """
         self._api = api
-        self._lookback = timedelta(minutes=settings["lookback_minutes"])
-        self._earliest = earliest
         self._pace_seconds = 60 / settings["requests_per_minute"]
         self._next_request = 0.0
 
@@ -90,7 +86,7 @@ class ApsisExporter:
             "POST",
             f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
-            json={**request.parameters, **self._bounds(request)},
+            json={**request.parameters, **_bounds(request)},
             expected=frozenset({400, 413}),
             repeatable=False,
         )
@@ -107,18 +103,6 @@ class ApsisExporter:
         finally:
             self._next_request = time.monotonic() + self._pace_seconds
         return ExportJob(handle, request.digest, asked_at, asked_at + _JOB_LIFETIME - _JOB_MARGIN, request.window)
-
-    def _bounds(self, request: ExportRequest) -> dict[str, str]:
-        """Write the window with its lookback: the bounds' clock is unknown, and events may arrive late."""
-        if request.window is None:
-            raise ValueError("an export of APSIS One has a window")
-        start = request.window.start - self._lookback
-        if self._earliest:
-            start = max(start, min(self._earliest, request.window.start))
-        return {
-            "start_at": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-            "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
-        }
 
     def _handle(self, answer: requests.Response, text: bytes) -> dict[str, str]:
         """Find the poll URL: its field is not documented, its siblings' are; else it is the one that holds a URL."""
@@ -176,7 +160,7 @@ class ApsisExporter:
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
-                prove(spool, PROFILES)
+                prove_file(spool)
             except BaseException:
                 spool.close()
                 raise
@@ -198,6 +182,15 @@ class ApsisExporter:
         """
         if look.spool:
             yield look.spool
+
+
+def _bounds(request: ExportRequest) -> dict[str, str]:
+    if request.window is None:
+        raise ValueError("an export of APSIS One has a window")
+    return {
+        "start_at": f"{request.window.start - request.lookback:%Y-%m-%dT%H:%M:%SZ}",
+        "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
+    }
 
 
 def _refusal(call: Call, status: int, text: bytes) -> RequestRefused:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from tap_cdp_export import json_text
 from tap_cdp_export.answers import read_object
 from tap_cdp_export.apsis.export_file import identifier
+from tap_cdp_export.columns import NO_IDENTITY
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.http import Call
 
@@ -261,17 +262,17 @@ def rows(definitions: Definitions, kind: str) -> Iterator[tuple[dict[str, Any], 
     elif kind == "segments":
         for item in definitions.segments():
             discriminator, rest = _taken(item, "discriminator")
-            yield {"discriminator": discriminator}, rest
+            yield {"discriminator": discriminator or NO_IDENTITY}, rest
     else:
         for section, item in definitions.of_sections(kind):
             discriminator, rest = _taken(item, "discriminator")
-            keys = {**_keys(section), "discriminator": discriminator}
+            keys = {**_keys(section), "discriminator": discriminator or NO_IDENTITY}
             if kind == "topics":
                 yield keys, rest
                 continue
             definition = Definition.of(section, item)
             for version in definition.versions:
-                yield {**keys, "version_id": version.id}, _fields(definition.rest, version.rest)
+                yield {**keys, "version_id": version.id or NO_IDENTITY}, _fields(definition.rest, version.rest)
 
 
 def _keys(section: Section) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
@@ -17,18 +18,17 @@ from tap_cdp_export.apsis.export_file import (
     PROFILES as FILE,
 )
 from tap_cdp_export.apsis.export_file import (
-    decode_profiles,
     event_records,
     named_identifiers,
     profile_records,
+    profiles_of,
 )
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.apsis.typed_export import TypedExport
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.exports.job import ExportRequest
-from tap_cdp_export.exports.json_members import NoMembers, runs
+from tap_cdp_export.exports.json_members import NoMembers
 from tap_cdp_export.exports.proven_json import proven_runs
-from tap_cdp_export.exports.readers import contents
 from tap_cdp_export.exports.runner import REPLACEMENTS, ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
 from tap_cdp_export.second_core import in_order
@@ -36,7 +36,6 @@ from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from singer_sdk import Tap
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.exports.job import ExportJob
     from tap_cdp_export.exports.spool import Spool
 
-_LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: with its lookback, half of it is hardly smaller
+_LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: it is not the time that makes such an export large
 _MOST: Final = {"attributes": 75, "tags": 25}
 
 
@@ -103,8 +102,10 @@ class ApsisFeed(Feed):
     def run(self) -> None:
         """Work through the windows from the bookmark to now, closing each before the next.
 
-        What is too large is halved in time and asked for again, and what follows it is cut as short. Attributes
-        carry no time: only the last window's profiles are emitted, and without events no halving would help.
+        The first window after a bookmark reaches back behind it, for events that could not be exported before. Where
+        that is too large, what is behind the bookmark becomes a window of its own. What is still too large is halved
+        in time and asked for again, and what follows it is cut as short. Attributes carry no time: only the last
+        window's profiles are emitted, and without events no halving would help.
         """
         streams = self.selected
         profiles, events = streams.get("apsis_profiles"), streams.get("apsis_events")
@@ -117,33 +118,34 @@ class ApsisFeed(Feed):
         self._warn(leader)
         if profiles:
             self.attribute_columns.follow(profiles.effective_schema["properties"])
-        exporter = ApsisExporter(self.api, self.settings, earliest=self.start_date())
+        exporter = ApsisExporter(self.api, self.settings)
         runner = ExportRunner(exporter, Patience.from_settings(self.settings), leader.record_job)
         parameters = self._parameters(with_events=events is not None)
         job = leader.job()
-        windows = list(self._windows(events, job, self.end(self.api.check_access())))
+        windows, lookback = self._plan(events, job, self.end(self.api.check_access()))
         while windows:
             window = windows[0]
             profiles_now = profiles if len(windows) == 1 else None
-            can_halve = events is not None and window.end - window.start > _LONGEST_UNCUT
-            request = ExportRequest("APSIS One", parameters, window)
+            can_cut = events is not None and (window.end - window.start > _LONGEST_UNCUT or bool(lookback))
+            request = ExportRequest("APSIS One", parameters, window, lookback=lookback)
             taken_up = job if job and job.window == window else None
             try:
-                with runner.export(request, taken_up, replacements=1 if can_halve else REPLACEMENTS) as files:
+                with runner.export(request, taken_up, replacements=1 if can_cut else REPLACEMENTS) as files:
                     for file in files:
                         self._emit(file, window, profiles_now, events)
             except (ExportsFailed, TooLarge, NoMembers) as error:
                 leader.record_job(None)
-                if not can_halve:
+                if not can_cut:
                     raise
-                windows = list(split(Window(window.start, windows[-1].end), half_of(window)))
-                leader.log("%s The window is halved, it may be too large.", error, level=logging.WARNING)
+                windows, lookback, job = _cut(windows, lookback), timedelta(0), None
+                leader.log("%s The window is cut, it may be too large.", error, level=logging.WARNING)
                 continue
             for stream in (profiles_now, events):
                 if stream:
                     stream.close_window(window)
             leader.write_state()
             del windows[0]
+            lookback = timedelta(0)
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""
@@ -167,20 +169,38 @@ class ApsisFeed(Feed):
             parameters["segment_filter"] = settings["segment_filter"]
         return {**parameters, **settings["extra_body"]}
 
-    def _windows(self, events: ExportStream | None, job: ExportJob | None, end: datetime) -> Iterator[Window]:
+    def _plan(
+        self, events: ExportStream | None, job: ExportJob | None, end: datetime
+    ) -> tuple[list[Window], timedelta]:
         """Cut the time from the bookmark to now; a job of an earlier run keeps the window it was asked for with.
 
         Without events one window is enough: attributes carry no time.
+
+        Returns:
+            The windows in order, and the lookback of the first one.
         """
         length = timedelta(days=self.settings["window_days"])
+        pending = job.window if job else None
         if not events:
-            yield job.window if job and job.window else Window(end - length, end)
-            return
+            return [pending or Window(end - length, end)], timedelta(0)
         start = self.start_of(events)
-        if job and job.window and job.window.start == start and job.window.end <= end:
-            yield job.window
-            start = job.window.end
-        yield from split(Window(start, end), length)
+        lookback = self._lookback(events, start)
+        if (
+            pending and start - lookback <= pending.start < pending.end <= start
+        ):  # a part of a lookback that was cut off
+            rest = split(Window(pending.end, start), length)
+            return [pending, *rest, *split(Window(start, end), length)], timedelta(0)
+        if pending and pending.start == start and pending.end <= end:
+            return [pending, *split(Window(pending.end, end), length)], lookback
+        return list(split(Window(start, end), length)), lookback
+
+    def _lookback(self, events: ExportStream, start: datetime) -> timedelta:
+        """Tell how far the first window reaches back: behind a bookmark only, and never before `start_date`."""
+        if events.bookmark() != start:
+            return timedelta(0)
+        lookback = timedelta(seconds=math.ceil(self.settings["lookback_minutes"] * 60))
+        earliest = self.start_date()
+        return min(lookback, start - earliest) if earliest else lookback
 
     def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Emit a file: run by run where nothing must see a record, else record by record."""
@@ -195,8 +215,7 @@ class ApsisFeed(Feed):
                         if stream:
                             stream.emit_lines(part)
             return
-        everything = runs(contents(file), FILE, decode_profiles, dict[str, Any], is_proven=True)
-        for key, profile in chain.from_iterable(run.items() for run in everything):
+        for key, profile in chain.from_iterable(map(profiles_of, proven_runs(file, FILE))):
             if profiles:
                 for record in profile_records(key, profile, own, attribute_ids):
                     record.update(columns.values(record["attributes"], record["tags"]))
@@ -204,3 +223,11 @@ class ApsisFeed(Feed):
             if events:
                 for record in event_records(key, profile, own):
                     events.emit(record)
+
+
+def _cut(windows: list[Window], lookback: timedelta) -> list[Window]:
+    """Cut the first window's lookback off, or windows without one into halves of the first."""
+    first = windows[0]
+    if lookback:
+        return [Window(first.start - lookback, first.start), *windows]
+    return [half for window in windows for half in split(window, half_of(first))]

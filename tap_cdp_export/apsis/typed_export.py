@@ -5,6 +5,8 @@ It gives what `export_file` gives; a profile with anything odd in it is left to 
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,8 +14,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tap_cdp_export import json_text
-from tap_cdp_export.apsis.export_file import event_key, event_records, identifier, profile_records
+from tap_cdp_export.apsis.export_file import (
+    JOINED,
+    event_key,
+    event_records,
+    identifier,
+    profile_records,
+    profiles_of,
+)
 from tap_cdp_export.apsis.schemas import EVENTS, PROFILES
+from tap_cdp_export.columns import NO_IDENTITY
 from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
@@ -37,19 +47,19 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fals
 
 
 class _Section(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    attributes: dict[str, _Entry] | None = None
-    events: list[_Event] | None = None
+    attributes: dict[str, _Entry] | UnsetType | None = UNSET
+    events: list[_Event] | UnsetType | None = UNSET
 
 
 class _Profile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    sections: dict[str, _Section] | None = None
+    sections: dict[str, _Section] | UnsetType | None = UNSET
 
 
-_NO_SECTIONS: Final = {"": _Section()}
+_NO_SECTIONS: Final = {NO_IDENTITY: _Section()}
 _NO_LINES: Final = Lines(0, b"")
 _profile: Final = msgspec.json.Decoder(_Profile)
 _profiles: Final = msgspec.json.Decoder(dict[str, _Profile])
-_raw_profiles: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00[67]")
 
 
 class RunLines(NamedTuple):
@@ -108,18 +118,19 @@ class TypedExport:
                 return self._parts(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
-        return [self._tolerant(json_text.decode(run))]
+        return [self._tolerant(profiles_of(run))]
 
     def _parts(self, run: bytes) -> list[RunLines]:
-        try:
-            return [self._encoded(_profiles.decode(run))]
-        except msgspec.ValidationError:
-            return [self._one(key, raw) for key, raw in _raw_profiles.decode(run).items()]
+        with suppress(msgspec.ValidationError):
+            profiles = _profiles.decode(run)
+            if not _may_repeat_a_key(run, profiles.values()):
+                return [self._encoded(profiles)]
+        return [self._one(key, raw) for key, raw in json_text.raw_members(run)]
 
-    def _tolerant(self, profiles: Mapping[str, dict[str, Any]]) -> RunLines:
+    def _tolerant(self, profiles: Iterable[tuple[str, dict[str, Any]]]) -> RunLines:
         sections: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
-        for key, profile in profiles.items():
+        for key, profile in profiles:
             if self._profiles.columns:
                 records = profile_records(key, profile, self._own, self._attribute_ids)
                 sections += ({**row, **self._columns.values(row["attributes"], row["tags"])} for row in records)
@@ -128,10 +139,10 @@ class TypedExport:
         return RunLines(self._profiles.of_records(sections), self._events.of_records(events))
 
     def _one(self, key: str, raw: msgspec.Raw) -> RunLines:
-        try:
-            return self._encoded({key: _profile.decode(raw)})
-        except msgspec.ValidationError:
-            return self._tolerant({key: json_text.decode(bytes(raw))})
+        with suppress(msgspec.ValidationError):
+            if not json_text.repeats_a_key(raw, JOINED):
+                return self._encoded({key: _profile.decode(raw)})
+        return self._tolerant([(key, json_text.decode(bytes(raw), joined=JOINED))])
 
     def _encoded(self, profiles: Mapping[str, _Profile]) -> RunLines:
         sections = self._profiles.lines(self._profile_columns(profiles)) if self._profiles.columns else _NO_LINES
@@ -154,7 +165,7 @@ class TypedExport:
                     else:
                         values[entry_id] = entry.value
                 keys.append(key)
-                section_ids.append(section_id)
+                section_ids.append(section_id or NO_IDENTITY)
                 attributes.append(values)
                 tags.append(nulls)
         optional = list(map(self._columns.values, attributes, tags)) if self._columns.names else []
@@ -176,7 +187,7 @@ class TypedExport:
                 if section.events:
                     events += section.events
                     keys += [key] * len(section.events)
-                    section_ids += [section_id] * len(section.events)
+                    section_ids += [section_id or NO_IDENTITY] * len(section.events)
         for event in events:
             if type(event.type_id) is int or type(event.correlation_id) is int:
                 event.type_id, event.correlation_id = identifier(event.type_id), identifier(event.correlation_id)
@@ -211,6 +222,21 @@ class _Table:
 
     def of_records(self, records: Sequence[Mapping[str, Any]]) -> Lines:
         return self.lines({name: [record[name] for record in records] for name in self.columns})
+
+
+def _may_repeat_a_key(run: bytes, profiles: Iterable[_Profile]) -> bool:
+    """Look for a sign that a decoder has dropped a part under a key that comes twice.
+
+    Where something is lost, the run spells the name of a part more often than there are such parts.
+    """
+    profiles = [profile for profile in profiles if profile.sections is not UNSET]
+    sections = [section for profile in profiles for section in (profile.sections or {}).values()]
+    return (
+        run.count(b'"sections"') != len(profiles)
+        or run.count(b'"attributes"') != sum(section.attributes is not UNSET for section in sections)
+        or run.count(b'"events"') != sum(section.events is not UNSET for section in sections)
+        or (b"\\" in run and _ESCAPED_LETTER.search(run) is not None)
+    )
 
 
 def _times(values: Iterable[int | None]) -> list[object]:

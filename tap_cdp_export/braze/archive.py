@@ -50,11 +50,12 @@ def prove(spool: Spool) -> None:
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
-def users(spool: Spool) -> Iterator[dict[str, Any]]:
+def users(spool: Spool, *, whole_lists: bool = False) -> Iterator[dict[str, Any]]:
     """Decode all lines of all members, in order.
 
     Args:
         spool: a proven archive.
+        whole_lists: whether lists become rows, so that nothing of one that comes twice may be lost.
 
     Yields:
         The user objects, each with its `braze_id`.
@@ -65,7 +66,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
     for file_number, member in enumerate(_members(spool), start=1):
         for line_number, line in lines(member, limit=MEMBER_BYTES):
             try:
-                user = _user(line)
+                user = _user(line, whole_lists=whole_lists)
             except json_text.InvalidJSON as error:
                 raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {error}.") from None
             yield user
@@ -106,8 +107,8 @@ def _encoded(typed: TypedRuns, block: bytes) -> list[tuple[Lines]]:
     return [(typed.lines([_user(line) for _, line in lines([block], limit=MEMBER_BYTES)]),)]
 
 
-def _user(line: bytes) -> dict[str, Any]:
-    user = json_text.shallow(json_text.decode(line))
+def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:
+    user = json_text.shallow(json_text.decode(line, joined=int(whole_lists)))
     if not isinstance(user, dict):
         raise json_text.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:

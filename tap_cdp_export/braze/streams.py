@@ -23,6 +23,7 @@ from tap_cdp_export.braze.schemas import (
     USERS,
 )
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
+from tap_cdp_export.columns import NO_IDENTITY
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.runner import ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
@@ -178,15 +179,16 @@ class BrazeFeed(Feed):
         only, *others = self.selected.values()
         if isinstance(only, BrazeUsers) and not others and only.is_plain():
             shape = RecordShape(only.columns, own=OWN, time=spelled_time)
-            typed = TypedRuns(shape, {"segment_id": segment}, only, required="braze_id", may_be_empty=False)
+            typed = TypedRuns(shape, {"segment_id": segment}, only, required="braze_id")
             for file in files:
                 with closing(encoded_users(file, typed)) as found:
                     for (lines,) in found:
                         only.emit_lines(lines)
             return
         emitters = [_emitter(stream) for stream in self.selected.values()]
+        whole_lists = any(isinstance(stream, BrazeUserEntries) for stream in self.selected.values())
         for file in files:
-            for user in users(file):
+            for user in users(file, whole_lists=whole_lists):
                 for emit in emitters:
                     emit(segment, user)
 
@@ -297,9 +299,9 @@ def _emitter(stream: ExportStream) -> Callable[[str, Mapping[str, Any]], None]:
         occurrences: Counter[str] = Counter()
         for entry in _listed(user.get(field)):
             fields = {**entry} if isinstance(entry, dict) else {field: entry}
-            name = ""
+            name = NO_IDENTITY
             if fields.get(identity) is None or isinstance(fields[identity], str):
-                name = fields.pop(identity, None) or ""
+                name = fields.pop(identity, None) or NO_IDENTITY
             occurrences[name] += 1
             own = {
                 "segment_id": segment,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -35,6 +35,7 @@ class ExportRequest:
         subject: what it exports, in a few words for a message.
         parameters: everything that decides its content, the window aside.
         window: the window, as the records will show it; None for a snapshot.
+        lookback: how far it reaches back behind the window's start.
         streams: which streams it fills, where a later run may go on in the middle of its files.
     """
 
@@ -42,6 +43,7 @@ class ExportRequest:
     parameters: Mapping[str, Any]
     window: Window | None = None
     streams: tuple[str, ...] = ()
+    lookback: timedelta = timedelta(0)
 
     @property
     def digest(self) -> str:

@@ -144,6 +144,8 @@ class Splitter(Generic[T]):
         try:
             self._enter()
             yield from self._members()
+            while self._enters_again():
+                yield from self._members()
             self._leave()
         except json_text.InvalidJSON as error:
             raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.run[0])}.") from None
@@ -240,6 +242,27 @@ class Splitter(Generic[T]):
             pass
         if self._buffer.startswith(_BOM):
             self._drop(len(_BOM))
+        self._seek()
+
+    def _enters_again(self) -> bool:
+        """Move on to where the members' key comes once more; tell whether it does, else stay."""
+        while self._key is not None and len(self._buffer) <= _SURROUNDINGS_BYTES and self._more():
+            pass  # at once: to look at what is there after each chunk would take the square of the time
+        rest = self._buffer.lstrip(_BLANKS)
+        if self._key is None or not rest.startswith(b","):
+            return False
+        self._drop(len(self._buffer) - len(rest))
+        self._buffer = self._buffer.replace(b",", b"{", 1)  # what follows reads like an object of its own
+        try:
+            self._seek()
+        except (NoMembers, IncompleteAnswer):
+            self._buffer = self._buffer.replace(b"{", b",", 1)
+            return False
+        self._inside = self._closed = False
+        return True
+
+    def _seek(self) -> None:
+        """Move to the first member."""
         seen = _NEAR_BYTES
         while True:
             text = _decoded(self._buffer[:seen])
@@ -251,9 +274,8 @@ class Splitter(Generic[T]):
                 seen *= 2
                 continue
             if len(self._buffer) > _SURROUNDINGS_BYTES:
-                raise UnusableAnswer(
-                    f"A JSON file has no {self._key} among its first {_SURROUNDINGS_BYTES // 2**20} MiB."
-                )
+                where = "behind its members" if self._closed else "at its beginning"
+                raise UnusableAnswer(f"A JSON file has {_SURROUNDINGS_BYTES // 2**20} MiB of something else {where}.")
             if not self._more():
                 raise IncompleteAnswer("A JSON file ends too early, or is no JSON at all.")
 

@@ -110,7 +110,7 @@ class PersonalizationFeed(Feed):
             return
         objects = self._first_allowed_to_fail(stream, pages.objects())
         for number, fields in enumerate(objects, start=1):
-            if not isinstance(fields.get("name"), str):
+            if not isinstance(fields.get("name"), str) or not fields["name"]:
                 raise UnusableAnswer(
                     f"Record {number} of the {stream.name} of dataset {dataset} has no text as its name."
                 )

@@ -121,6 +121,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         topics: Send each section's topic states under a key nobody asked for.
         raw_profile: This text stands, unchecked, as the file's first profile, its key included; "" is none.
         late_seconds: An event becomes visible up to this long after its `createdAt`.
+        least_late_seconds: And at least this long after it.
     """
 
     client_id: str = "sandbox-client-id"
@@ -152,6 +153,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     topics: bool = False
     raw_profile: str = ""
     late_seconds: int = 900
+    least_late_seconds: int = 0
 
 
 class BrazeOptions(Struct, forbid_unknown_fields=True):

@@ -50,9 +50,9 @@ FILE = b'{"profiles":{"a":{"sections":{}}}}'
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def exporter(*, earliest: datetime | None = None, deadline: float = 900, **changes: Any) -> ApsisExporter:
+def exporter(*, deadline: float = 900, **changes: Any) -> ApsisExporter:
     settings = completed("apsis", **changes)
-    return ApsisExporter(ApsisApi(settings, deadline_seconds=deadline), settings, earliest=earliest)
+    return ApsisExporter(ApsisApi(settings, deadline_seconds=deadline), settings)
 
 
 def check_access() -> None:
@@ -239,7 +239,7 @@ def asked_body(mock: Mocker, client: ApsisExporter, request: ExportRequest = REQ
 
 
 def test_parameters_go_untouched_and_both_bounds_are_always_sent(requests_mock: Mocker) -> None:
-    assert asked_body(requests_mock, exporter(lookback_minutes=0)) == {
+    assert asked_body(requests_mock, exporter()) == {
         "attributes": [{"version_id": "1"}],
         "extra": {"deep": [1]},
         "start_at": "2024-03-01T00:00:00Z",
@@ -248,22 +248,8 @@ def test_parameters_go_untouched_and_both_bounds_are_always_sent(requests_mock: 
 
 
 def test_the_lookback_is_subtracted_from_the_start_only(requests_mock: Mocker) -> None:
-    body = asked_body(requests_mock, exporter(lookback_minutes=90))
+    body = asked_body(requests_mock, exporter(), dataclasses.replace(REQUEST, lookback=timedelta(minutes=90)))
     assert (body["start_at"], body["end_at"]) == ("2024-02-29T22:30:00Z", "2024-03-08T00:00:00Z")
-
-
-@pytest.mark.parametrize(
-    ("earliest", "start"),
-    [
-        (datetime(2024, 3, 1, tzinfo=UTC), "2024-03-01T00:00:00Z"),
-        (datetime(2024, 2, 29, 23, 30, tzinfo=UTC), "2024-02-29T23:30:00Z"),
-        (datetime(2023, 1, 1, tzinfo=UTC), "2024-02-29T22:30:00Z"),
-        (datetime(2024, 3, 5, tzinfo=UTC), "2024-03-01T00:00:00Z"),
-    ],
-)
-def test_the_lookback_never_reaches_before_start_date(requests_mock: Mocker, earliest: datetime, start: str) -> None:
-    client = exporter(lookback_minutes=90, earliest=earliest)
-    assert asked_body(requests_mock, client)["start_at"] == start
 
 
 def test_a_job_holds_what_finds_it_again_and_expires_within_its_day(requests_mock: Mocker) -> None:

@@ -227,7 +227,7 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None
 
 def refusal_of_the_fast_way(archive: bytes) -> str:
     shape = RecordShape(USERS, own=OWN, time=spelled_time)
-    typed = TypedRuns(shape, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id", may_be_empty=False)
+    typed = TypedRuns(shape, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id")
     with Spool([archive]) as spool:
         prove(spool)
         with pytest.raises(UnusableAnswer) as failure:

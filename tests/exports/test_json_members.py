@@ -109,6 +109,34 @@ def test_sections_behind_the_profiles_are_not_taken_for_a_profile() -> None:
             assert profiles(in_chunks(text, 7)) == [("a", {"sections": {}})]
 
 
+TWICE = [
+    b'{"profiles":{"a":{"sections":{}}},"profiles":{"b":{"sections":{}},"a":{}}}',
+    b' {"x":1,"profiles" : {"a":{}} , "y":{"profiles":{"z":{}}},\n"profiles":{},"profiles":{"b":{},"a":{}} ,"z":[]} ',
+    b'{"profiles":{},"pro\\u0066iles":{"a":{},"b":{},"a":{}}}',
+]
+
+
+@pytest.mark.parametrize("text", TWICE)
+@pytest.mark.parametrize("run", [1, 8, 1024])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_members_that_stand_under_their_key_twice_are_all_read(text: bytes, run: int, size: int) -> None:
+    def keys_of(part: bytes) -> list[str]:
+        return [key for key, _ in json_text.decode_members(part, joined=0)]
+
+    with small_runs(run):
+        found = [key for keys in runs(in_chunks(text, size), PROFILES, keys_of, list[str]) for key in keys]
+        assert found == ["a", "b", "a"]
+        for end in range(len(text.rstrip())):
+            with pytest.raises(UnusableAnswer):
+                profiles(in_chunks(text[:end], size))
+
+
+@pytest.mark.parametrize("second", [b"[]", b"1", b"null", b'{"a":1}', b'{"a":{}'])
+def test_members_of_another_form_the_second_time_are_an_error(second: bytes) -> None:
+    with pytest.raises(UnusableAnswer):
+        profiles([b'{"profiles":{"a":{}},"profiles":' + second + b"}"])
+
+
 # Or an error
 
 

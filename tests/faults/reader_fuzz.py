@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_cdp_export.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
+from tap_cdp_export.apsis.export_file import PROFILES, event_records, profile_records, profiles_of, prove_file
 from tap_cdp_export.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.apsis.schemas import PROFILES as PROFILE_COLUMNS
 from tap_cdp_export.apsis.typed_export import TypedExport
@@ -22,9 +22,8 @@ from tap_cdp_export.braze import archive
 from tap_cdp_export.braze.schemas import OWN as BRAZE_OWN
 from tap_cdp_export.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.exports.json_members import runs
-from tap_cdp_export.exports.proven_json import prove, proven_runs
-from tap_cdp_export.exports.readers import contents, proven
+from tap_cdp_export.exports.proven_json import proven_runs
+from tap_cdp_export.exports.readers import proven
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.messages import encode
 from tap_cdp_export.personalization.csv_pages import CsvPages
@@ -100,15 +99,14 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
     typed = TypedExport(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
 
     def fast(spool: Spool) -> Iterator[bytes]:
-        prove(spool, PROFILES)
+        prove_file(spool)
         found = [part for run in proven_runs(spool, PROFILES) for part in typed.lines(run)]
         yield from _rows(part.profiles for part in found)
         yield from _rows(part.events for part in found)
 
     def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        prove(spool, PROFILES)
-        read = runs(contents(spool), PROFILES, decode_profiles, dict[str, Any], is_proven=True)
-        found = [pair for run in read for pair in run.items()]
+        prove_file(spool)
+        found = [pair for run in proven_runs(spool, PROFILES) for pair in profiles_of(run)]
         for key, profile in found:
             yield from (profiles.of_record(row) for row in profile_records(key, profile, _TIMES, {"1"}))
         for key, profile in found:
@@ -120,7 +118,7 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
 def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     own = {"segment_id": "s"}
     columns = _some(chance, BRAZE_USERS)
-    typed = TypedRuns(_braze, own, columns, required="braze_id", may_be_empty=False)
+    typed = TypedRuns(_braze, own, columns, required="braze_id")
 
     def fast(spool: Spool) -> Iterator[bytes]:
         archive.prove(spool)
@@ -149,7 +147,7 @@ def _some(chance: random.Random, schema: dict[str, Any], *, filtered: bool = Tru
 
 
 def _named(fields: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(fields.get("name"), str):
+    if not isinstance(fields.get("name"), str) or not fields["name"]:
         raise UnusableAnswer("A record has no text as its name.")
     return fields
 

@@ -21,7 +21,7 @@ from tests.outputs import Columns
 
 SHAPE = RecordShape(USERS, own=OWN, spell=camel_case)
 OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
-USERS_OF_A_PAGE = st.lists(st.tuples(st.text(), OBJECTS), min_size=1, max_size=12)
+USERS_OF_A_PAGE = st.lists(st.tuples(st.text(min_size=1), OBJECTS), min_size=1, max_size=12)
 
 
 def encoder() -> TypedJson:
@@ -52,7 +52,7 @@ def test_the_pieces_of_a_page_give_what_the_page_gives(
     assert encoded(found) == encoded([page])
 
 
-@pytest.mark.parametrize("bad", [{}, {"name": None}, {"name": 42}])
+@pytest.mark.parametrize("bad", [{}, {"name": None}, {"name": 42}, {"name": ""}])
 @pytest.mark.parametrize("way", [pieces, lambda page: encoded([page])])
 def test_an_object_without_a_name_is_found_before_the_first_piece_and_by_its_place(
     bad: dict[str, Any], way: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -166,6 +167,81 @@ def test_an_error_in_place_of_profiles_ends_with_12(sandbox: Sandbox) -> None:
     run = run_with(sandbox, "apsis")
     assert run.exit_code == 12
     assert "profiles" in run.last_line
+
+
+WHOLE = {"stream_maps": {"users": {"whole": "str(record)"}}}
+
+
+@pytest.mark.parametrize("more", [{}, WHOLE], ids=["at once", "record by record"])
+def test_a_user_whose_name_is_empty_ends_with_12_and_its_place(sandbox: Sandbox, more: dict[str, Any]) -> None:
+    sandbox.options.personalization.raw_record = '{"name":"","displayName":"canary"}'
+    run = run_tap({**vendor(sandbox.settings(), "personalization"), "end_date": NOW, **more})
+    assert run.exit_code == 12, run.log
+    assert "users" in run.last_line
+    assert "no text as its name" in run.last_line
+    assert "canary" not in run.log
+
+
+def test_a_row_of_csv_whose_name_is_empty_ends_with_12_and_its_number(sandbox: Sandbox) -> None:
+    page = Fault(path="/users.csv", status=200, body='name,displayName\na,b\n"",canary\n', times=0)
+    run = run_with(sandbox, "personalization", page, format="csv")
+    assert run.exit_code == 12, run.log
+    assert "Row 2 of a CSV page has no identifier" in run.last_line
+    assert "canary" not in run.log
+
+
+def test_a_profile_whose_key_is_empty_ends_with_12_and_its_place(sandbox: Sandbox) -> None:
+    sandbox.options.apsis.raw_profile = '"":{"sections":{"1187":{"attributes":{"canary":{"value":1}}}}}'
+    run = run_with(sandbox, "apsis")
+    assert run.exit_code == 12, run.log
+    assert "a profile whose key is empty, near byte 13" in run.last_line
+    assert "canary" not in run.log
+    assert not run.records("apsis_profiles")
+
+
+@pytest.mark.parametrize("tables", [(), ("braze_user_devices",)], ids=["at once", "record by record"])
+def test_a_user_whose_braze_id_is_empty_ends_with_12_and_its_line(sandbox: Sandbox, tables: tuple[str, ...]) -> None:
+    sandbox.options.braze.raw_line = '{"braze_id":"","email":"canary"}'
+    run = run_tap(
+        {**vendor(sandbox.settings(), "braze"), "end_date": NOW}, catalog=catalog_with(sandbox, "braze", *tables)
+    )
+    assert run.exit_code == 12, run.log
+    assert "line 1: has no braze_id" in run.last_line
+    assert "canary" not in run.log
+
+
+def catalog_with(sandbox: Sandbox, name: str, *tables: str) -> dict[str, Any]:
+    """Discover one vendor's streams, with some more of them selected."""
+    found = run_tap(vendor(sandbox.settings(), name), "--discover").log
+    catalog: dict[str, Any] = json.loads(found[found.index("{\n") :])
+    for entry in catalog["streams"]:
+        if entry["tap_stream_id"] in tables:
+            entry["metadata"][-1]["metadata"]["selected"] = True
+    return catalog
+
+
+def test_entries_without_an_identity_and_lists_that_come_twice_lose_nothing(sandbox: Sandbox) -> None:
+    sandbox.options.braze.raw_line = '{"braze_id":"odd","devices":[{"model":"a"}],"devices":[{"device_id":""}]}'
+    run = run_tap(
+        {**vendor(sandbox.settings(), "braze"), "end_date": NOW},
+        catalog=catalog_with(sandbox, "braze", "braze_user_devices"),
+    )
+    assert run.exit_code == 0, run.log
+    rows = [row for row in run.records("braze_user_devices") if row["braze_id"] == "odd"]
+    assert rows
+    assert {(row["device_id"], row["occurrence"]) for row in rows} == {("-", 1), ("-", 2)}
+
+
+@pytest.mark.parametrize("more", [{}, {"stream_maps": {"apsis_profiles": {"whole": "str(record)"}}}])
+def test_twenty_profiles_whose_keys_come_twice_are_forty_rows(sandbox: Sandbox, more: dict[str, Any]) -> None:
+    section = '{"attributes":{"9820534":{"value":1}}}'
+    sandbox.options.apsis.raw_profile = ",".join(
+        f'"k{number}":{{"sections":{{"{name}":{section}}}}}' for name in ("1187", "1188") for number in range(20)
+    )
+    run = run_tap({**vendor(sandbox.settings(), "apsis", window_days=60), "end_date": NOW, **more})
+    assert run.exit_code == 0, run.log
+    rows = {(row["profile_key"], row["section_id"]) for row in run.records("apsis_profiles")}
+    assert rows >= {(f"k{number}", name) for number in range(20) for name in ("1187", "1188")}
 
 
 def test_one_vendors_failure_lets_the_others_finish(sandbox: Sandbox) -> None:

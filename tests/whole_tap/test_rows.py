@@ -61,7 +61,7 @@ def test_a_second_run_asks_for_the_new_window_only(sandbox: Sandbox) -> None:
     sandbox.ledger.clear()
     run_tap(at(sandbox, LATER), state=first.states[-1])
     (export,) = sandbox.ledger.entries(vendor="apsis", method="POST", path="/audience")
-    assert export.body["start_at"] == "2026-11-10T11:00:00Z"  # the bookmark less an hour's lookback
+    assert export.body["start_at"] == "2026-11-09T12:00:00Z"  # the bookmark less a day's lookback
     assert export.body["end_at"] == LATER
     pages = sandbox.ledger.entries(vendor="personalization")
     windows = {(page.query["start"], page.query["end"]) for page in pages}
@@ -79,8 +79,55 @@ def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sand
     assert len(spans) == 6  # 28.5 days in windows of 5
     assert spans[0][0] == datetime.fromisoformat(settings["start_date"])  # no lookback behind start_date
     assert spans[-1][1] == datetime.fromisoformat(NOW)
-    assert all(end - start <= timedelta(days=5, hours=1) for start, end in spans)
-    assert all(later[0] == earlier[1] - timedelta(hours=1) for earlier, later in itertools.pairwise(spans))
+    assert all(end - start <= timedelta(days=5) for start, end in spans)
+    assert all(later[0] == earlier[1] for earlier, later in itertools.pairwise(spans))  # only a bookmark has a lookback
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=105), timedelta(hours=20)], ids=str)
+def test_an_event_that_can_be_exported_hours_late_is_read_by_a_later_run(sandbox: Sandbox, late: timedelta) -> None:
+    seconds = int(late.total_seconds())
+    everything = run_tap(vendor(at(sandbox, NOW), "apsis")).records("apsis_events")
+    event = max(everything, key=lambda row: str(row["created_at"]))
+    sandbox.options.update({"apsis": {"late_seconds": seconds, "least_late_seconds": seconds}})
+    exportable = datetime.fromisoformat(event["created_at"]) + late
+    before, after = (f"{exportable + timedelta(minutes=m):%Y-%m-%dT%H:%M:%SZ}" for m in (-5, 5))
+    first = run_tap(vendor(at(sandbox, before), "apsis"))
+    second = run_tap(vendor(at(sandbox, after), "apsis"), state=first.states[-1])
+    assert second.exit_code == 0, second.log
+    keys = [{row["event_key"] for row in run.records("apsis_events")} for run in (first, second)]
+    assert [event["event_key"] in found for found in keys] == [False, True]
+    warehouse = Warehouse()
+    warehouse.load(first)
+    warehouse.load(second)
+    rows = sandbox.world.counts(start=sandbox.settings()["start_date"], end=after, at=after)
+    assert warehouse.counts["apsis_events"] == rows["apsis_events"]
+
+
+@pytest.mark.parametrize("refused_by", ["fails", "error", "413", "400"])
+def test_a_lookback_that_makes_an_export_too_large_is_cut_off_and_nothing_is_lost(
+    sandbox: Sandbox, refused_by: str
+) -> None:
+    sandbox.options.update({"apsis": {"late_seconds": 72_000, "least_late_seconds": 72_000}})
+    settings = vendor(at(sandbox, NOW), "apsis")
+    first = run_tap(settings)
+    later = "2026-11-11T13:00:00Z"
+    sandbox.options.update({"apsis": {"refuse_days_over": 1.1, "refuse_by": refused_by}})
+    sandbox.ledger.clear()
+    second = run_tap({**settings, "end_date": at(sandbox, later)["end_date"]}, state=first.states[-1])
+    assert second.exit_code == 0, second.log
+    bodies = [e.body for e in sandbox.ledger.entries(vendor="apsis", method="POST", path="/audience")]
+    spans = list(dict.fromkeys((body["start_at"], body["end_at"]) for body in bodies))
+    before = "2026-11-09T12:00:00Z"
+    assert spans == [(before, later), (before, NOW), (NOW, later)]
+    warehouse = Warehouse()
+    warehouse.load(first)
+    warehouse.load(second)
+    rows = sandbox.world.counts(start=settings["start_date"], end=later, at=later)
+    assert warehouse.counts == {name: rows[name] for name in STREAMS["apsis"]}
+    windows = {(row["window_start"], row["window_end"]) for row in second.records("apsis_events")}
+    assert windows == {(start.replace("Z", ".000Z"), end.replace("Z", ".000Z")) for start, end in spans[1:]}
+    marks = [state["bookmarks"]["apsis_events"]["replication_key_value"] for state in second.states]
+    assert list(dict.fromkeys(marks)) == [NOW.replace("Z", ".000Z"), later.replace("Z", ".000Z")]
 
 
 def test_one_export_feeds_both_apsis_streams(sandbox: Sandbox) -> None:
@@ -134,7 +181,7 @@ def test_every_value_of_the_vendor_is_in_a_column_or_in_extra(sandbox: Sandbox, 
         profiles = warehouse.tables["apsis_profiles"].values()
         assert any(row["tags"] for row in profiles)
         assert any(None in row["attributes"].values() for row in profiles)  # a cleared attribute is no tag
-        assert any(row["section_id"] == "" for row in profiles)
+        assert any(row["section_id"] == "-" for row in profiles)
 
 
 def camel_case(column: str) -> str:
