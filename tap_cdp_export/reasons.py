@@ -35,7 +35,7 @@ _GZIP_WINDOW: Final = 31
 
 _ADDRESS: Final = re.compile(r"[^\s@<>\"'(),;:]{1,64}(?:@|%40)[^\s@<>\"'(),;:]{1,255}")
 _QUERY: Final = re.compile(r"(?:(?<=://)([^\s?#\"'<>]{1,500})[?#]|[?#&][^\s\"'<>=?#&]{1,64}=)[^\s\"'<>]*")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9+/_=~%-]{24,}")
+_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_.-]{8,}|[A-Za-z0-9+/_=~%-]{24,}")
 _WORDS: Final = re.compile(r"/?[A-Za-z]?[a-z]{1,14}(?:[-_/][A-Za-z]?[a-z]{1,14})+/?")
 """Names such as `custom_attributes_to_export` and paths such as `/audience/profiles` are no tokens, however long."""
 
@@ -56,8 +56,8 @@ def read_reason(response: requests.Response, *, deadline: float) -> str:
             text += chunk
             if len(text) > _LARGEST_BODY:
                 return ""
-    except IncompleteAnswer:
-        return ""
+    except IncompleteAnswer:  # what has come may be enough, such as at the deadline
+        pass
     return reason_of(bytes(text))
 
 

@@ -210,6 +210,8 @@ async def _cut(send: Send, last: bytes = b"") -> None:
     """Close the connection now: behind a bound `send` stands uvicorn's cycle, which has the transport."""
     transport = send.__self__.transport  # type: ignore[attr-defined]
     transport.write(last)
+    while transport.get_write_buffer_size():  # noqa: ASYNC110 -- else uvicorn adds an answer of its own behind it
+        await asyncio.sleep(0.001)
     transport.close()
     await asyncio.sleep(0)
 
