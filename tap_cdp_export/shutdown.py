@@ -37,12 +37,12 @@ class Shutdown:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._handle)
             signal.signal(signal.SIGTERM, self._handle)
-            signal.signal(signal.SIGALRM, self._handle_alarm)
 
     def _handle(self, signal_number: int, _frame: FrameType | None) -> None:
         is_first = self._signal_number is None
         self._signal_number = signal_number
         if self._finishing and is_first:
+            signal.signal(signal.SIGALRM, self._handle_alarm)
             signal.setitimer(signal.ITIMER_REAL, _FINISHING_SECONDS)
         elif self._waiting:
             self._waiting = False  # a second signal must not cut the way out
@@ -107,7 +107,8 @@ class Shutdown:
             raise
         finally:
             self._finishing = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            if self._signal_number is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 SHUTDOWN = Shutdown()

@@ -140,7 +140,6 @@ def test_what_has_to_be_finished_gets_some_seconds_after_the_signal_and_no_more(
 
     def wait() -> None:
         with shutdown.waiting(), shutdown.finishing():
-            signal.raise_signal(signal.SIGALRM)  # nobody's
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGALRM)
 

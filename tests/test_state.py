@@ -105,7 +105,7 @@ EVERYTHING = {
     "apsis": config("apsis")["apsis"],
     "braze": config("braze")["braze"],
 }
-BOOKMARKS = ("x", 5, [], "2999-01-01T00:00:00.000Z", "0001-01-01T00:00:00+14:00")
+BOOKMARKS: tuple[object, ...] = ("x", 5, [], "2999-01-01T00:00:00.000Z", "0001-01-01T00:00:00+14:00")
 
 
 @pytest.mark.parametrize("stream", ["users", "accounts", "apsis_events", "apsis_profiles"])

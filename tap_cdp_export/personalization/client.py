@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.windows import Window
 
+_STATUSES: Final = frozenset({200, 204})
+"""Of a page; another success, such as 202, may come with an empty body, which in CSV would be taken for the end."""
+
 _RIGHTS: Final = (
     'Check api_key_id and api_key_secret, that the token is enabled with "Can access API" on, '
     "and its dataset restriction and IP accept list."
@@ -108,6 +111,8 @@ class PersonalizationClient:
 
     def _spooled(self, answer: requests.Response, chunks: Iterator[bytes]) -> Spool:
         """Keep a body; a CSV has no end mark of its own, so HTTP must have announced its length."""
+        if answer.status_code not in _STATUSES:
+            raise UnusableAnswer(f"Personalization answered a page with {answer.status_code}, which is not documented.")
         if self._settings["format"] == "csv" and not is_framed(answer):
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         return Spool(chunks)

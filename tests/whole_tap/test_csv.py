@@ -80,8 +80,7 @@ def test_a_cut_csv_page_gives_no_record(sandbox: Sandbox, page_size: int) -> Non
 def test_a_csv_page_that_only_the_connections_end_ends_gives_no_record(
     sandbox: Sandbox, headers: dict[str, str], size: int
 ) -> None:
-    fault = {"path": "/users", "kind": "unframed", "times": 0, "headers": headers, "after_bytes": size}
-    sandbox.options.faults = [Fault(**fault)]
+    sandbox.options.faults = [Fault(path="/users", kind="unframed", times=0, headers=headers, after_bytes=size)]
     run = run_csv(sandbox)
     assert run.exit_code == 12
     assert "length" in run.last_line
