@@ -189,7 +189,7 @@ class TapCDPExport(Tap):
             with feed.noting_failures():
                 feed.judge()
         self._raise_failures()
-        if unknown := sorted(self.state.get("bookmarks", {}).keys() - self.streams.keys()):
+        if unknown := self.state.get("bookmarks", {}).keys() - self.streams.keys():
             self.logger.info("STATE holds %d streams that are not offered now; they stay as they are.", len(unknown))
 
     def _raise_failures(self) -> None:
