@@ -6,6 +6,7 @@ reliability, section 0.1). So a stream here owns its bookmark: it moves after th
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -269,7 +270,7 @@ class ExportStream(Stream):
         Raises:
             SettingsError: If STATE holds no time, or one in the future.
         """
-        text = self.stream_state.get("replication_key_value")
+        text = self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
         if text is None:
             return None
         try:
@@ -287,10 +288,7 @@ class ExportStream(Stream):
         """Read the export that an earlier run asked for and did not finish.
 
         Returns:
-            The job, if there is one.
-
-        Raises:
-            SettingsError: If STATE holds something else in its place.
+            The job; None if there is none, or none that this version of the tap understands.
         """
         state = self.stream_state.get("export")
         if state is None:
@@ -298,7 +296,13 @@ class ExportStream(Stream):
         try:
             return ExportJob.from_state(state)
         except ValueError:
-            raise SettingsError(f"The state of {self.name} holds no export job where one should be.") from None
+            self.log(
+                "STATE holds an export of %s in a form that this version of the tap does not know; "
+                "it is asked for anew.",
+                self.name,
+                level=logging.WARNING,
+            )
+            return None
 
     def record_job(self, job: ExportJob | None) -> None:
         """Put a job into STATE, and write STATE at once.

@@ -78,7 +78,8 @@ def test_every_failure_has_its_promised_exit_code_and_says_its_text_last(
     failure = kind("What happened. What to do.")
     failure.streams = ("one", "two")
     assert end_of(failure) == code
-    assert last_line(caplog) == ("CRITICAL", f"one, two: What happened. What to do.{kind.advice}")
+    text = f"one, two: What happened. What to do.{kind.advice} (exit {code})"
+    assert last_line(caplog) == ("CRITICAL", text)
 
 
 def test_every_kind_of_failure_is_in_this_list() -> None:
@@ -95,6 +96,7 @@ def test_every_kind_of_failure_is_in_this_list() -> None:
 def test_a_signal_ends_with_its_own_code(caplog: pytest.LogCaptureFixture, number: signal.Signals, code: int) -> None:
     assert end_of(errors.Interrupted(number)) == code
     assert number.name in last_line(caplog)[1]
+    assert last_line(caplog)[1].endswith(f"(exit {code})")
 
 
 def test_success_ends_with_0(caplog: pytest.LogCaptureFixture) -> None:
@@ -122,9 +124,10 @@ def test_a_wrong_stream_map_ends_with_10_and_is_not_shown(caplog: pytest.LogCapt
     assert "canary" not in caplog.text
 
 
-def test_a_wrong_option_ends_with_10(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_ends_with_10(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     assert end_of(None, "--nonsense") == 10
     assert "--nonsense" in capsys.readouterr().err
+    assert last_line(caplog)[1].endswith("(exit 10)")
 
 
 def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:

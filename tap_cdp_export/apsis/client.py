@@ -6,17 +6,19 @@ import json
 import logging
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.answers import read_object, retry_after
 from tap_cdp_export.apsis.export_file import prove_file
-from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
+from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call
+from tap_cdp_export.reasons import read_reason, reason_in, reason_of
 from tap_cdp_export.shutdown import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ class ApsisExporter:
             json={**request.parameters, **_bounds(request)},
             expected=frozenset({400, 413}),
             repeatable=False,
+            starts_job=True,
         )
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
@@ -119,7 +122,9 @@ class ApsisExporter:
         if location := answer.headers.get("Location"):
             return {"poll_path": self._own_path(location), "field": "Location"}
         keys = ", ".join(sorted(key for key in fields if key.isidentifier())) or "none"
-        raise UnusableAnswer(f"APSIS One accepted an export but gave no poll URL; the keys of its answer: {keys}.")
+        raise UnusableAnswer(
+            f"APSIS One accepted an export but gave no poll URL; the keys of its answer: {keys}.{reason_in(fields)}"
+        )
 
     def _own_path(self, url: str) -> str:
         return self._api.own_path(url, "a poll URL")
@@ -135,13 +140,12 @@ class ApsisExporter:
             How it stands, with the file if it is ready.
 
         Raises:
-            SettingsError: If STATE gave a job without a path.
             NoMembers: If the file is a "status of error", such as for a data set that is too large.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
         path = job.handle.get("poll_path", "")
         if not path.startswith("/"):  # anything else could name another host behind the origin
-            raise SettingsError("The state of an export of APSIS One holds no path to poll; take the export out of it.")
+            return Look(ExportStatus.GONE)
         table = _POLL_ANSWERS_V2 if job.handle.get("field", "").endswith(_SECOND_VERSION) else _POLL_ANSWERS
         call = Call(
             "GET",
@@ -156,7 +160,8 @@ class ApsisExporter:
             if status is None:
                 raise UnusableAnswer(f"APSIS One answered a poll with {answer.status_code}, which is not documented.")
             if status is not ExportStatus.READY:
-                return Look(status, retry_after=retry_after(answer))
+                reason = read_reason(answer, deadline=time.monotonic() + deadline_seconds)
+                return Look(status, retry_after=retry_after(answer), reason=reason)
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
@@ -168,7 +173,7 @@ class ApsisExporter:
 
         look = self._api.send(call, consume, deadline_seconds=deadline_seconds)
         if look.status is ExportStatus.FAILED and look.retry_after is not None:
-            return Look(ExportStatus.PENDING, retry_after=look.retry_after)  # a gateway says so, not the export
+            return replace(look, status=ExportStatus.PENDING)  # a gateway says so, not the export
         return look
 
     def fetch(self, _job: ExportJob, look: Look) -> Generator[Spool]:
@@ -198,15 +203,18 @@ def _refusal(call: Call, status: int, text: bytes) -> RequestRefused:
 
     413 means a body over 100 kB, so with a smaller one it means the data.
     """
+    reason = reason_of(text)
     is_small = len(json.dumps(call.json).encode()) < _LARGEST_BODY
     if _WORDS_OF_SIZE.search(text) if status == HTTPStatus.BAD_REQUEST else is_small:
         return TooLarge(
-            f"APSIS One refuses an export as too large ({status}). "
+            f"APSIS One refuses an export as too large ({status}).{reason} "
             "Ask for fewer attributes, tags and event types, or for a simpler segment.",
             status=status,
+            reason=reason,
         )
     return RequestRefused(
-        f"APSIS One refuses the request for an export ({status}). Check the settings apsis.attributes, tags, "
+        f"APSIS One refuses the request for an export ({status}).{reason} Check the settings apsis.attributes, tags, "
         "events, segment_filter and extra_body.",
         status=status,
+        reason=reason,
     )

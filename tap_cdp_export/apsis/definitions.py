@@ -19,6 +19,7 @@ from tap_cdp_export.apsis.export_file import identifier
 from tap_cdp_export.columns import NO_IDENTITY
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.http import Call
+from tap_cdp_export.reasons import reason_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -210,7 +211,7 @@ class Definitions:
                 raise UnusableAnswer(f"In APSIS One's answer, {call.what} {error}.") from None
             items = page.get("items")
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise UnusableAnswer(f"APSIS One answered the request for {call.what} without items.")
+                raise UnusableAnswer(f"APSIS One answered the request for {call.what} without items.{reason_in(page)}")
             if following := _next_link(page) or answer.links.get("next", {}).get("url"):
                 following = self._api.url(self._api.own_path(following, "a next link", base=call.url))
             return items, following
@@ -221,8 +222,10 @@ class Definitions:
             if refusal.status != HTTPStatus.NOT_FOUND:
                 raise
             raise RequestRefused(
-                f"APSIS One knows no {call.what} (404): leave this stream out, or check that the account has such.",
+                f"APSIS One knows no {call.what} (404).{refusal.reason} "
+                "Leave this stream out, or check that the account has such.",
                 status=refusal.status,
+                reason=refusal.reason,
             ) from None
 
 

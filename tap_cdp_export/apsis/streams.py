@@ -99,6 +99,13 @@ class ApsisFeed(Feed):
                 self.trouble = error
         return AttributeColumns()
 
+    def judge(self) -> None:
+        """Judge STATE, and whether the first window has a start."""
+        super().judge()
+        events = self.selected.get("apsis_events")
+        if events and self.settings["events"]:
+            self.start_of(events)
+
     def run(self) -> None:
         """Work through the windows from the bookmark to now, closing each before the next.
 
@@ -121,13 +128,14 @@ class ApsisFeed(Feed):
         exporter = ApsisExporter(self.api, self.settings)
         runner = ExportRunner(exporter, Patience.from_settings(self.settings), leader.record_job)
         parameters = self._parameters(with_events=events is not None)
+        origin = {**self.api.account, "lookback_minutes": self.settings["lookback_minutes"]}
         job = leader.job()
         windows, lookback = self._plan(events, job, self.end(self.api.check_access()))
         while windows:
             window = windows[0]
             profiles_now = profiles if len(windows) == 1 else None
             can_cut = events is not None and (window.end - window.start > _LONGEST_UNCUT or bool(lookback))
-            request = ExportRequest("APSIS One", parameters, window, lookback=lookback)
+            request = ExportRequest("APSIS One", parameters, window, lookback=lookback, origin=origin)
             taken_up = job if job and job.window == window else None
             try:
                 with runner.export(request, taken_up, replacements=1 if can_cut else REPLACEMENTS) as files:

@@ -7,13 +7,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.answers import read_object
+from tap_cdp_export.answers import read_object, retry_after, server_time
 from tap_cdp_export.braze.bucket import Bucket, is_place
 from tap_cdp_export.braze.download import Downloads
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.job import ExportJob, ExportStatus
 from tap_cdp_export.exports.runner import Look
+from tap_cdp_export.reasons import reason_in, reason_of
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.shutdown import SHUTDOWN
 
@@ -109,14 +110,15 @@ class BrazeExporter:
         while True:
             try:
                 return self._ask_once(request)
-            except _Busy as busy:
-                busy_for = busy.seconds
-                wait = next(pauses) if busy_for is None else busy_for
-            is_conflict = busy_for is None  # the hour's limit is no matter of this segment
+            except _Busy as error:
+                busy = error
+            wait = max(next(pauses), busy.retry_after, busy.until_reset or 0.0)
+            is_conflict = busy.until_reset is None  # the hour's limit is no matter of this segment
             if is_conflict and conflict == "fail":
                 raise QuotaReached(
-                    f"{request.subject}: Braze is already exporting the segment or at its limit of exports. "
-                    "Run again when the other export has ended, or set on_conflict to wait."
+                    f"{request.subject}: Braze is already exporting the segment or at its limit of exports."
+                    f"{busy.reason} Run again when the other export has ended, or set on_conflict to wait.",
+                    reason=busy.reason,
                 )
             if is_conflict and conflict == "cancel":
                 conflict = "wait"  # once: what is still running after that is not ours to end
@@ -124,8 +126,9 @@ class BrazeExporter:
                 continue
             if wait >= deadline - time.monotonic():
                 raise QuotaReached(
-                    f"{request.subject}: the segment stayed busy until export_timeout_seconds. "
-                    "Find out what else exports it, or set on_conflict to cancel."
+                    f"{request.subject}: the segment stayed busy until export_timeout_seconds.{busy.reason} "
+                    "Find out what else exports it, or set on_conflict to cancel.",
+                    reason=busy.reason,
                 )
             logger.info("%s: Braze is busy with it or at its limit, waiting %.0f s.", request.subject, wait)
             with SHUTDOWN.waiting():
@@ -141,25 +144,32 @@ class BrazeExporter:
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
-                raise _Busy(_seconds_until_reset(answer))
+                raise _Busy(answer, reason_of(b"".join(chunks)))
             return self._job(read_object(chunks), request, asked_at)
 
         what = f"an export of {request.subject}"
         try:
-            return self._api.post(path, body, consume, what=what, expected=frozenset({_BUSY_STATUS}))
+            return self._api.post(path, body, consume, what=what, expected=frozenset({_BUSY_STATUS}), starts_job=True)
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"Braze refuses {what} ({error.status}). {_PERMISSIONS.format(permission)}"
+                f"Braze refuses {what} ({error.status}).{error.reason} {_PERMISSIONS.format(permission)}",
+                status=error.status,
+                reason=error.reason,
             ) from None
         except RequestRefused as error:
             raise RequestRefused(
-                f"Braze refuses {what} ({error.status}). Check segment_ids, fields_to_export and base_url."
+                f"Braze refuses {what} ({error.status}).{error.reason} "
+                "Check segment_ids, fields_to_export and base_url.",
+                status=error.status,
+                reason=error.reason,
             ) from None
 
     def _job(self, answer: Mapping[str, Any], request: ExportRequest, asked_at: datetime) -> ExportJob:
         """Read where the files will be: the answer decides, a URL may come although a bucket is connected."""
         if answer.get("message") != "success":
-            raise UnusableAnswer(f"{request.subject}: Braze took the request but does not call it a success.")
+            raise UnusableAnswer(
+                f"{request.subject}: Braze took the request but does not call it a success.{reason_in(answer)}"
+            )
         handle = {"segment_id": request.parameters["segment_id"]}
         url = answer.get("url")
         if url is None:
@@ -235,9 +245,11 @@ class BrazeExporter:
 class _Busy(Exception):
     """Braze exports the segment already, is at its limit of exports, or the hour's requests are used up."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, answer: requests.Response, reason: str) -> None:
         super().__init__()
-        self.seconds = seconds
+        self.reason = reason
+        self.retry_after = retry_after(answer) or 0.0
+        self.until_reset = _seconds_until_reset(answer)
 
 
 def _seconds_until_reset(answer: requests.Response) -> float | None:
@@ -245,5 +257,5 @@ def _seconds_until_reset(answer: requests.Response) -> float | None:
     remaining = answer.headers.get("X-RateLimit-Remaining", "").strip()
     reset = answer.headers.get("X-RateLimit-Reset", "").strip()
     if remaining == "0" and reset.isdecimal():  # the headers may be there without a value
-        return min(max(float(reset) - time.time(), 1.0), _NO_LATER_THAN)
+        return min(max(float(reset) - server_time(answer).timestamp(), 1.0), _NO_LATER_THAN)
     return None

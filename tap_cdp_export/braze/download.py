@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from tap_cdp_export.answers import is_framed, retry_after
 from tap_cdp_export.braze.archive import prove
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.job import ExportStatus
+from tap_cdp_export.exports.readers import is_gzip
 from tap_cdp_export.exports.runner import Look
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, HttpClient, origin
@@ -88,12 +90,19 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> Look:
     if status is not ExportStatus.READY:
         said = next(chunks, b"")
         is_expired = any(mark in said for mark in _EXPIRED)
-        return Look(ExportStatus.GONE if is_expired else status)
+        return Look(ExportStatus.GONE if is_expired else status, retry_after=retry_after(answer))
     spool = Spool(chunks)
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
         prove(spool)
+        _check_end(answer, spool)
     except BaseException:
         spool.close()
         raise
     return Look(status, spool)
+
+
+def _check_end(answer: requests.Response, spool: Spool) -> None:
+    """Refuse what may go on behind its end: gzip may have further members, while a zip ends with its directory."""
+    if is_gzip(spool) and not is_framed(answer):
+        raise UnusableAnswer("The archive came without a length, so it may be cut short. Set output_format to zip.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_cdp_export.braze.api import BrazeApi
 from tap_cdp_export.braze.archive import encoded_users, users
+from tap_cdp_export.braze.bucket import Bucket
 from tap_cdp_export.braze.client import BrazeExporter
 from tap_cdp_export.braze.schemas import (
     CAMPAIGNS,
@@ -24,6 +25,7 @@ from tap_cdp_export.braze.schemas import (
 )
 from tap_cdp_export.braze.segments import GLOBAL_CONTROL_GROUP, resolve
 from tap_cdp_export.columns import NO_IDENTITY
+from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportRequest
 from tap_cdp_export.exports.runner import ExportRunner, Patience
 from tap_cdp_export.feeds import Feed
@@ -121,6 +123,17 @@ class BrazeSegments(ExportStream):
 class BrazeFeed(Feed):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
+    def judge(self) -> None:
+        """Judge STATE, and whether there is a client for the bucket."""
+        super().judge()
+        if "bucket_url" in self.settings and self.selected:
+            try:
+                Bucket(self.settings)
+            except SettingsError:
+                raise
+            except CdpExportError:  # what asking already is told of in its turn
+                return
+
     def run(self) -> None:
         """Export and emit every segment; one whose export an earlier run asked for comes first."""
         streams = self.selected
@@ -130,10 +143,13 @@ class BrazeFeed(Feed):
         exporter.check_bucket()
         runner = ExportRunner(exporter, self._patience(), partial(self._record, leader))
         job = self._job(leader, exporter)
+        origin = {"base_url": api.base_url}  # not the key, which may be rotated
         segments = resolve(self.settings["segment_ids"], api.segments)
         self._warn_of_late_files(leader, exporter, segments)
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.handle["segment_id"]):
-            request = ExportRequest(f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams))
+            request = ExportRequest(
+                f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams), origin=origin
+            )
             taken_up = job if job and job.handle["segment_id"] == segment else None
             if taken_up and taken_up.emitted and taken_up.fits(request):
                 for stream in streams.values():  # some of the rows were written by an earlier run

@@ -33,12 +33,14 @@ class Look:
         spool: the export's file, if the look already brought it.
         files: names of the export's files in the order in which they are fetched, if it has several.
         retry_after: seconds the vendor wants to be left alone.
+        reason: what the vendor says about it, as `reasons` gives it.
     """
 
     status: ExportStatus
     spool: Spool | None = None
     files: Sequence[str] = ()
     retry_after: float | None = None
+    reason: str = ""
 
 
 class Exporter(Protocol):
@@ -160,6 +162,7 @@ class ExportRunner:
         if job:
             logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
         error = VendorUnavailable
+        reason = ""
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.ask(request)
@@ -168,13 +171,15 @@ class ExportRunner:
             look = self._wait(request, job, deadline)
             if look.status is ExportStatus.READY:
                 return job, look
-            logger.warning("%s: the export %s at the vendor.", request.subject, _ENDS[look.status])
+            logger.warning("%s: the export %s at the vendor.%s", request.subject, _ENDS[look.status], look.reason)
+            reason = look.reason
             error = ExportsFailed if look.status is ExportStatus.FAILED else VendorUnavailable
             job = None
             self._record(None)
         raise error(
-            f"{request.subject}: {1 + replacements} exports in a row failed at the vendor. "
-            "Make the export smaller (a shorter window, fewer fields), or ask the vendor."
+            f"{request.subject}: {1 + replacements} exports in a row failed at the vendor.{reason} "
+            "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
+            reason=reason,
         )
 
     def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> Look:
@@ -185,12 +190,13 @@ class ExportRunner:
             look = self._exporter.look(job, deadline_seconds=max(left, 1.0))
             if look.status is not ExportStatus.PENDING:
                 return look
-            wait = next(pauses) if look.retry_after is None else look.retry_after
+            wait = max(next(pauses), look.retry_after or 0.0)
             if wait >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s. "
+                    f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s.{look.reason} "
                     "Run again to take it up where the vendor allows it, raise export_timeout_seconds, "
-                    "or make the export smaller."
+                    "or make the export smaller.",
+                    reason=look.reason,
                 )
             logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, wait)
             with SHUTDOWN.waiting():

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from requests.auth import HTTPBasicAuth
 
+from tap_cdp_export.answers import is_framed
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import requests
 
     from tap_cdp_export.windows import Window
+
+_STATUSES: Final = frozenset({200, 204})
+"""Of a page; another success, such as 202, may come with an empty body, which in CSV would be taken for the end."""
 
 _RIGHTS: Final = (
     'Check api_key_id and api_key_secret, that the token is enabled with "Can access API" on, '
@@ -92,20 +96,24 @@ class PersonalizationClient:
             return self._http.send(call, self._spooled)
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"Personalization refuses {call.what} ({error.status}). {_RIGHTS}", status=error.status
+                f"Personalization refuses {call.what} ({error.status}).{error.reason} {_RIGHTS}",
+                status=error.status,
+                reason=error.reason,
             ) from None
         except RequestRefused as error:
             known = "dataset_ids, filter, segmentation_id, segment_id and extra_params"
-            reason = "does not know the dataset or a segment of" if error.status == 404 else "refuses"  # noqa: PLR2004 -- the status
+            verb = "does not know the dataset or a segment of" if error.status == 404 else "refuses"  # noqa: PLR2004 -- the status
             raise RequestRefused(
-                f"Personalization {reason} the request for {call.what} ({error.status}). Check {known}.",
+                f"Personalization {verb} the request for {call.what} ({error.status}).{error.reason} Check {known}.",
                 status=error.status,
+                reason=error.reason,
             ) from None
 
     def _spooled(self, answer: requests.Response, chunks: Iterator[bytes]) -> Spool:
         """Keep a body; a CSV has no end mark of its own, so HTTP must have announced its length."""
-        framed = {"Content-Length", "Transfer-Encoding"} & set(map(str.title, answer.headers))
-        if self._settings["format"] == "csv" and not framed:
+        if answer.status_code not in _STATUSES:
+            raise UnusableAnswer(f"Personalization answered a page with {answer.status_code}, which is not documented.")
+        if self._settings["format"] == "csv" and not is_framed(answer):
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         return Spool(chunks)
 

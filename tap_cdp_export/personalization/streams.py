@@ -51,10 +51,19 @@ class Accounts(ExportStream):
 class PersonalizationFeed(Feed):
     """Fills one of the two streams: they are read apart."""
 
+    def judge(self) -> None:
+        """Judge STATE, and whether the window has a start."""
+        super().judge()
+        for stream in self.selected.values():
+            self._window(stream)
+
+    def _window(self, stream: ExportStream) -> Window:
+        return Window(self.start_of(stream), self.end())
+
     def run(self) -> None:
         """Read all datasets once, for one window from the bookmark to now."""
         for stream in self.selected.values():
-            window = Window(self.start_of(stream), self.end())
+            window = self._window(stream)
             if window.start >= window.end:
                 stream.log("Nothing to ask for: the bookmark has reached end_date.")
                 continue
@@ -84,9 +93,10 @@ class PersonalizationFeed(Feed):
                 raise
             stream.keep_older_rows()
             logger.warning(
-                "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none. "
+                "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none.%s "
                 "Deselect accounts to silence this, or set accounts_missing to error.",
                 error.status,
+                error.reason,
             )
 
     def _client(self) -> PersonalizationClient:

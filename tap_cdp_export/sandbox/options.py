@@ -230,13 +230,15 @@ class Fault(Struct, forbid_unknown_fields=True):
         method: Only this method; "" is any.
         skip: Leave the first so many matching requests alone.
         times: Then spoil this many; 0 is all that follow.
-        kind: "status", "html" (a login page with 200), "cut", "slow" (late first byte), "trickle", "drop".
+        kind: "status", "html" (a login page with 200), "cut", "slow" (late first byte), "trickle", "drop",
+            "unframed" (a body that only the connection's end ends), "part" (206, with the beginning of the body).
         status: The status of kind "status".
         body: The body of kind "status"; "" is one in the vendor's style.
-        headers: Further headers of kinds "status" and "html".
+        headers: Further headers of kinds "status", "html" and "unframed".
         retry_after: Seconds in a `Retry-After` header; null sends none.
-        retry_after_date: Write `Retry-After` as a date.
-        after_bytes: Kinds "cut" and "trickle" begin after this much of the body.
+        retry_after_date: Write `Retry-After` as a date, by the clock that `Date` shows.
+        clock_ahead: Seconds that the clock behind `Date` is ahead of this machine's.
+        after_bytes: Kinds "cut" and "trickle" begin after this much of the body; "unframed" and "part" send no more.
         clean: A cut ends like a whole body: no declared length, a proper last chunk.
         declared_length: A cut declares this `Content-Length`; null leaves the header as it is.
         seconds: Delay of "slow" before the answer, of "trickle" before every further 256 bytes.
@@ -248,12 +250,13 @@ class Fault(Struct, forbid_unknown_fields=True):
     method: str = ""
     skip: int = 0
     times: int = 1
-    kind: Literal["status", "html", "cut", "slow", "trickle", "drop"] = "status"
+    kind: Literal["status", "html", "cut", "slow", "trickle", "drop", "unframed", "part"] = "status"
     status: int = 503
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     retry_after: int | None = None
     retry_after_date: bool = False
+    clock_ahead: int = 0
     after_bytes: int = 0
     clean: bool = False
     declared_length: int | None = None

@@ -37,18 +37,19 @@ class Vendor:
         polls: the numbers of the exports looked at.
     """
 
-    def __init__(self, mock: Mocker, *answers: dict[str, Any]) -> None:
+    def __init__(self, mock: Mocker, *answers: dict[str, Any], host: str = APSIS_URL) -> None:
         self.exports: list[dict[str, Any]] = []
         self.polls: list[int] = []
         self._answers = list(answers) or [{"content": FILE}]
-        mock.post(f"{APSIS_URL}/oauth/token", json={"access_token": "t", "expires_in": 86400})
-        mock.post(EXPORTS_URL, json=self._accept)
+        self._url = f"{host}/audience/profiles/exports"
+        mock.post(f"{host}/oauth/token", json={"access_token": "t", "expires_in": 86400})
+        mock.post(self._url, json=self._accept)
         for number in range(60):
-            mock.get(f"{EXPORTS_URL}/{number}", content=self._poll)
+            mock.get(f"{self._url}/{number}", content=self._poll)
 
     def _accept(self, request: Any, _context: Any) -> dict[str, str]:
         self.exports.append(request.json())
-        return {"file_download_url": f"{EXPORTS_URL}/{len(self.exports)}"}
+        return {"file_download_url": f"{self._url}/{len(self.exports)}"}
 
     def _poll(self, request: Any, context: Any) -> bytes:
         self.polls.append(int(request.path.rpartition("/")[2]))
@@ -384,6 +385,42 @@ def test_an_open_export_asked_for_with_other_settings_is_asked_for_anew(
     assert len(vendor.exports) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        ({"client_id": "another-client"}, 1),
+        ({"lookback_minutes": 60}, 1),
+        ({"base_url": "https://api.other.test"}, 1),
+        ({"client_secret": "a-new-secret"}, 0),
+        ({"base_url": f"{APSIS_URL}/"}, 0),
+    ],
+)
+def test_an_open_export_is_taken_up_by_the_same_account_with_the_same_lookback_only(
+    requests_mock: Mocker, change: dict[str, Any], asked: int
+) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    stopped = run(config("apsis", lookback_minutes=0, export_timeout_seconds=10))
+    assert "another-client" not in json.dumps(stopped.states[-1])
+    vendor = Vendor(requests_mock)
+    other = Vendor(requests_mock, host="https://api.other.test")
+    again = run(config("apsis", **{"lookback_minutes": 0, **change}), state=stopped.states[-1])
+    assert again.exit_code == 0
+    assert len(vendor.exports + other.exports) == asked
+
+
+@pytest.mark.parametrize("version", [2, "1", None])
+def test_an_open_export_of_a_version_to_come_is_warned_of_and_asked_for_anew(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, version: object
+) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    state = copy.deepcopy(run(config("apsis", lookback_minutes=0, export_timeout_seconds=10)).states[-1])
+    state["bookmarks"]["apsis_events"]["export"]["version"] = version
+    vendor = Vendor(requests_mock)
+    assert run(state=state).exit_code == 0
+    assert len(vendor.exports) == 1
+    assert "does not know" in caplog.text
+
+
 def test_an_expired_export_is_asked_for_anew(requests_mock: Mocker) -> None:
     Vendor(requests_mock, {"status_code": 404})
     state = copy.deepcopy(run(config("apsis", lookback_minutes=0, export_timeout_seconds=10)).states[-1])
@@ -480,13 +517,20 @@ def test_a_file_that_is_not_as_documented_moves_no_bookmark(requests_mock: Mocke
 
 
 @pytest.mark.parametrize(
-    "export", ["x", 5, [], {}, {"handle": {}}, {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"}]
+    "export",
+    [
+        *("x", 5, [], {}, {"handle": {}}, {"v": 2, "id": "x"}),
+        {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"},
+    ],
 )
-def test_a_state_that_holds_no_export_where_one_should_be_ends_with_10(requests_mock: Mocker, export: object) -> None:
+def test_what_is_no_export_where_one_should_be_is_warned_of_and_asked_for_anew(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, export: object
+) -> None:
     vendor = Vendor(requests_mock)
     done = run(state={"bookmarks": {"apsis_events": {"export": export}}})
-    assert done.exit_code == 10
-    assert vendor.exports == []
+    assert done.exit_code == 0
+    assert len(vendor.exports) == 1
+    assert "apsis_events in a form" in caplog.text
 
 
 def test_a_bookmark_never_moves_back(requests_mock: Mocker) -> None:

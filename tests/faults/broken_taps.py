@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import zlib
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -48,6 +49,7 @@ BROKEN_TAPS: Final = {
     "redirect_followed": BrokenTap("C1", "lead"),
     "failed_export_polled_for_ever": BrokenTap("C1", "export"),
     "export_asked_for_twice": BrokenTap("C1", "killed while pending"),
+    "answer_not_waited_for": BrokenTap("C7", "asks APSIS"),
     "job_dropped_on_404": BrokenTap("C1", "export"),
     "job_deleted_not_nulled": BrokenTap("C5", "profiles alone"),
     "page_loop": BrokenTap("C1", "page is ignored"),
@@ -152,6 +154,11 @@ def export_asked_for_twice() -> None:
         return ask(self, request)
 
     _replace(apsis_client.ApsisExporter, "ask", ask_twice)
+
+
+def answer_not_waited_for() -> None:
+    """Let a signal end the wait for the answer to a request for an export."""
+    _replace(Shutdown, "finishing", lambda _self: nullcontext())
 
 
 def job_dropped_on_404() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from requests_mock import ANY
 
-from tap_cdp_export.errors import CredentialsRefused, RequestRefused, VendorUnavailable
+from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer, VendorUnavailable
 from tap_cdp_export.personalization.client import PersonalizationClient
 from tap_cdp_export.windows import Window
 from tests.in_process import completed
@@ -142,3 +142,11 @@ def test_a_vendor_that_stays_away_is_said_so(requests_mock: Mocker) -> None:
     requests_mock.get(USERS, status_code=503)
     with pytest.raises(VendorUnavailable, match="Personalization"):
         client().page("users", "engage", None, page=0, page_size=1)
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 205, 206])
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_another_success_is_not_taken_for_a_page(requests_mock: Mocker, status: int, form: str) -> None:
+    requests_mock.get(ANY, status_code=status, headers={"Content-Length": "0"})
+    with pytest.raises(UnusableAnswer, match=str(status)):
+        client(format=form).page("users", "engage", None, page=0, page_size=1)
