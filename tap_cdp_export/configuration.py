@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
+from tap_cdp_export.batches import stays_below_root
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.object_store import SCHEMES
 from tap_cdp_export.settings import VENDORS
@@ -39,16 +40,16 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     """Check settings and fill in the defaults.
 
     Args:
-        config: the settings as given; null is the same as absent.
+        config: the settings as given; null is the same as absent, but for what free-form objects hold.
         schema: `SETTINGS`, with the SDK's own settings added.
 
     Returns:
-        A copy with defaults, without nulls, and with plain numbers in place of the SDK's `Decimal`.
+        A copy with defaults, without such nulls, and with plain numbers in place of the SDK's `Decimal`.
 
     Raises:
         SettingsError: If anything is wrong; one line for each problem, no values.
     """
-    plain: dict[str, Any] = _with_numbers(_plain(dict(config)), schema)
+    plain: dict[str, Any] = _with_numbers(_plain(dict(config), schema), schema)
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
     if not problems:
         _add_defaults(plain, schema)
@@ -63,11 +64,18 @@ def _violations(config: dict[str, Any], schema: Mapping[str, Any]) -> list[Valid
     return sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+def _plain(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
+    """Leave out nulls where all keys are ours; in any other object, such as a stream map, null means something."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+        properties = schema.get("properties", {})
+        is_ours = schema.get("additionalProperties") is False
+        return {
+            key: _plain(inner, properties.get(key, {}))
+            for key, inner in value.items()
+            if not (is_ours and inner is None)
+        }
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, {}) for inner in value]
     if isinstance(value, Decimal):  # the SDK reads fractions so; time.sleep refuses them
         return int(value) if value == value.to_integral_value() else float(value)
     return value
@@ -83,7 +91,7 @@ def _with_numbers(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
             number = Decimal(value)
         except InvalidOperation:
             return value
-        return _plain(number) if number.is_finite() else value
+        return _plain(number, {}) if number.is_finite() else value
     return value
 
 
@@ -144,10 +152,22 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     ):
         if vendor in config:
             yield from problems(config[vendor])
+    yield from _output_problems(config)
     if "faker_config" in config and not importlib.util.find_spec("faker"):
         yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
     if not any(vendor in config for vendor in VENDORS):
         yield f"no vendor is configured: give at least one of the objects {', '.join(VENDORS)}, or sandbox: true"
+
+
+def _output_problems(config: dict[str, Any]) -> Iterator[str]:
+    if config.get("flattening_enabled") and "flattening_max_depth" not in config:
+        yield "setting flattening_max_depth is missing: flattening_enabled needs it"
+    for name, least in (("flattening_max_depth", 0), ("flattening_max_key_length", 1)):
+        if config.get(name, least) < least:
+            yield f"setting {name} must be at least {least}"
+    prefix = config.get("batch_config", {}).get("storage", {}).get("prefix", "")
+    if not stays_below_root(f"{prefix}stream"):
+        yield "setting batch_config.storage.prefix must stay below the root, without .. and not absolute"
 
 
 def _date_problems(config: dict[str, Any]) -> Iterator[str]:

@@ -360,7 +360,12 @@ BATCH: Final = th.ObjectType(
                 title="Batch root",
                 description="Folder of the files: file:///…, or s3://… and the like with the tap's extra for it.",
             ),
-            th.Property("prefix", th.StringType, title="Batch prefix", description="Begins the name of every file."),
+            th.Property(
+                "prefix",
+                th.StringType,
+                title="Batch prefix",
+                description="Begins the name of every file, which stays below the root.",
+            ),
             th.Property(
                 "params",
                 th.ObjectType(additional_properties=True),

@@ -26,6 +26,7 @@ from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.exports.job import ExportJob
 from tap_cdp_export.messages import encode, encode_columns
 from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.stream_maps import transformed
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class ExportStream(Stream):
         if not self._selects_whole_columns:
             pop_deselected_record_properties(record, self.schema, self.mask)
         for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
+            mapped = transformed(stream_map, record, self.name)
             if mapped is not None:
                 now = datetime.now(UTC)
                 yield RecordMessage(stream_map.stream_alias, mapped, version=self._stream_version, time_extracted=now)

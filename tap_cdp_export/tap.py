@@ -12,6 +12,7 @@ from singer_sdk.singerlib import Catalog
 
 from tap_cdp_export.apsis.definition_streams import DEFINITION_STREAMS
 from tap_cdp_export.apsis.streams import ApsisEvents, ApsisFeed, ApsisProfiles
+from tap_cdp_export.batches import stays_below_root
 from tap_cdp_export.braze.streams import (
     BrazeFeed,
     BrazeSegments,
@@ -31,6 +32,7 @@ from tap_cdp_export.personalization.streams import Accounts, PersonalizationFeed
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.settings import SETTINGS
 from tap_cdp_export.shutdown import SHUTDOWN
+from tap_cdp_export.stream_maps import StreamMaps
 from tap_cdp_export.streams import ExportStream
 
 if TYPE_CHECKING:
@@ -197,6 +199,24 @@ class TapCDPExport(Tap):
             first, *others = self.failures
             first.others = tuple(stream for failure in others for stream in failure.streams)
             raise first
+
+    def setup_mapper(self) -> None:
+        """Make the stream maps of all streams.
+
+        Raises:
+            SettingsError: If one is wrong, or its files would not stay where BATCH files belong.
+        """
+        self.mapper = StreamMaps(self.config, self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
+        if "batch_config" not in self.config:
+            return
+        prefix = self.config["batch_config"]["storage"].get("prefix", "")
+        for stream, stream_maps in self.mapper.stream_maps.items():
+            if not all(stays_below_root(f"{prefix}{stream_map.stream_alias}") for stream_map in stream_maps):
+                raise SettingsError(
+                    f"The BATCH files of {stream} would leave the root of their storage: neither "
+                    "batch_config.storage.prefix nor an alias in stream_maps may be a path with .. or an absolute one."
+                )
 
     def _setup_signal_handlers(self) -> None:
         SHUTDOWN.install()

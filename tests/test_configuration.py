@@ -13,15 +13,24 @@ from hypothesis import strategies as st
 from tap_cdp_export.configuration import complete
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.settings import SETTINGS
-from tests.configurations import END, START, config
+from tap_cdp_export.tap import TapCDPExport
+from tests.configurations import END, START, config, vendor_settings
 from tests.json_documents import VALUES
 
 VENDOR_OF = st.sampled_from(["personalization", "apsis", "braze"])
 
 
-def problems(settings: dict[str, Any]) -> str:
+WITH_BUILT_IN = copy.deepcopy(SETTINGS)
+TapCDPExport.append_builtin_config(WITH_BUILT_IN)
+OUTSIDE = [
+    "../canary", "../", "a/../../canary", "/canary", "//canary/", "..\\canary", "\\canary", "s3://canary/", "a//", "./",
+    "a/..//", "a\n", "a\0",
+]  # fmt: skip
+
+
+def problems(settings: dict[str, Any], schema: dict[str, Any] = SETTINGS) -> str:
     with pytest.raises(SettingsError) as refusal:
-        complete(settings, SETTINGS)
+        complete(settings, schema)
     assert refusal.value.exit_code == 10
     return str(refusal.value)
 
@@ -234,6 +243,56 @@ def test_free_form_settings_go_through_untouched() -> None:
     done = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]), SETTINGS)
     assert done["apsis"]["extra_body"] == body
     assert done["apsis"]["attributes"] == ["1", 2, {"id": "3"}]
+
+
+def test_null_inside_a_free_form_setting_means_something_and_stays() -> None:
+    body = {"a": None, "b": {"c": None, "d": [None, {"e": None}]}}
+    maps = {"users": {"email_address": None, "__else__": None}, "accounts": None, "__else__": None}
+    given_settings = {
+        **config("apsis", extra_body=body, segment_filter=body, attributes=[body], tags=[None]),
+        "braze": vendor_settings("braze", bucket_options=body),
+        "personalization": vendor_settings("personalization", extra_params={"start": None}),
+        "batch_config": {"storage": {"root": "file:///srv", "params": body, "prefix": None}},
+        "stream_maps": maps,
+        "stream_map_config": {"salt": None},
+        "faker_config": None,
+    }
+    done = complete(given_settings, WITH_BUILT_IN)
+    assert done["stream_maps"] == maps
+    assert done["stream_map_config"] == {"salt": None}
+    assert done["apsis"]["extra_body"] == done["apsis"]["segment_filter"] == body
+    assert done["apsis"]["attributes"] == [body]
+    assert done["apsis"]["tags"] == [None]
+    assert done["braze"]["bucket_options"] == done["batch_config"]["storage"]["params"] == body
+    assert done["personalization"]["extra_params"] == {"start": None}
+    assert "prefix" not in done["batch_config"]["storage"]
+    assert "faker_config" not in done
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"flattening_enabled": True}, "flattening_max_depth is missing"),
+        ({"flattening_enabled": True, "flattening_max_depth": -1}, "flattening_max_depth must be at least 0"),
+        ({"flattening_max_key_length": 0}, "flattening_max_key_length must be at least 1"),
+    ],
+)
+def test_flattening_that_cannot_work_is_refused_by_name(changes: dict[str, Any], name: str) -> None:
+    assert name in problems({**config("braze"), **changes}, WITH_BUILT_IN)
+
+
+@pytest.mark.parametrize("prefix", OUTSIDE)
+def test_a_prefix_that_leaves_the_root_of_the_batch_files_is_refused(prefix: str) -> None:
+    batch = {"storage": {"root": "file:///srv", "prefix": prefix}}
+    text = problems({**config("braze"), "batch_config": batch})
+    assert "batch_config.storage.prefix" in text
+    assert "canary" not in text
+
+
+@pytest.mark.parametrize("prefix", ["", "part-", "folder/", "a/b/part-", "..part-", "v1..", "ä "])
+def test_a_prefix_below_the_root_is_allowed(prefix: str) -> None:
+    batch = {"storage": {"root": "file:///srv", "prefix": prefix}}
+    assert complete({**config("braze"), "batch_config": batch}, SETTINGS)["batch_config"]["storage"]["prefix"] == prefix
 
 
 def test_the_sdks_decimals_become_plain_numbers() -> None:

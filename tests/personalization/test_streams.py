@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.exceptions import MapExpressionError
 
 from tap_cdp_export.personalization.streams import PersonalizationFeed
 from tap_cdp_export.tap import TapCDPExport
@@ -424,11 +423,13 @@ def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(
 
 @pytest.mark.parametrize("expression", ["name.nonsense", "record['name'].nonsense"])
 @pytest.mark.parametrize("number", [1, 3_000])
-def test_an_expression_that_fails_ends_the_run(requests_mock: Mocker, number: int, expression: str) -> None:
+def test_an_expression_that_fails_is_a_wrong_setting(requests_mock: Mocker, number: int, expression: str) -> None:
     accounts = [{**ACCOUNT, "name": f"account {place}"} for place in range(number)]
     requests_mock.get(url("accounts"), [{"json": accounts}, {"json": []}])
-    with pytest.raises(MapExpressionError):
-        sync({**config("personalization"), "stream_maps": {"accounts": {"x": expression}}}, only={"accounts"})
+    run = sync({**config("personalization"), "stream_maps": {"accounts": {"x": expression}}}, only={"accounts"})
+    assert run.exit_code == 10
+    assert "stream map of accounts fails on a record" in run.log
+    assert bookmark(run, "accounts") is None
 
 
 def test_users_are_never_taken_for_retired(requests_mock: Mocker) -> None:
