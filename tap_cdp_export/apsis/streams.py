@@ -121,10 +121,12 @@ class ApsisFeed(Feed):
         runner = ExportRunner(exporter, Patience.from_settings(self.settings), leader.record_job)
         parameters = self._parameters(with_events=events is not None)
         job = leader.job()
-        windows = list(self._windows(events, job, self.end(self.api.check_access())))
-        while windows:
-            window = windows[0]
-            profiles_now = profiles if len(windows) == 1 else None
+        end = self.end(self.api.check_access())
+        windows = self._windows(events, job, end)
+        window = next(windows, None)
+        while window:
+            is_last = events is None or window.end >= end
+            profiles_now = profiles if is_last else None
             can_halve = events is not None and window.end - window.start > _LONGEST_UNCUT
             request = ExportRequest("APSIS One", parameters, window)
             taken_up = job if job and job.window == window else None
@@ -136,14 +138,15 @@ class ApsisFeed(Feed):
                 leader.record_job(None)
                 if not can_halve:
                     raise
-                windows = list(split(Window(window.start, windows[-1].end), half_of(window)))
+                windows = split(Window(window.start, end), half_of(window))
+                window = next(windows)
                 leader.log("%s The window is halved, it may be too large.", error, level=logging.WARNING)
                 continue
             for stream in (profiles_now, events):
                 if stream:
                     stream.close_window(window)
             leader.write_state()
-            del windows[0]
+            window = next(windows, None)
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""
