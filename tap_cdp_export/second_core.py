@@ -147,7 +147,8 @@ class _Room:
             return None
         encoded = memoryview(self.encoded)
         return (
-            tuple(Lines(number, encoded[start:end], left_out) for number, left_out, start, end in part) for part in told
+            tuple(Lines(number, encoded[start:end], left_out, keys) for number, left_out, keys, start, end in part)
+            for part in told
         )
 
 
@@ -190,16 +191,16 @@ class _Child:
         finally:
             os._exit(0)
 
-    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, int, int, int]]]:
+    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, ...]]]:
         """Put what an item becomes into the shared memory; tell how many records are from where to where."""
-        told: list[list[tuple[int, int, int, int]]] = []
+        told: list[list[tuple[int, ...]]] = []
         end = 0
         for part in self._function(item):
             told.append([])
             for lines in part:
                 start, end = end, end + len(lines.data)
                 memory[start:end] = lines.data  # which fails where it is too much
-                told[-1].append((lines.number, lines.left_out, start, end))
+                told[-1].append((lines.number, lines.left_out, lines.keys, start, end))
         return told
 
     def __exit__(self, *_exception: object) -> None:

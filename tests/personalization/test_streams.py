@@ -228,7 +228,7 @@ def test_a_server_that_ignores_the_page_number_does_not_loop_for_ever(
         number = next(numbers)
         if number > 50:
             pytest.fail("it loops")
-        return packed(b'[{"name":"a"}]', number)
+        return packed(b'[{"name":"a"},{"name":"b"}]', number)
 
     requests_mock.get(url(), content=same)
     run = users()
