@@ -5,6 +5,8 @@ It gives what `export_file` gives; a profile with anything odd in it is left to 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +20,7 @@ from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.apsis.attribute_columns import AttributeColumns
     from tap_cdp_export.messages import Output
@@ -45,6 +47,18 @@ class _Profile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sections: dict[str, _Section] | None = None
 
 
+class _LongSection(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    attributes: msgspec.Raw | UnsetType = UNSET
+    events: list[msgspec.Raw] | None = None
+
+
+class _LongProfile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    sections: dict[str, _LongSection]
+
+
+_LONG_BYTES: Final = 1024 * 1024
+_EVENTS_AT_ONCE: Final = 1_000
+_long_profiles: Final = msgspec.json.Decoder(dict[str, _LongProfile])
 _NO_SECTIONS: Final = {"": _Section()}
 _NO_LINES: Final = Lines(0, b"")
 _profile: Final = msgspec.json.Decoder(_Profile)
@@ -91,7 +105,7 @@ class TypedExport:
         self._profiles = _Table(profiles, {*PROFILES["properties"], *columns.names})
         self._events = _Table(events, set(EVENTS["properties"]))
 
-    def lines(self, run: bytes) -> list[RunLines]:
+    def lines(self, run: bytes) -> Iterable[RunLines]:
         """Encode a run.
 
         Args:
@@ -103,12 +117,38 @@ class TypedExport:
         Raises:
             UnusableAnswer: If a profile is not as documented.
         """
+        if len(run) > _LONG_BYTES and not json_text.holds_nul(run):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._of_long(_long_profiles.decode(run))
+        return self._short(run)
+
+    def _short(self, run: bytes) -> list[RunLines]:
         if not json_text.holds_nul(run):
             try:
                 return self._parts(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
         return [self._tolerant(json_text.decode(run))]
+
+    def _of_long(self, profiles: Mapping[str, _LongProfile]) -> Iterator[RunLines]:
+        """Take a long profile for several: one without events, and some events at a time without all else."""
+        for key, profile in profiles.items():
+            events = {section_id: section.events or [] for section_id, section in profile.sections.items()}
+            for section in profile.sections.values():
+                section.events = None
+            yield from self._short(msgspec.json.encode({key: profile}))
+            if not self._events.columns:
+                continue
+            for section_id, raws in events.items():
+                for start in range(0, len(raws), _EVENTS_AT_ONCE):
+                    section = _LongSection(events=raws[start : start + _EVENTS_AT_ONCE])
+                    part = {key: _LongProfile({section_id: section})}
+                    yield from self._events_alone._short(msgspec.json.encode(part))  # noqa: SLF001 -- of this class
+
+    @cached_property
+    def _events_alone(self) -> TypedExport:
+        output = self._events.output
+        return TypedExport(self._own, self._columns, self._attribute_ids, profiles=None, events=output)
 
     def _parts(self, run: bytes) -> list[RunLines]:
         try:
@@ -202,12 +242,12 @@ class _Table:
     """Encodes the selected columns of a stream."""
 
     def __init__(self, output: Output | None, known: set[str]) -> None:
-        self._output = output
+        self.output = output
         self.columns = [name for name in output.selected_columns if name in known] if output else []
 
     def lines(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
         chosen = {name: columns[name] for name in self.columns}
-        return self._output.encode_columns(chosen) if self._output else _NO_LINES
+        return self.output.encode_columns(chosen) if self.output else _NO_LINES
 
     def of_records(self, records: Sequence[Mapping[str, Any]]) -> Lines:
         return self.lines({name: [record[name] for record in records] for name in self.columns})

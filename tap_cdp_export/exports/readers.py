@@ -189,17 +189,19 @@ def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
         UnusableAnswer: If a line is longer.
     """
     pending: list[bytes] = []
-    size = 0
+    size = line = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
+        if line + (chunk.find(b"\n") if end else len(chunk)) > limit:
+            raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
+        line = len(chunk) - end if end else line + len(chunk)
         if end and size + end >= _BLOCK_BYTES:
-            yield b"".join([*pending, memoryview(chunk)[:end]])
+            block = b"".join([*pending, memoryview(chunk)[:end]])
             pending, size = [chunk[end:]], len(chunk) - end
+            yield block
         else:
             pending.append(chunk)
             size += len(chunk)
-            if not end and size > limit:
-                raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
     if size:
         yield b"".join(pending)
 
@@ -217,20 +219,27 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
     Raises:
         UnusableAnswer: If a line is longer.
     """
-    number = 0
-    pending = b""
+    number = 1
+    pending: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        *whole, pending = (pending + chunk).split(b"\n")
-        for line in whole:
-            number += 1
-            _check_length(number, line, limit)
-            if line.strip():
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            _check_length(number, size + len(end), limit)
+            line = b"".join([*pending, end]) if pending else end
+            pending, size = [], 0
+            if line and not line.isspace():
                 yield number, line
-        _check_length(number + 1, pending, limit)
-    if pending.strip():
-        yield number + 1, pending
+            number += 1
+        if rest:
+            pending.append(rest)
+            size += len(rest)
+            _check_length(number, size, limit)
+    line = b"".join(pending)
+    if line.strip():
+        yield number, line
 
 
-def _check_length(number: int, line: bytes, limit: int) -> None:
-    if len(line) > limit:
+def _check_length(number: int, size: int, limit: int) -> None:
+    if size > limit:
         raise UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")

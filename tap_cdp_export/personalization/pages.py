@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import msgspec
 
+from tap_cdp_export import json_text
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.exports.ahead import pages_ahead
-from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.exports.json_members import ARRAY_OF_OBJECTS, REFUSALS, runs
 from tap_cdp_export.exports.proven_json import prove, proven_runs
 from tap_cdp_export.exports.readers import contents, is_small, proven
 from tap_cdp_export.exports.spool import Spool
@@ -91,6 +92,11 @@ class TypedJson:
         Raises:
             UnusableAnswer: If it is no array of objects, or an object has no identifier.
         """
+        if page.size > self.at_once_bytes:  # one long record, which is proven; splitting would copy it
+            body = page.head(page.size)
+            if not json_text.holds_nul(body):
+                with suppress(*REFUSALS):
+                    return iter((self._typed.array(body),))
         return runs(contents(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_proven=True)
 
     def pieces(self, page: Spool) -> Iterator[bytes]:

@@ -170,3 +170,19 @@ def test_pages_with_columns_of_their_own_leave_nothing_behind() -> None:
     kinds = len(msgspec.Struct.__subclasses__())
     assert sum(rows() for _ in range(50)) == 100
     assert len(msgspec.Struct.__subclasses__()) == kinds
+
+
+@pytest.mark.parametrize("cells", [b"%b", b'"%b\n%b\n%b"', b'"%b","%b\n"'])
+@pytest.mark.parametrize("behind", [b"", b"\nb,,\n"])
+def test_a_row_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, cells: bytes, behind: bytes) -> None:
+    monkeypatch.setattr(csv_pages, "MEMBER_BYTES", 500_000)
+    monkeypatch.setattr(csv_pages, "_TABLE_CHARACTERS", 50_000)
+    pieces = cells.count(b"%b")
+    for length, is_refused in ((499_900, False), (500_100, True), (5_000_000, True)):
+        row = b"a," + cells % ((b"x" * (length // pieces),) * pieces) + b"," * (2 - cells.count(b'","') - 1)
+        page = b"name,one,two\n" + b"c,,\n" * 600 + row + behind
+        if is_refused:
+            with pytest.raises(UnusableAnswer, match="A row of a CSV page is longer"):
+                read(page)
+        else:
+            assert any("x" * 100 in str(found) for found in read(page))
