@@ -119,7 +119,9 @@ class TypedExport:
         """
         if len(run) > _LONG_BYTES and not json_text.holds_nul(run):
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return self._of_long(_long_profiles.decode(run))
+                profiles = _long_profiles.decode(run)
+                if any(section.events for profile in profiles.values() for section in profile.sections.values()):
+                    return self._of_long(profiles)
         return self._short(run)
 
     def _short(self, run: bytes) -> list[RunLines]:
