@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -32,7 +32,9 @@ _NEVER_EMPTY: Final = (
     ("braze", "fields_to_export"),
 )
 _MOST_CUSTOM_ATTRIBUTES: Final = 500
+_SHORTEST_APSIS_WINDOW: Final = timedelta(minutes=1)
 _LONGEST_APSIS_WINDOW: Final = timedelta(days=89)
+_EPOCH_TIME: Final = re.compile(r"[0-9]{1,14}", re.ASCII)
 _HOST_PART: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
 
 
@@ -178,6 +180,8 @@ def _date_problems(config: dict[str, Any]) -> Iterator[str]:
                 times[name] = parse_time(config[name])
             except ValueError:
                 yield f"setting {name} must be an ISO 8601 date or time, such as 2026-01-31T00:00:00Z"
+    if "start_date" in times and times["start_date"] > datetime.now(UTC):
+        yield "setting start_date lies in the future: nothing would be read until then"
     if len(times) == 2 and times["start_date"] >= times["end_date"]:  # noqa: PLR2004 -- both of the two
         yield "setting end_date must be later than start_date"
 
@@ -193,6 +197,12 @@ def _is_web_address(text: str) -> bool:
 
 
 def _personalization_problems(settings: dict[str, Any]) -> Iterator[str]:
+    for name in sorted({"page", "pageSize"} & set(settings["extra_params"])):
+        yield f"setting personalization.extra_params must not hold {name}: page_size says how the pages are read"
+    for name in ("start", "end"):
+        time = settings["extra_params"].get(name)
+        if time is not None and not _is_epoch_time(time):
+            yield f"setting personalization.extra_params.{name} must be a time in epoch milliseconds"
     if "base_url" in settings:
         return
     if not settings.get("account_name"):
@@ -202,12 +212,18 @@ def _personalization_problems(settings: dict[str, Any]) -> Iterator[str]:
             yield f"setting personalization.{name} must be one part of a host name (letters, digits, hyphens)"
 
 
+def _is_epoch_time(value: object) -> bool:
+    return _EPOCH_TIME.fullmatch(value if isinstance(value, str) else repr(value)) is not None
+
+
 def _apsis_problems(settings: dict[str, Any]) -> Iterator[str]:
     if not settings["attributes"] and not settings["tags"]:
         yield (
             "setting apsis.attributes or apsis.tags must name at least one: "
             "the vendor returns no profile, and so no event, without any"
         )
+    if timedelta(days=settings["window_days"]) < _SHORTEST_APSIS_WINDOW:
+        yield "setting apsis.window_days must be at least a minute (0.0007)"
     lookback = min(settings["lookback_minutes"], 2 * _LONGEST_APSIS_WINDOW / timedelta(minutes=1))  # no overflow
     if timedelta(days=settings["window_days"], minutes=lookback) > _LONGEST_APSIS_WINDOW:
         yield "settings apsis.window_days and apsis.lookback_minutes together must stay within 89 days"

@@ -8,6 +8,7 @@ reader; where an object becomes rows, `joined` says that nothing of the others i
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DEEPEST: Final = 100
 """Objects and arrays may stand inside each other so often; targets' own readers give up near 1,000."""
 
+_PIECE_BYTES: Final = 2**20
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 _MOST_DIGITS: Final = sys.int_info.default_max_str_digits
@@ -224,12 +226,21 @@ def is_tame(text: bytes, *, around: int = 0) -> bool:
     Returns:
         Whether it surely is UTF-8, not nested deeply, and without endless numbers.
     """
-    if not text.isascii():
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            return False
+    if not text.isascii() and not _is_utf8(text):
+        return False
     return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Decode piece by piece: a long text with one rare character would take four times its size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(text), _PIECE_BYTES):
+            decoder.decode(text[start : start + _PIECE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def holds_nul(text: bytes) -> bool:

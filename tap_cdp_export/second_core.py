@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections import deque
 from contextlib import ExitStack, suppress
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from tap_cdp_export.errors import LocalFailure
@@ -37,7 +37,10 @@ _TOO_LITTLE: Final = 256 * 1024
 """So many bytes are encoded sooner than a child has started."""
 
 _SHARED_BYTES: Final = 32 * 2**20
-"""So much an item, and what it becomes, may have; only what is used of it takes memory."""
+"""So much an item becomes at most; only what is used of it takes memory."""
+
+_MOST_BYTES: Final = 4 * 2**20
+"""A larger item is done here: a child would have copies of it, and of what it becomes."""
 
 
 def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes]) -> Generator[Part]:
@@ -48,7 +51,7 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes]
         items: what it is applied to.
 
     Yields:
-        The parts, in the order of the items; none of an item before all of them are there.
+        The parts, in the order of the items; none of an item before all of them are there, unless it is large.
 
     Raises:
         LocalFailure: If the system ends one of the processes.
@@ -65,14 +68,20 @@ def in_order(function: Callable[[bytes], Iterable[Part]], items: Iterable[bytes]
         yield from _done_here(function, item)
     with ExitStack() as children:
         crew = _Crew(function, children)
-        busy = deque((item, crew.room_with(item)) for item in islice(waiting, _CHILDREN * _ROOMS))
-        while busy:
+        busy: deque[tuple[bytes | Exception, _Room | None]] = deque()
+        while True:
+            while len(busy) < _CHILDREN * _ROOMS and not (busy and busy[-1][1] is None):  # one large item at a time
+                following = next(waiting, None)
+                if following is None:
+                    break
+                busy.append((following, crew.room_with(following)))
+            if not busy:
+                return
             item, room = busy.popleft()
             answer = room.answer() if room else None
             yield from _done_here(function, item) if answer is None else answer
             if room:
                 crew.idle.append(room)
-            busy.extend((item, crew.room_with(item)) for item in islice(waiting, 1))
 
 
 def _until_trouble(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
@@ -83,10 +92,11 @@ def _until_trouble(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
         yield trouble
 
 
-def _done_here(function: Callable[[bytes], Iterable[Part]], item: bytes | Exception) -> list[Part]:
+def _done_here(function: Callable[[bytes], Iterable[Part]], item: bytes | Exception) -> Iterable[Part]:
     if isinstance(item, Exception):
         raise item
-    return list(function(item))
+    parts = function(item)
+    return parts if len(item) > _MOST_BYTES else list(parts)
 
 
 class _Crew:
@@ -100,7 +110,7 @@ class _Crew:
 
     def room_with(self, item: bytes | Exception) -> _Room | None:
         """Give an item to a child; None where it is for the parent."""
-        if isinstance(item, Exception) or len(item) > _SHARED_BYTES:
+        if isinstance(item, Exception) or len(item) > _MOST_BYTES:
             return None
         if self._to_begin:
             self._to_begin -= 1
@@ -147,7 +157,8 @@ class _Room:
             return None
         encoded = memoryview(self.encoded)
         return (
-            tuple(Lines(number, encoded[start:end], left_out) for number, left_out, start, end in part) for part in told
+            tuple(Lines(number, encoded[start:end], left_out, keys) for number, left_out, keys, start, end in part)
+            for part in told
         )
 
 
@@ -190,16 +201,16 @@ class _Child:
         finally:
             os._exit(0)
 
-    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, int, int, int]]]:
+    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, ...]]]:
         """Put what an item becomes into the shared memory; tell how many records are from where to where."""
-        told: list[list[tuple[int, int, int, int]]] = []
+        told: list[list[tuple[int, ...]]] = []
         end = 0
         for part in self._function(item):
             told.append([])
             for lines in part:
                 start, end = end, end + len(lines.data)
                 memory[start:end] = lines.data  # which fails where it is too much
-                told[-1].append((lines.number, lines.left_out, start, end))
+                told[-1].append((lines.number, lines.left_out, lines.keys, start, end))
         return told
 
     def __exit__(self, *_exception: object) -> None:

@@ -79,6 +79,14 @@ PERSONALIZATION: Final = th.ObjectType(
         description="Secret of the API token (HTTP Basic password).",
     ),
     th.Property(
+        "statistics_days",
+        th.NumberType(minimum=0, maximum=36_500),
+        default=30,
+        title="Statistics window",
+        description="Days that the engagement statistics cover at least: from the bookmark (on the first run from "
+        "start_date) to now, or from further back. 0: exactly from the bookmark; start_date is then required.",
+    ),
+    th.Property(
         "format",
         th.StringType(allowed_values=["json", "csv"]),
         default="json",
@@ -135,7 +143,8 @@ PERSONALIZATION: Final = th.ObjectType(
         th.ObjectType(additional_properties=True),
         default={},
         title="Extra parameters",
-        description="Further query parameters, passed on to the vendor as they are.",
+        description="Further query parameters; they win over the tap's own, start and end (epoch milliseconds) "
+        "included. page and pageSize are the tap's own.",
     ),
     additional_properties=False,
 )
@@ -212,7 +221,7 @@ APSIS: Final = th.ObjectType(
         th.NumberType(exclusive_minimum=0, maximum=89),
         default=7,
         title="Window",
-        description="Length in days of the window of one export.",
+        description="Length in days of the window of one export: a minute (0.0007) to 89 days.",
     ),
     th.Property(
         "lookback_minutes",
@@ -395,8 +404,8 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="Start of the first window; needed by users, accounts and apsis_events on their first run. "
-        "A time without a zone is UTC.",
+        description="Start of the first window, not in the future; needed by apsis_events on its first run, and by "
+        "users and accounts if personalization.statistics_days is 0. A time without a zone is UTC.",
     ),
     th.Property(
         "end_date",

@@ -60,7 +60,7 @@ class TypedRuns:
     def __init__(
         self,
         shape: RecordShape,
-        own: Mapping[str, str],
+        own: Mapping[str, str | None],
         output: Output,
         *,
         required: str,
@@ -217,12 +217,15 @@ class TypedRuns:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
+        keys = sum(map(hash, values[self._required]))
         times = {name: self._fit_times(values[name]) for name in self._times}
         columns = self._of_known(values, times, len(known))
         self._move_to_extra(columns, values, [*self._free_misfits(values), *self._time_misfits(values, times)])
         if has_dicts:
             self._insert(columns, objects)
-        return self._encode(columns)
+            field = self._spell(self._required)
+            keys += sum(hash(fields[field]) for fields in objects if type(fields) is dict)
+        return self._encode(columns)._replace(keys=keys)
 
     def _values(self, known: list[Any]) -> Values:
         """Give what structs hold field by field."""

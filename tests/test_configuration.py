@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from tap_cdp_export.configuration import complete
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.settings import SETTINGS
 from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.windows import time_text
 from tests.configurations import END, START, config, vendor_settings
 from tests.json_documents import VALUES
 
@@ -116,8 +118,12 @@ def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) 
         ("personalization", {"accounts_missing": "ignore"}),
         ("personalization", {"dataset_ids": "engage"}),
         ("personalization", {"include_geo": "true"}),
+        ("personalization", {"statistics_days": -1}),
+        ("personalization", {"statistics_days": 1e9}),
         ("apsis", {"window_days": 0}),
         ("apsis", {"window_days": 90}),
+        ("apsis", {"window_days": 1e-9}),
+        ("apsis", {"window_days": 59 / 86_400}),
         ("apsis", {"lookback_minutes": -1}),
         ("apsis", {"requests_per_minute": 0}),
         ("apsis", {"poll_initial_seconds": 0}),
@@ -159,6 +165,32 @@ def test_window_and_lookback_beyond_89_days_are_refused(lookback: int) -> None:
 @pytest.mark.parametrize(("days", "minutes"), [(89, 0), (88, 1440), (88.9, 144), (7, 82 * 1440)])
 def test_window_and_lookback_of_exactly_89_days_are_allowed(days: float, minutes: float) -> None:
     assert complete(config("apsis", window_days=days, lookback_minutes=minutes), SETTINGS)
+
+
+def test_a_window_of_a_minute_is_allowed() -> None:
+    assert complete(config("apsis", window_days=1 / 1440), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["page", "pageSize"])
+def test_parameters_that_would_break_the_paging_are_refused_by_name(name: str) -> None:
+    text = problems(config("personalization", extra_params={name: 3}))
+    assert f"personalization.extra_params must not hold {name}" in text
+
+
+@pytest.mark.parametrize("value", ["", "today", "1e12", " 1709251200000", 1.5, True, [1], {}, -1, 10**15, "10" * 10])
+def test_a_statistics_window_in_extra_params_must_be_times(value: Any) -> None:
+    assert "extra_params.start must be a time" in problems(config("personalization", extra_params={"start": value}))
+    assert complete(config("personalization", extra_params={"start": "1709251200000", "end": 0}), SETTINGS)
+
+
+@pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
+def test_a_start_date_in_the_future_is_refused(vendor: str) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    for start in ("2999-01-01", soon):
+        settings = {**config(vendor), "start_date": start}
+        for end in ({}, {"end_date": "2999-01-02"}):
+            assert "start_date lies in the future" in problems({**settings, **end})
+    assert complete({**config(vendor), "start_date": time_text(datetime.now(UTC)), "end_date": "2999-01-02"}, SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["start_date", "end_date"])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DEFAULTS = {
     "request_deadline_seconds": 900,
     "sandbox": False,
+    "personalization.statistics_days": 30,
     "personalization.page_size": 1000,
     "personalization.include_geo": False,
     "personalization.accounts_missing": "warn",

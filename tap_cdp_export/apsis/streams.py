@@ -36,6 +36,7 @@ from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from singer_sdk import Tap
@@ -130,10 +131,12 @@ class ApsisFeed(Feed):
         parameters = self._parameters(with_events=events is not None)
         origin = {**self.api.account, "lookback_minutes": self.settings["lookback_minutes"]}
         job = leader.job()
-        windows, lookback = self._plan(events, job, self.end(self.api.check_access()))
-        while windows:
-            window = windows[0]
-            profiles_now = profiles if len(windows) == 1 else None
+        end = self.end(self.api.check_access())
+        windows, lookback = self._plan(events, job, end)
+        window = next(windows, None)
+        while window:
+            is_last = events is None or window.end >= end
+            profiles_now = profiles if is_last else None
             can_cut = events is not None and (window.end - window.start > _LONGEST_UNCUT or bool(lookback))
             request = ExportRequest("APSIS One", parameters, window, lookback=lookback, origin=origin)
             taken_up = job if job and job.window == window else None
@@ -145,15 +148,15 @@ class ApsisFeed(Feed):
                 leader.record_job(None)
                 if not can_cut:
                     raise
-                windows, lookback, job = _cut(windows, lookback), timedelta(0), None
+                windows, job = _cut(window, windows, lookback), None
+                window, lookback = next(windows, None), timedelta(0)
                 leader.log("%s The window is cut, it may be too large.", error, level=logging.WARNING)
                 continue
             for stream in (profiles_now, events):
                 if stream:
                     stream.close_window(window)
             leader.write_state()
-            del windows[0]
-            lookback = timedelta(0)
+            window, lookback = next(windows, None), timedelta(0)
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""
@@ -179,7 +182,7 @@ class ApsisFeed(Feed):
 
     def _plan(
         self, events: ExportStream | None, job: ExportJob | None, end: datetime
-    ) -> tuple[list[Window], timedelta]:
+    ) -> tuple[Iterator[Window], timedelta]:
         """Cut the time from the bookmark to now; a job of an earlier run keeps the window it was asked for with.
 
         Without events one window is enough: attributes carry no time.
@@ -190,17 +193,15 @@ class ApsisFeed(Feed):
         length = timedelta(days=self.settings["window_days"])
         pending = job.window if job else None
         if not events:
-            return [pending or Window(end - length, end)], timedelta(0)
+            return iter([pending or Window(end - length, end)]), timedelta(0)
         start = self.start_of(events)
         lookback = self._lookback(events, start)
-        if (
-            pending and start - lookback <= pending.start < pending.end <= start
-        ):  # a part of a lookback that was cut off
-            rest = split(Window(pending.end, start), length)
-            return [pending, *rest, *split(Window(start, end), length)], timedelta(0)
+        windows: Iterator[Window] = split(Window(start, end), length)
+        if pending and start - lookback <= pending.start < pending.end <= start:  # a lookback that was cut off
+            return chain([pending], split(Window(pending.end, start), length), windows), timedelta(0)
         if pending and pending.start == start and pending.end <= end:
-            return [pending, *split(Window(pending.end, end), length)], lookback
-        return list(split(Window(start, end), length)), lookback
+            return chain([pending], split(Window(pending.end, end), length)), lookback
+        return windows, lookback
 
     def _lookback(self, events: ExportStream, start: datetime) -> timedelta:
         """Tell how far the first window reaches back: behind a bookmark only, and never before `start_date`."""
@@ -233,9 +234,9 @@ class ApsisFeed(Feed):
                     events.emit(record)
 
 
-def _cut(windows: list[Window], lookback: timedelta) -> list[Window]:
-    """Cut the first window's lookback off, or windows without one into halves of the first."""
-    first = windows[0]
+def _cut(window: Window, others: Iterator[Window], lookback: timedelta) -> Iterator[Window]:
+    """Cut a window's lookback off, or a window without one and those behind it into pieces of half its length."""
     if lookback:
-        return [Window(first.start - lookback, first.start), *windows]
-    return [half for window in windows for half in split(window, half_of(first))]
+        return chain([Window(window.start - lookback, window.start), window], others)
+    length = half_of(window)
+    return chain.from_iterable(split(each, length) for each in chain([window], others))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,7 +29,7 @@ from tap_cdp_export.messages import Lines
 from tap_cdp_export.records import MISFIT, epoch_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.apsis.attribute_columns import AttributeColumns
     from tap_cdp_export.messages import Output
@@ -55,6 +56,18 @@ class _Profile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     sections: dict[str, _Section] | UnsetType | None = UNSET
 
 
+class _LongSection(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    attributes: msgspec.Raw | UnsetType = UNSET
+    events: list[msgspec.Raw] | UnsetType | None = UNSET
+
+
+class _LongProfile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    sections: dict[str, _LongSection]
+
+
+_LONG_BYTES: Final = 1024 * 1024
+_EVENTS_AT_ONCE: Final = 1_000
+_long_profiles: Final = msgspec.json.Decoder(dict[str, _LongProfile])
 _NO_SECTIONS: Final = {NO_IDENTITY: _Section()}
 _NO_LINES: Final = Lines(0, b"")
 _profile: Final = msgspec.json.Decoder(_Profile)
@@ -101,7 +114,7 @@ class TypedExport:
         self._profiles = _Table(profiles, {*PROFILES["properties"], *columns.names})
         self._events = _Table(events, set(EVENTS["properties"]))
 
-    def lines(self, run: bytes) -> list[RunLines]:
+    def lines(self, run: bytes) -> Iterable[RunLines]:
         """Encode a run.
 
         Args:
@@ -113,12 +126,41 @@ class TypedExport:
         Raises:
             UnusableAnswer: If a profile is not as documented.
         """
+        if len(run) > _LONG_BYTES and not json_text.holds_nul(run):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                profiles = _long_profiles.decode(run)
+                sections = [section for profile in profiles.values() for section in profile.sections.values()]
+                if any(section.events for section in sections) and not _may_repeat_a_key(run, profiles.values()):
+                    return self._of_long(profiles)
+        return self._short(run)
+
+    def _short(self, run: bytes) -> list[RunLines]:
         if not json_text.holds_nul(run):
             try:
                 return self._parts(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
         return [self._tolerant(profiles_of(run))]
+
+    def _of_long(self, profiles: Mapping[str, _LongProfile]) -> Iterator[RunLines]:
+        """Take a long profile for several: one without events, and some events at a time without all else."""
+        for key, profile in profiles.items():
+            events = {section_id: section.events or [] for section_id, section in profile.sections.items()}
+            for section in profile.sections.values():
+                section.events = UNSET
+            yield from self._short(msgspec.json.encode({key: profile}))
+            if not self._events.columns:
+                continue
+            for section_id, raws in events.items():
+                for start in range(0, len(raws), _EVENTS_AT_ONCE):
+                    section = _LongSection(events=raws[start : start + _EVENTS_AT_ONCE])
+                    part = {key: _LongProfile({section_id: section})}
+                    yield from self._events_alone._short(msgspec.json.encode(part))  # noqa: SLF001 -- of this class
+
+    @cached_property
+    def _events_alone(self) -> TypedExport:
+        output = self._events.output
+        return TypedExport(self._own, self._columns, self._attribute_ids, profiles=None, events=output)
 
     def _parts(self, run: bytes) -> list[RunLines]:
         with suppress(msgspec.ValidationError):
@@ -213,26 +255,26 @@ class _Table:
     """Encodes the selected columns of a stream."""
 
     def __init__(self, output: Output | None, known: set[str]) -> None:
-        self._output = output
+        self.output = output
         self.columns = [name for name in output.selected_columns if name in known] if output else []
 
     def lines(self, columns: Mapping[str, Iterable[Any]]) -> Lines:
         chosen = {name: columns[name] for name in self.columns}
-        return self._output.encode_columns(chosen) if self._output else _NO_LINES
+        return self.output.encode_columns(chosen) if self.output else _NO_LINES
 
     def of_records(self, records: Sequence[Mapping[str, Any]]) -> Lines:
         return self.lines({name: [record[name] for record in records] for name in self.columns})
 
 
-def _may_repeat_a_key(run: bytes, profiles: Iterable[_Profile]) -> bool:
+def _may_repeat_a_key(run: bytes, profiles: Iterable[_Profile | _LongProfile]) -> bool:
     """Look for a sign that a decoder has dropped a part under a key that comes twice.
 
     Where something is lost, the run spells the name of a part more often than there are such parts.
     """
-    profiles = [profile for profile in profiles if profile.sections is not UNSET]
-    sections = [section for profile in profiles for section in (profile.sections or {}).values()]
+    parts = [profile.sections for profile in profiles if profile.sections is not UNSET]
+    sections = [section for part in parts for section in (part or {}).values()]
     return (
-        run.count(b'"sections"') != len(profiles)
+        run.count(b'"sections"') != len(parts)
         or run.count(b'"attributes"') != sum(section.attributes is not UNSET for section in sections)
         or run.count(b'"events"') != sum(section.events is not UNSET for section in sections)
         or (b"\\" in run and _ESCAPED_LETTER.search(run) is not None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -25,12 +26,22 @@ T = TypeVar("T")
 MEMBER_BYTES: Final = 40 * 2**20
 """No member may be larger: Meltano ends a run on a line over 50 MiB."""
 
+REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON)
+"""What a decoder of runs raises where something is not in order."""
+
 _RUN_BYTES: Final = 128 * 1024
 _SURROUNDINGS_BYTES: Final = 16 * 2**20
 _NEAR_BYTES: Final = 2 * 1024
 _GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\n\r"
+_TEXT: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_REST_OF_TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_TOKEN: Final = re.compile(rb'[\[{]|([\]}])|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_ONE_OBJECT: Final = {
+    b"[": re.compile(rb"\[[ \t\n\r]*\{"),
+    b"{": re.compile(rb"\{[ \t\n\r]*" + _TEXT + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
+}
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -68,9 +79,8 @@ def object_under(key: str, first_inner_key: str) -> Container:
         The container.
     """
     space = rb"[ \t\n\r]*"
-    string = rb'"(?:[^"\\]|\\.)*"'
     inner = json.dumps(first_inner_key).encode()
-    boundary = rb"\}" + space + b"," + space + rb"(?=" + string + space + b":" + space + rb"\{" + space + inner + b")"
+    boundary = rb"\}" + space + b"," + space + rb"(?=" + _TEXT + space + b":" + space + rb"\{" + space + inner + b")"
     return Container(b"{", b"}", re.compile(boundary), key)
 
 
@@ -151,10 +161,9 @@ class Splitter(Generic[T]):
             raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.run[0])}.") from None
 
     def _members(self) -> Iterator[T]:
-        threshold = _RUN_BYTES
         more = True
         while not self._closed:
-            while more and len(self._buffer) < threshold:
+            while more and len(self._buffer) < _RUN_BYTES:
                 more = self._more()
             end_of_array = self._end_of_array()
             if more and end_of_array:
@@ -163,17 +172,71 @@ class Splitter(Generic[T]):
             yield from self._guessed_run(end_of_array=0 if more else end_of_array)
             if len(self._buffer) == size:
                 yield from self._single_members()
-            if len(self._buffer) < size:
-                threshold = _RUN_BYTES
-            elif not more:
-                raise IncompleteAnswer(f"A JSON file ends too early, or is no JSON, near byte {self._position}.")
-            elif size > MEMBER_BYTES:
-                limit = MEMBER_BYTES // 2**20
-                raise UnusableAnswer(
-                    f"A member of a JSON file is no object, or larger than {limit} MiB, near byte {self._position}."
-                )
-            else:
-                threshold = 2 * size
+            if len(self._buffer) == size:
+                yield from self._long_member()
+
+    def _long_member(self) -> Iterator[T]:
+        """Read on to the end of the next member, and decode it alone: each byte is looked at once."""
+        self._skip_blanks()
+        if not self._inside and self._buffer.startswith(self._closing):
+            self._closed = True
+            self._drop(1)
+            return
+        brackets = _Brackets()
+        parts = [self._opening]
+        size = 0
+        chunk = self._buffer
+        while not (end := brackets.end(chunk)):
+            parts.append(chunk)
+            size += len(chunk)
+            self._check_size(size)
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                raise self._cut_off()
+        size += end
+        self._check_size(size)
+        self.run = self._position, self._position + size
+        run = b"".join([*parts, chunk[:end], self._closing])
+        parts.clear()
+        decoded = self._decoded_alone(run)
+        del run
+        self._buffer = chunk[end:]
+        self._position += size
+        self._skip_blanks()
+        mark = self._buffer[:1]
+        if mark not in {b",", self._closing}:
+            raise json_text.InvalidJSON("is not valid JSON")
+        self._closed = mark == self._closing
+        self._inside = True
+        self._drop(1)
+        yield decoded
+
+    def _skip_blanks(self) -> None:
+        while not (rest := self._buffer.lstrip(_BLANKS)):
+            self._drop(len(self._buffer))
+            if not self._more():
+                raise self._cut_off()
+        self._drop(len(self._buffer) - len(rest))
+
+    def _cut_off(self) -> IncompleteAnswer:
+        return IncompleteAnswer(f"A JSON file ends too early, or is no JSON, near byte {self._position}.")
+
+    def _check_size(self, size: int) -> None:
+        if size > MEMBER_BYTES:
+            raise UnusableAnswer(
+                f"A member of a JSON file is no object, or larger than {MEMBER_BYTES // 2**20} MiB, "
+                f"near byte {self._position}."
+            )
+
+    def _decoded_alone(self, run: bytes) -> T:
+        if not _ONE_OBJECT[self._opening].match(run):
+            raise json_text.InvalidJSON("holds a member that is no object")
+        if not json_text.holds_nul(run):
+            with suppress(*REFUSALS):
+                decoded = self._decode(run)
+                if self._is_proven or json_text.is_tame(run):
+                    return decoded
+        return self._accept(json_text.shallow(json_text.decode(run)))
 
     def _end_of_array(self) -> int:
         """Find where the last member ends if the array seems to end with the buffer; 0 if not."""
@@ -188,7 +251,7 @@ class Splitter(Generic[T]):
                 return
             try:
                 decoded = self._decode(run)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json_text.InvalidJSON):
+            except REFUSALS:
                 continue
             if not self._is_proven and not json_text.is_tame(run):
                 return
@@ -217,21 +280,25 @@ class Splitter(Generic[T]):
             self._closed = True
             self._drop(len(text[: start + 1].encode()))
             return
-        done = 0
+        done = done_bytes = 0
         while not self._closed:
             value = start if closing == "]" else _after(text, _value_end(text, start, '"'), ":")
             end = _value_end(text, value, "{")
             after = _skip_space(text, end) if end else 0
             if not end or text[after : after + 1] not in {",", closing}:
                 break
-            self.run = self._position + len(text[:start].encode()), self._position + len(text[:end].encode())
-            yield self._decode_single(text[start:end])
+            member = text[start:end]
+            start_bytes = done_bytes + len(text[done:start].encode())
+            end_bytes = start_bytes + len(member.encode())
+            self.run = self._position + start_bytes, self._position + end_bytes
+            yield self._decode_single(member)
             done = after + 1
+            done_bytes = end_bytes + done - end  # between members, a character is a byte
             self._closed = text[after] == closing
             start = _skip_space(text, done)
         if done:
             self._inside = True
-            self._drop(len(text[:done].encode()))
+            self._drop(done_bytes)
 
     def _decode_single(self, member: str) -> T:
         return self._accept(json_text.shallow(json_text.decode(self._opening + member.encode() + self._closing)))
@@ -322,6 +389,48 @@ class Splitter(Generic[T]):
             rest = outer[end:]
         if rest.strip():
             raise UnusableAnswer("Something follows the end of a JSON file.")
+
+
+class _Brackets:
+    """Finds where a member ends, in bytes that come in chunks."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_in_text = False
+        self._escape = b""
+
+    def end(self, chunk: bytes) -> int:
+        """Look at the next chunk.
+
+        Args:
+            chunk: what follows the chunks before.
+
+        Returns:
+            Index behind the bracket that closes the member; 0 if that is not in this chunk.
+        """
+        before = len(self._escape)
+        data = self._escape + chunk
+        start = 0
+        if self._is_in_text:
+            start = self._text_end(data, _REST_OF_TEXT.match(data))
+        for token in () if self._is_in_text else _TOKEN.finditer(data, start):
+            mark = token[0]
+            if mark.startswith(b'"'):
+                self._text_end(data, token)
+            elif token[1]:
+                self._depth -= 1
+                if self._depth <= 0:
+                    return token.end() - before
+            else:
+                self._depth += 1
+        return 0
+
+    def _text_end(self, data: bytes, text: re.Match[bytes] | None) -> int:
+        """Note whether a text goes on in the next chunk, and whether half an escape is left for it."""
+        end = text.end() if text else 0
+        self._is_in_text = not (text and text[text.re.groups])
+        self._escape = data[end:] if self._is_in_text else b""
+        return end
 
 
 def _decoded(data: bytes) -> str:

@@ -66,14 +66,16 @@ def proven_runs(spool: Spool, container: Container) -> Iterator[bytes]:
         Runs of members, each wrapped as a small container of the same kind.
     """
     chunks = contents(spool)
-    buffer = b""
+    buffer = bytearray()
     position = 0
     for start, end in _pairs(spool.cuts):
         while position + len(buffer) < end:
             buffer += next(chunks)
-        yield b"%b%b%b" % (container.opening, buffer[start - position : end - position], container.closing)
-        buffer = buffer[end - position :]
+        with memoryview(buffer)[start - position : end - position] as members:
+            run = b"".join((container.opening, members, container.closing))
+        del buffer[: end - position]
         position = end
+        yield run
 
 
 def _pairs(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -207,17 +207,19 @@ def blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
         UnusableAnswer: If a line is longer.
     """
     pending: list[bytes] = []
-    size = 0
+    size = line = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
+        if line + (chunk.find(b"\n") if end else len(chunk)) > limit:
+            raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
+        line = len(chunk) - end if end else line + len(chunk)
         if end and size + end >= _BLOCK_BYTES:
-            yield from _without_blanks(b"".join([*pending, memoryview(chunk)[:end]]))
+            block = b"".join([*pending, memoryview(chunk)[:end]])
             pending, size = [chunk[end:]], len(chunk) - end
+            yield from _without_blanks(block)
         else:
             pending.append(chunk)
             size += len(chunk)
-            if not end and size > limit:
-                raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
     yield from _without_blanks(b"".join(pending))
 
 
@@ -248,9 +250,9 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
         end = chunk.rfind(b"\n") + 1
         if end:
             whole = b"".join([*pending, memoryview(chunk)[:end]])
+            pending, size = [], 0
             yield from _filled_lines(whole, number, limit)
             number += whole.count(b"\n")
-            pending, size = [], 0
         pending.append(chunk[end:])
         size += len(chunk) - end
         if size > limit:

@@ -12,7 +12,7 @@ from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAn
 from tap_cdp_export.exports.spool import Spool
 from tap_cdp_export.http import Call, Credentials, HttpClient, is_loopback
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.windows import epoch_milliseconds
+from tap_cdp_export.windows import epoch_milliseconds, from_epoch_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,13 +78,14 @@ class PersonalizationClient:
             RequestRefused: If the dataset or a segment is unknown.
             CredentialsRefused: If the token or its rights do not suffice.
         """
-        params: dict[str, Any] = {**_spelled(self._settings["extra_params"]), **self._filters()}
+        params: dict[str, Any] = self._filters()
         if window:
             params |= {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
         if page_size:
             params |= {"page": page, "pageSize": page_size}
         if kind == "users" and self._settings["include_geo"]:
             params["includeGeo"] = "true"
+        params |= _spelled(self._settings["extra_params"])
         call = Call(
             "GET",
             f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.{self._settings['format']}",
@@ -108,6 +109,22 @@ class PersonalizationClient:
                 status=error.status,
                 reason=error.reason,
             ) from None
+
+    def window_columns(self, window: Window) -> dict[str, str | None]:
+        """Tell which window is sent, as the columns of the records have it.
+
+        Args:
+            window: what is asked for where `extra_params` do not say otherwise.
+
+        Returns:
+            `window_start` and `window_end`; None for a bound that is not sent, since `extra_params` have null for it.
+        """
+        times: dict[str, Any] = {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
+        sent = {name: self._settings["extra_params"].get(name, time) for name, time in times.items()}
+        return {
+            f"window_{name}": None if time is None else from_epoch_milliseconds(int(time))
+            for name, time in sent.items()
+        }
 
     def _spooled(self, answer: requests.Response, chunks: Iterator[bytes]) -> Spool:
         """Keep a body; a CSV has no end mark of its own, so HTTP must have announced its length."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import logging
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.errors import CdpExportError, SettingsError, UnusableAnswer
 from tap_cdp_export.feeds import Feed
 from tap_cdp_export.personalization.client import PersonalizationClient
 from tap_cdp_export.personalization.csv_pages import CsvPages
@@ -17,7 +18,7 @@ from tap_cdp_export.personalization.typed_csv import TypedCsv
 from tap_cdp_export.records import RecordShape, camel_case
 from tap_cdp_export.streams import ExportStream
 from tap_cdp_export.typed_runs import TypedRuns
-from tap_cdp_export.windows import Window, time_text
+from tap_cdp_export.windows import Window, whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Users(ExportStream):
-    """Users, with the engagement of the time since the last run."""
+    """Users, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "users"
     columns: ClassVar[dict[str, Any]] = USERS
@@ -40,7 +41,7 @@ class Users(ExportStream):
 
 
 class Accounts(ExportStream):
-    """Companies, with the engagement of the time since the last run."""
+    """Companies, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "accounts"
     columns: ClassVar[dict[str, Any]] = ACCOUNTS
@@ -57,20 +58,36 @@ class PersonalizationFeed(Feed):
         for stream in self.selected.values():
             self._window(stream)
 
-    def _window(self, stream: ExportStream) -> Window:
-        return Window(self.start_of(stream), self.end())
-
     def run(self) -> None:
-        """Read all datasets once, for one window from the bookmark to now."""
+        """Read all datasets once, for one window that ends now."""
         for stream in self.selected.values():
             window = self._window(stream)
-            if window.start >= window.end:
+            if window is None:
                 stream.log("Nothing to ask for: the bookmark has reached end_date.")
                 continue
             for dataset in self.settings["dataset_ids"]:
                 self._read_dataset(stream, dataset, window)
             stream.close_window(window)
             stream.write_state()
+
+    def _window(self, stream: ExportStream) -> Window | None:
+        """Choose the window of the statistics; None if nothing is new.
+
+        It selects no records, and an upsert replaces older scores: so it is never shorter than `statistics_days`.
+        """
+        end = self.end()
+        bookmark = stream.bookmark()
+        if bookmark and bookmark >= end:
+            return None
+        starts = [bookmark or self.start_date()]
+        if self.settings["statistics_days"]:
+            starts.append(whole_second(end - timedelta(days=self.settings["statistics_days"])))
+        known = [start for start in starts if start]
+        if not known:
+            raise SettingsError(
+                f"Setting start_date is missing: {stream.name} needs it on its first run if statistics_days is 0."
+            )
+        return Window(min(known), end) if min(known) < end else None
 
     def check_access(self) -> None:
         """Read one record of the first dataset: these requests start no job."""
@@ -113,7 +130,7 @@ class PersonalizationFeed(Feed):
         what = f"{stream.name} of dataset {dataset}"
         pages = Pages(what, fetch, self._objects(stream), are_numbered=bool(page_size))
         shape = RecordShape(stream.columns, own=OWN, spell=camel_case)
-        own = {"dataset_id": dataset, "window_start": time_text(window.start), "window_end": time_text(window.end)}
+        own = {"dataset_id": dataset, **client.window_columns(window)}
         if stream.is_plain():
             for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, shape, own))):
                 stream.emit_lines(lines)
@@ -136,7 +153,7 @@ class PersonalizationFeed(Feed):
     def _objects(self, stream: ExportStream) -> Callable[[Spool], Iterator[dict[str, Any]]]:
         return self._csv(stream).objects if self.settings["format"] == "csv" else JsonPages().objects
 
-    def _encoder(self, stream: ExportStream, shape: RecordShape, own: Mapping[str, str]) -> EncodesPages:
+    def _encoder(self, stream: ExportStream, shape: RecordShape, own: Mapping[str, str | None]) -> EncodesPages:
         if self.settings["format"] == "csv":
             return TypedCsv(self._csv(stream), shape, own, stream)
         return TypedJson(TypedRuns(shape, own, stream, required="name"))

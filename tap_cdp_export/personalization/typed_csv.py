@@ -36,7 +36,7 @@ class TypedCsv:
 
     at_once_bytes: ClassVar[int] = 512 * 1024  # its records are three times as long
 
-    def __init__(self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str], output: Output) -> None:
+    def __init__(self, pages: CsvPages, shape: RecordShape, own: Mapping[str, str | None], output: Output) -> None:
         """Choose what is made of a page.
 
         Args:
@@ -77,7 +77,8 @@ class TypedCsv:
                 columns = self._typed(header, rows)
             except _Odd:
                 columns = self._tolerant(header, rows)
-            yield self._encode(columns)
+            key = header.index("name")
+            yield self._encode(columns)._replace(keys=sum(hash(row[key]) for row in rows))
 
     def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))

@@ -38,6 +38,7 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
         page_cap: Most records one page may hold, whatever `pageSize` says; 0 is no cap.
         short_pages: Every second page is half full, though it is not the last.
         ignores_page: The server answers page 0 to every page.
+        moving_times: Each answer says a later last activity of everyone.
         shift_per_page: Users inserted (positive) or deleted (negative) ahead of the reader between two pages.
         repeat_every: After this many users one of them comes again, newer; 0 is never.
         unknown_segment: What an unknown `filter` or segment gives: "404" or an "empty" list.
@@ -67,6 +68,7 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
     page_cap: int = 0
     short_pages: bool = False
     ignores_page: bool = False
+    moving_times: bool = False
     shift_per_page: int = 0
     repeat_every: int = 40
     unknown_segment: Literal["404", "empty"] = "404"

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_cdp_export.apsis import streams
+from tap_cdp_export.windows import Window, split
 from tests.apsis.test_export_file import PROFILE
 from tests.configurations import APSIS_URL, config
 from tests.in_process import bookmark, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from requests_mock import Mocker
 
@@ -124,6 +126,22 @@ def test_windows_follow_each_other_without_gap_to_the_second(requests_mock: Mock
     assert vendor.windows[-1][1] == "2024-03-08T00:00:00Z"
     assert all(one[1] == other[0] for one, other in pairwise(vendor.windows))
     assert all(start < end for start, end in vendor.windows)
+
+
+def test_windows_are_cut_one_by_one(requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    Vendor(requests_mock)
+    requests_mock.post(EXPORTS_URL, status_code=400)
+    cut = []
+
+    def noted(span: Window, length: timedelta) -> Iterator[Window]:
+        for window in split(span, length):
+            cut.append(window)
+            yield window
+
+    monkeypatch.setattr(streams, "split", noted)
+    done = run({**config("apsis", window_days=1 / 1440), "start_date": "2023-03-01"}, only={"apsis_events"})
+    assert done.exit_code == 10
+    assert len(cut) == 1
 
 
 def test_each_window_is_closed_before_the_next_is_asked_for(requests_mock: Mocker) -> None:

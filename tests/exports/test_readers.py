@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import time
+import tracemalloc
 import zlib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,9 @@ from tap_cdp_export.exports import readers
 from tap_cdp_export.exports.readers import blocks, lines, plain
 from tests.archives import gzipped
 from tests.json_documents import in_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CHUNK_SIZES = st.integers(1, 70)
 MEMBERS = st.lists(st.binary(max_size=60) | st.just(b"x" * 700_000), min_size=1, max_size=4)
@@ -122,3 +127,33 @@ def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_en
         return
     with pytest.raises(UnusableAnswer, match=f"Line {before + 1} "):
         list(read)
+
+
+@given(
+    length=st.integers(90, 120),
+    size=st.integers(1, 100),
+    before=st.integers(0, 3),
+    end=st.sampled_from([b"", b"\n", b"\nnext"]),
+)
+def test_a_line_over_the_limit_is_refused_among_blocks_too(length: int, size: int, before: int, end: bytes) -> None:
+    data = b"ok\n" * before + b"x" * length + end
+    read = blocks(in_chunks(data, size), limit=100)
+    if length <= 100:
+        assert b"".join(read) == data
+        return
+    with pytest.raises(UnusableAnswer, match="longer than"):
+        list(read)
+
+
+@pytest.mark.parametrize("read", [lines, blocks])
+def test_a_long_line_is_put_together_once(read: Callable[..., Iterator[object]]) -> None:
+    size = 16 * 2**20
+    chunks = in_chunks(b"a\n" + b"x" * size + b"\nb\n", 64 * 1024)
+    tracemalloc.start()
+    try:
+        for _ in read(chunks, limit=40 * 2**20):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.2 * size

@@ -39,6 +39,8 @@ _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ..
     "the URL is dead at once": ("apsis", {"url_hours": 0}, {}, (13,), 2),
     _REORDERED: ("apsis", {"reversed_keys": True, "pretty": True}, {}, (0,), 3),
     "page is ignored": ("personalization", {"ignores_page": True}, {}, (12,), None),
+    "page is ignored, times move": ("personalization", {"ignores_page": True, "moving_times": True}, {}, (12,), None),
+    "one record a page, each twice": ("personalization", {"repeat_every": 1}, {"page_size": 1}, (0,), None),
     "short pages": ("personalization", {"short_pages": True}, {}, (0,), None),
     "a cap on pages": ("personalization", {"page_cap": 10}, {}, (0,), None),
     "no API access": ("personalization", {"can_access_api": False}, {}, (11,), None),

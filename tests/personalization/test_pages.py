@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.exports.spool import Spool
-from tap_cdp_export.personalization.pages import JsonPages, TypedJson
+from tap_cdp_export.personalization.pages import JsonPages, Pages, TypedJson
 from tap_cdp_export.personalization.schemas import OWN, USERS
 from tap_cdp_export.records import RecordShape, camel_case
 from tap_cdp_export.typed_runs import TypedRuns
 from tests.json_documents import OBJECTS, RUN_BYTES, small_runs, spelled
 from tests.outputs import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SHAPE = RecordShape(USERS, own=OWN, spell=camel_case)
 OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
@@ -81,3 +85,59 @@ def test_pieces_are_runs_of_their_own() -> None:
             assert len(list(encoder().lines(spool))) == 1
         with Spool.of(piece) as spool:
             assert list(JsonPages().objects(spool)) == json.loads(piece)
+
+
+# A server that ignores the number of a page
+
+
+def served(pages: Iterable[list[str]], *, by_objects: bool, fat: bool = False) -> int:
+    """Read pages of these names, each with other values; give how many were asked for."""
+    numbers = itertools.count()
+    given = iter(pages)
+
+    def fetch(number: int) -> Spool:
+        next(numbers)
+        assert number < 400, "it loops"
+        filler = {"attributes": {"x": "y" * 60_000}} if fat else {}
+        users = [{"name": name, "lastActivity": 1e12 + number, **filler} for name in next(given, [])]
+        body = json.dumps(users).encode()
+        return Spool([body if fat else gzip.compress(body, mtime=number)])
+
+    pages_of_all = Pages("users", fetch, JsonPages().objects, are_numbered=True)
+    for _ in pages_of_all.objects() if by_objects else pages_of_all.lines(encoder()):
+        pass
+    return next(numbers)
+
+
+@pytest.mark.parametrize("by_objects", [False, True])
+@pytest.mark.parametrize(
+    ("names", "fat", "before"), [(["a", "b"], False, 20), ([f"{n}" for n in range(60)], True, 20), (["a"], False, 120)]
+)
+def test_pages_whose_names_all_stood_on_earlier_pages_are_a_loop(
+    names: list[str], before: int, *, fat: bool, by_objects: bool
+) -> None:
+    asked = itertools.count()
+
+    def same() -> Iterator[list[str]]:
+        yield ["z", "y"]
+        while True:
+            next(asked)
+            yield names
+
+    with pytest.raises(UnusableAnswer, match="seems to ignore the parameter page"):
+        served(same(), by_objects=by_objects, fat=fat)
+    assert next(asked) < before
+
+
+@pytest.mark.parametrize("by_objects", [False, True])
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [["a", "b"]] * 3 + [["c", "d"]] + [["a", "b"]] * 2,
+        [["a"]] * 100 + [["b"]] + [["b"]] * 50,
+        [["a"], ["b"]] * 40 + [["c"], ["c", "d"], ["c", "d"]],
+        [["a", "b"], ["b", "c"], ["c", "a"], ["a", "b", "c"], ["a", "a"], ["b", "b"], ["a"]],
+    ],
+)
+def test_pages_that_repeat_names_by_right_are_no_loop(pages: list[list[str]], *, by_objects: bool) -> None:
+    assert served(pages, by_objects=by_objects) == len(pages) + 1

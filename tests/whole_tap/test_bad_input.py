@@ -66,7 +66,7 @@ def test_a_wrong_setting_ends_with_10_and_its_name(settings: dict[str, Any], wor
 def test_a_missing_start_date_ends_with_10(sandbox: Sandbox) -> None:
     settings = sandbox.settings()
     del settings["start_date"]
-    run = run_tap(vendor(settings, "personalization"))
+    run = run_tap(vendor(settings, "personalization", statistics_days=0))
     assert run.exit_code == 10
     assert "start_date" in run.last_line
 
@@ -260,11 +260,26 @@ def test_retired_accounts_are_a_warning_or_an_error_as_the_settings_say(sandbox:
     assert run_with(sandbox, "personalization", accounts_missing="error").exit_code == 10
 
 
-def test_a_server_that_ignores_page_does_not_loop_for_ever(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_server_that_ignores_page_does_not_loop_for_ever(sandbox: Sandbox, form: str, *, moving: bool) -> None:
     sandbox.options.personalization.ignores_page = True
-    run = run_with(sandbox, "personalization")
+    sandbox.options.personalization.moving_times = moving
+    run = run_with(sandbox, "personalization", format=form)
     assert run.exit_code == 12
-    assert "repeats" in run.last_line
+    assert "repeats the names" in run.last_line
+    assert "page_size" in run.last_line
+    assert sandbox.ledger.count(path="/users") < 15
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_users_that_come_again_unchanged_are_no_loop(sandbox: Sandbox, form: str) -> None:
+    sandbox.options.personalization.repeat_every = 1
+    in_pages = run_with(sandbox, "personalization", format=form, page_size=1)
+    assert in_pages.exit_code == 0, in_pages.log
+    at_once = run_with(sandbox, "personalization", format=form)
+    for stream in ("users", "accounts"):
+        assert in_pages.records(stream) == at_once.records(stream)
 
 
 @pytest.mark.parametrize(

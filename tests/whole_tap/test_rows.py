@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from tests.whole_tap.running import Warehouse, run_tap, vendor
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox
 
+MINUTES_LATER = "2026-11-10T12:07:00Z"
 LATER = "2026-11-14T09:30:00Z"
+PEOPLE = ("users", "accounts")
 STREAMS = {
     "personalization": {"users", "accounts"},
     "apsis": {"apsis_profiles", "apsis_events"},
@@ -65,7 +68,33 @@ def test_a_second_run_asks_for_the_new_window_only(sandbox: Sandbox) -> None:
     assert export.body["end_at"] == LATER
     pages = sandbox.ledger.entries(vendor="personalization")
     windows = {(page.query["start"], page.query["end"]) for page in pages}
-    assert windows == {(str(milliseconds(NOW)), str(milliseconds(LATER)))}
+    start = datetime.fromisoformat(LATER) - timedelta(days=30)  # or the scores would be those of a day
+    assert windows == {(str(milliseconds(start.isoformat())), str(milliseconds(LATER)))}
+
+
+@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+def test_the_scores_stand_after_a_second_run_some_minutes_later(sandbox: Sandbox, method: str) -> None:
+    warehouse = Warehouse()
+    scores = []
+    state = None
+    for now in (NOW, MINUTES_LATER):
+        settings = vendor(at(sandbox, now), "personalization")
+        discovered = run_tap(settings, "--discover").log
+        catalog = json.loads(discovered[discovered.index("{\n") :])
+        for entry in catalog["streams"]:
+            entry["replication_method"] = method
+        run = run_tap(settings, state=state, catalog=catalog)
+        assert run.exit_code == 0, run.log
+        state = run.states[-1]
+        warehouse.load(run)
+        scores.append(
+            {stream: sum(row["engagement_score"] > 0 for row in warehouse.tables[stream].values()) for stream in PEOPLE}
+        )
+        assert state["bookmarks"]["users"]["replication_key_value"] == now.replace("Z", ".000Z")
+    first, second = scores
+    for stream in PEOPLE:
+        assert first[stream] > 10
+        assert second[stream] >= first[stream] - 1
 
 
 def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sandbox: Sandbox) -> None:
