@@ -22,12 +22,13 @@ def _leave_at_once() -> None:
         os._exit(_exit_codes[0])
 
 
-from tap_cdp_export.cli.malloc import tune_malloc  # noqa: E402 -- as below
+from tap_cdp_export.cli.malloc import tune_malloc, write_no_core_file  # noqa: E402 -- as below
 from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
 
 
 def main() -> None:
     """Run the tap as this process's only purpose; a program with others calls `TapCDPExport.cli`."""
+    write_no_core_file()
     tune_malloc()
     gc.freeze()
     gc.enable()

@@ -18,12 +18,15 @@
     Interrupted (BaseException)   128 + signal number
 
 A message says what happened and what to do. It never holds a secret, a URL's query, or a customer's data:
-whoever raises one writes the text himself and never quotes an answer's body.
+whoever raises one writes the text himself, and of an answer's body quotes nothing but what `reasons` gives. What it
+names of the vendor's, such as an object in a bucket, cannot break the line.
 """
 
 from __future__ import annotations
 
 import signal
+
+from tap_cdp_export.redaction import printable
 
 
 class CdpExportError(Exception):
@@ -31,6 +34,7 @@ class CdpExportError(Exception):
 
     Attributes:
         status: the HTTP status behind it, if any.
+        reason: the vendor's own reason as `reasons` gives it, for whoever says it again in other words; may be empty.
         streams: the streams that are not whole because of it.
         others: streams that are not whole for other reasons, said further up in the log.
         advice: what to do, where the message itself cannot know.
@@ -39,15 +43,17 @@ class CdpExportError(Exception):
     exit_code = 1
     advice = ""
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
         """Say what happened and what to do.
 
         Args:
             message: one or two sentences.
             status: the HTTP status behind it, for a vendor's client that knows better what it means.
+            reason: the vendor's own reason, which the message holds already.
         """
-        super().__init__(message)
+        super().__init__(printable(message))
         self.status = status
+        self.reason = reason
         self.streams: tuple[str, ...] = ()
         self.others: tuple[str, ...] = ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk.helpers._util import load_json
@@ -16,7 +16,9 @@ from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.singer.batch_files import stays_below_root
 from tap_cdp_export.singer.stream import ExportStream
+from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS
 from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisProfiles, ApsisSource
@@ -58,6 +60,34 @@ _FEEDS: tuple[tuple[str, type[ExportSource], tuple[type[ExportStream], ...]], ..
     ),
     ("braze", BrazeSegmentsSource, (BrazeSegments,)),
 )
+
+
+def state_in(given: object) -> dict[str, Any]:
+    """Find the state in what was given for it.
+
+    Args:
+        given: a state, a whole STATE line, or what Meltano prints, one inside the other if need be.
+
+    Returns:
+        The state.
+
+    Raises:
+        SettingsError: If it is none of them.
+    """
+    state = given
+    while isinstance(state, dict) and state and "bookmarks" not in state:
+        if state.get("type") == "STATE" and "value" in state:
+            state = state["value"]
+        elif "singer_state" in state:
+            state = state["singer_state"]
+        else:
+            break
+    bookmarks = state.get("bookmarks", None if state else {}) if isinstance(state, dict) else None
+    if not isinstance(bookmarks, dict) or not all(isinstance(entry, dict) for entry in bookmarks.values()):
+        raise SettingsError(
+            "The state is no object with an object bookmarks in it. Give the last STATE line, or its value."
+        )
+    return cast("dict[str, Any]", state)
 
 
 class TapCDPExport(Tap):
@@ -129,16 +159,8 @@ class TapCDPExport(Tap):
 
         Args:
             state: as the run was given it.
-
-        Raises:
-            SettingsError: If it has another shape.
         """
-        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
-        if not isinstance(bookmarks, dict) or not all(isinstance(entry, dict) for entry in bookmarks.values()):
-            raise SettingsError(
-                "The state is no object with an object bookmarks in it. Give the last STATE line's value."
-            )
-        super().load_state(state)
+        super().load_state(state_in(state))
 
     def run(self) -> None:
         """Sync all selected streams, and say at the end what is not whole.
@@ -146,6 +168,7 @@ class TapCDPExport(Tap):
         Raises:
             CdpExportError: The first failure, when the other vendors' streams have had their turn.
         """
+        self._judge()
         writer = self.message_writer
         try:
             self.sync_all()
@@ -155,10 +178,45 @@ class TapCDPExport(Tap):
         finally:
             if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
                 writer.flush()
+        self._raise_failures()
+
+    def _judge(self) -> None:
+        """Judge settings, catalog and state of every selected stream before the first request.
+
+        Raises:
+            SettingsError: The first thing that is wrong; the log names the others.
+        """
+        sources = {stream.source: None for stream in self.streams.values() if isinstance(stream, ExportStream)}
+        for source in sources:
+            with source.noting_failures():
+                source.judge()
+        self._raise_failures()
+        if unknown := self.state.get("bookmarks", {}).keys() - self.streams.keys():
+            self.logger.info("STATE holds %d streams that are not offered now; they stay as they are.", len(unknown))
+
+    def _raise_failures(self) -> None:
         if self.errors:
             first, *others = self.errors
             first.others = tuple(stream for error in others for stream in error.streams)
             raise first
+
+    def setup_mapper(self) -> None:
+        """Make the stream maps of all streams.
+
+        Raises:
+            SettingsError: If one is wrong, or its files would not stay where BATCH files belong.
+        """
+        self.mapper = StreamMaps(self.config, self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
+        if "batch_config" not in self.config:
+            return
+        prefix = self.config["batch_config"]["storage"].get("prefix", "")
+        for stream, stream_maps in self.mapper.stream_maps.items():
+            if not all(stays_below_root(f"{prefix}{stream_map.stream_alias}") for stream_map in stream_maps):
+                raise SettingsError(
+                    f"The BATCH files of {stream} would leave the root of their storage: neither "
+                    "batch_config.storage.prefix nor an alias in stream_maps may be a path with .. or an absolute one."
+                )
 
     def _setup_signal_handlers(self) -> None:
         STOP.install()
@@ -201,8 +259,7 @@ class TapCDPExport(Tap):
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
             given_state = load_json(state.read()) if state else {}
-            if not isinstance(given_state, dict):  # the SDK takes a list or null for "no state": a full resync
-                raise TypeError
+            given_state = state_in(given_state)  # the SDK takes what it does not know for "no state": a full resync
         with readable("catalog"):
             given_catalog = Catalog.from_dict(load_json(catalog.read())) if catalog else None
         tap = cls(

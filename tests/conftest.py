@@ -22,9 +22,10 @@ settings.load_profile("brisk")
 @pytest.fixture(autouse=True)
 def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give the process back its handlers, and forget what a test's signal has said."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     monkeypatch.setattr(STOP, "_signal_number", None)
     monkeypatch.setattr(STOP, "_interruptible", False)
+    monkeypatch.setattr(STOP, "_finishing", False)
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)

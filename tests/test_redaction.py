@@ -7,14 +7,19 @@ import io
 import json
 import logging
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from singer_sdk.logging import StructuredFormatter
+from singer_sdk.metrics import Metric, Point
+from urllib3.util import parse_url
 
 from tap_cdp_export.config.settings import SETTINGS
-from tap_cdp_export.redaction import Redactor, secret_values
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.redaction import Redactor, printable, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,19 +108,136 @@ def test_logging_is_masked_in_messages_arguments_and_tracebacks(monkeypatch: pyt
     logging.getLogger("anything").error("a canary-secret, %s", {"x": "canary-secret"}, exc_info=failure)
     text = out.getvalue()
     assert "canary" not in text
-    assert text == "ERROR a (redacted), {'x': '(redacted)'}\nValueError: (redacted)\n"
+    assert text == "ERROR a (redacted), {'x': '(redacted)'}\n  ValueError: (redacted)\n"
 
 
-@pytest.mark.parametrize("library", ["urllib3", "requests", "fsspec", "asyncio"])
-def test_libraries_that_print_urls_are_held_back_even_at_debug(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger(library), "level", logging.DEBUG)
+FORGERIES = [
+    "x\nERROR forged",
+    "x\r\x1b[31mforged",
+    "x\x85forged",
+    "x\u2028forged",
+    "x\u202eforged",
+    "x\ud800",
+    "x\x9b1m",
+]
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_text_from_outside_cannot_forge_a_line_of_the_log(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     Redactor().install()
-    assert not logging.getLogger(f"{library}.anything").isEnabledFor(logging.INFO)
-    assert logging.getLogger(f"{library}.anything").isEnabledFor(logging.WARNING)
+    logger = logging.getLogger("tap_cdp_export.anything")
+    logger.warning("The object %s is not whole.", name)
+    logger.error("The same.", exc_info=ValueError(name))
+    logger.critical("%s", UnusableAnswer(f"The object {name}: bad."))
+    lines = out.getvalue().removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert [line for line in lines if not line.startswith("  ")] == [
+        f"WARNING The object {printable(name)} is not whole.",
+        "ERROR The same.",
+        f"CRITICAL The object {printable(name)}: bad.",
+    ]
+    assert str(UnusableAnswer(name)).isprintable()
 
 
-@pytest.mark.parametrize("library", ["s3fs", "botocore", "aiobotocore", "gcsfs", "adlfs", "azure", "google", "aiohttp"])
-def test_clients_of_object_stores_do_not_even_log_their_errors(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger(library), "level", logging.DEBUG)
+@given(text=st.text())
+def test_what_is_printable_is_left_as_it_is_and_all_else_is_escaped(text: str) -> None:
+    assert printable(text).isprintable()
+    assert (printable(text) == text) == text.isprintable()
+    assert printable(printable(text)) == printable(text)
+
+
+def test_metrics_stay_metrics_for_structured_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(StructuredFormatter())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     Redactor().install()
-    assert not logging.getLogger(f"{library}.anything").isEnabledFor(logging.ERROR)
+    logging.getLogger("tap_cdp_export").warning("METRIC: %s", Point("counter", Metric.RECORD_COUNT, 5))
+    assert json.loads(out.getvalue())["metric_info"]["value"] == 5
+
+
+# A URL that is a secret
+
+SIGNED_URL = (
+    "https://Storage.test/a b/../c/Iw_2CAuI{}mvAé.zip?X-Amz-Expires=3600&X-Amz-Signature=c0ffee%2fc0ffee+c0ffee=="
+)
+UNSIGNED_URL = "https://storage.test:443/Iw_2CAuI2mvAemo2jRTbG6IBUkzpJNBbYSMwPHO082o.zip"
+
+
+def seen_by_a_library(url: str) -> set[str]:
+    """What requests and urllib3 make of a URL, whole and in parts."""
+    prepared = requests.Request("GET", url).prepare()
+    parsed = parse_url(str(prepared.url))
+    parts = {
+        str(prepared.url),
+        prepared.path_url,
+        parsed.url,
+        parsed.request_uri,
+        parsed.path or "",
+        parsed.query or "",
+    }
+    parts |= {f"{parsed.scheme}://{parsed.host}:443{parsed.request_uri}", url}
+    parts |= {part.rpartition("/")[2] for part in parts} | {part.rpartition("Signature=")[2] for part in parts}
+    return parts | {unquote(part) for part in parts}
+
+
+@pytest.mark.parametrize("url", [SIGNED_URL, UNSIGNED_URL])
+def test_a_url_that_is_a_secret_is_masked_however_a_library_spells_it(url: str) -> None:
+    redactor = Redactor()
+    redactor.learn_url(url)
+    for spelling in seen_by_a_library(url):
+        said = redactor.redact(f"Failed to parse headers (url={spelling}): odd").lower()
+        assert "c0ffee" not in said
+        assert "iw_2" not in said
+        assert "mva" not in said
+
+
+def test_short_values_of_a_url_do_not_make_the_log_unreadable() -> None:
+    redactor = Redactor()
+    redactor.learn_url(SIGNED_URL)
+    assert redactor.redact("3600 s, host") == "3600 s, host"
+    assert "3600" not in redactor.redact("?X-Amz-Expires=3600&x=1")
+
+
+@pytest.mark.parametrize("url", ["http://", "https://a.test:x/secret-path"])
+def test_a_url_that_no_library_takes_is_learned_as_it_is(url: str) -> None:
+    redactor = Redactor()
+    redactor.learn_url(url)
+    assert redactor.redact(f"<{url}>") == "<(redacted)>"
+
+
+LIBRARIES = ["urllib3", "requests", "asyncio", "fsspec", "s3fs", "botocore", "aiobotocore", "gcsfs", "adlfs", "azure"]
+
+
+@pytest.mark.parametrize("library", [*LIBRARIES, "google", "aiohttp"])
+def test_libraries_that_tell_addresses_say_nothing_at_any_level(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    for name in (library, f"{library}.there", f"{library}.new"):  # as a logging configuration may have set them up
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "level", logging.NOTSET if name.endswith("new") else logging.DEBUG)
+        monkeypatch.setattr(logger, "disabled", False)
+        monkeypatch.setattr(logger, "handlers", [handler])
+    Redactor().install()
+    monkeypatch.setattr(logging.getLogger(f"{library}.new"), "disabled", False)  # made by an import after that
+    logging.getLogger(library).setLevel(logging.DEBUG)  # as S3FS_LOGGING_LEVEL does on import
+    for name in (library, f"{library}.there"):
+        logging.getLogger(name).critical("https://canary.test")
+    logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    logging.getLogger(f"{library}.new").critical("https://canary.test")
+    assert out.getvalue() == ""
+
+
+def test_handlers_of_other_loggers_are_guarded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    logger = logging.getLogger("tap-cdp-export.of-its-own")
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(out)])
+    redactor = Redactor()
+    redactor.add_secrets(["canary-secret"])
+    redactor.install()
+    logger.warning("canary-secret")
+    assert out.getvalue() == "(redacted)\n"

@@ -98,6 +98,92 @@ def test_a_second_signal_does_not_cut_the_way_out(shutdown: StopSignal) -> None:
     assert stop.value.exit_code == 143
 
 
+# An answer that must be known
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_waits_for_what_has_to_be_finished_and_for_what_is_done_with_it(
+    shutdown: StopSignal, number: signal.Signals
+) -> None:
+    passed: list[str] = []
+    with shutdown.interruptible():
+        with shutdown.finishing():
+            signal.raise_signal(number)
+            passed.append("the answer")
+        signal.raise_signal(number)
+        passed.append("the record")
+    with pytest.raises(Interrupted):
+        shutdown.raise_if_stopped()
+    assert passed == ["the answer", "the record"]
+
+
+def test_a_second_signal_ends_even_that(shutdown: StopSignal) -> None:
+    passed: list[str] = []
+
+    def wait() -> None:
+        with shutdown.interruptible(), shutdown.finishing():
+            signal.raise_signal(signal.SIGTERM)
+            passed.append("the first")
+            signal.raise_signal(signal.SIGTERM)
+            passed.append("the second")
+
+    with pytest.raises(Interrupted):
+        wait()
+    assert passed == ["the first"]
+
+
+def test_what_has_to_be_finished_gets_some_seconds_after_the_signal_and_no_more(
+    shutdown: StopSignal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms: list[float] = []
+    monkeypatch.setattr(signal, "setitimer", lambda _which, seconds: alarms.append(seconds))
+
+    def wait() -> None:
+        with shutdown.interruptible(), shutdown.finishing():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGALRM)
+
+    with pytest.raises(Interrupted) as stop:
+        wait()
+    assert stop.value.exit_code == 143
+    assert alarms[0] < 8
+    assert alarms[-1] == 0
+
+
+def test_what_failed_is_not_finished_and_the_signal_counts(shutdown: StopSignal) -> None:
+    def fail() -> None:
+        with shutdown.interruptible(), shutdown.finishing():
+            signal.raise_signal(signal.SIGTERM)
+            raise ValueError
+
+    with pytest.raises(Interrupted):
+        fail()
+
+
+def test_a_wait_inside_what_has_to_be_finished_is_still_ended_at_once(shutdown: StopSignal) -> None:
+    def wait() -> None:
+        with shutdown.interruptible(), shutdown.finishing(), shutdown.interruptible():  # such as for a token
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        wait()
+
+
+def test_without_a_signal_a_wait_goes_on_behind_what_failed(shutdown: StopSignal) -> None:
+    def fail() -> None:
+        with shutdown.finishing():
+            raise LookupError
+
+    def fail_and_wait() -> None:
+        with shutdown.interruptible():
+            with pytest.raises(LookupError):
+                fail()
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        fail_and_wait()
+
+
 def test_no_handler_of_failures_takes_a_stop_for_one() -> None:
     assert not issubclass(Interrupted, Exception)
 

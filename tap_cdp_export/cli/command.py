@@ -56,21 +56,26 @@ class TapCommand(SingerCommand):
         except click.ClickException as error:
             error.show()
             code = SettingsError.exit_code
+            self.logger.critical("The command line is not as --help says. (exit %d)", code)
         except Interrupted as stop:
-            self.logger.critical("%s What was written is whole; the next run takes up from there.", stop)
             code = stop.exit_code
+            self.logger.critical(
+                "%s What was written is whole; the next run takes up from there. (exit %d)", stop, code
+            )
         except CdpExportError as error:
             where = f"{', '.join(error.streams)}: " if error.streams else ""
             others = f" Not whole either: {', '.join(error.others)}." if error.others else ""
-            self.logger.critical("%s%s%s%s", where, error, error.advice, others)
             code = error.exit_code
+            self.logger.critical("%s%s%s%s (exit %d)", where, error, error.advice, others, code)
         except MappingError as error:
-            self.logger.critical("The setting stream_maps is wrong (%s).", type(error).__name__)
             code = SettingsError.exit_code
+            self.logger.critical("The setting stream_maps is wrong (%s). (exit %d)", type(error).__name__, code)
         except Exception as error:  # noqa: BLE001 -- its text may hold anything, so only its place is shown
-            self.logger.error("Traceback:\n%s", "".join(traceback.format_tb(error.__traceback__)))  # noqa: TRY400
-            self.logger.critical("Unexpected %s. Please report it with the lines above.", type(error).__name__)
+            for line in ("Traceback:", *"".join(traceback.format_tb(error.__traceback__)).splitlines()):
+                self.logger.error("%s", line)  # noqa: TRY400
             code = CdpExportError.exit_code
+            name = type(error).__name__
+            self.logger.critical("Unexpected %s. Please report it with the lines above. (exit %d)", name, code)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,4 +1,4 @@
-"""Memory that was freed, kept for whoever needs it next.
+"""Memory of this process: kept when it was freed, and never written to a core file.
 
 By its own rules glibc gives blocks of some hundred KiB back to the system, from which they come back page by page, each
 filled with zeros. A run takes and frees such blocks all the time: pages, runs of records, lines.
@@ -7,6 +7,7 @@ filled with zeros. A run takes and frees such blocks all the time: pages, runs o
 from __future__ import annotations
 
 import ctypes
+import resource
 from contextlib import suppress
 from typing import Final
 
@@ -25,3 +26,8 @@ def tune_malloc() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def write_no_core_file() -> None:
+    """Let the system write no memory to disk when this process, or one that it forks, crashes: people are in it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

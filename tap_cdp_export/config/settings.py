@@ -79,6 +79,14 @@ PERSONALIZATION: Final = th.ObjectType(
         description="Secret of the API token (HTTP Basic password).",
     ),
     th.Property(
+        "statistics_days",
+        th.NumberType(minimum=0, maximum=36_500),
+        default=30,
+        title="Statistics window",
+        description="Days that the engagement statistics cover at least: from the bookmark (on the first run from "
+        "start_date) to now, or from further back. 0: exactly from the bookmark; start_date is then required.",
+    ),
+    th.Property(
         "format",
         th.StringType(allowed_values=["json", "csv"]),
         default="json",
@@ -135,7 +143,8 @@ PERSONALIZATION: Final = th.ObjectType(
         th.ObjectType(additional_properties=True),
         default={},
         title="Extra parameters",
-        description="Further query parameters, passed on to the vendor as they are.",
+        description="Further query parameters; they win over the tap's own, start and end (epoch milliseconds) "
+        "included. page and pageSize are the tap's own.",
     ),
     additional_properties=False,
 )
@@ -212,15 +221,15 @@ APSIS: Final = th.ObjectType(
         th.NumberType(exclusive_minimum=0, maximum=89),
         default=7,
         title="Window",
-        description="Length in days of the window of one export.",
+        description="Length in days of the window of one export: a minute (0.0007) to 89 days.",
     ),
     th.Property(
         "lookback_minutes",
         th.NumberType(minimum=0),
-        default=60,
+        default=1440,
         title="Lookback",
-        description="Overlap with the window before, for events that arrive late; "
-        "window and lookback together stay within 89 days.",
+        description="How far a run reaches back behind its bookmark, for events that can be exported late only; never "
+        "before start_date. Window and lookback together stay within 89 days.",
     ),
     th.Property(
         "requests_per_minute",
@@ -314,6 +323,14 @@ BRAZE: Final = th.ObjectType(
         title="Quiet time",
         description="An export into the bucket is whole when no file of it has come or changed for this long.",
     ),
+    th.Property(
+        "bucket_activate_version",
+        th.BooleanType,
+        default=False,
+        title="ACTIVATE_VERSION in bucket mode",
+        description="Send ACTIVATE_VERSION for exports from the bucket too, although nothing proves that it holds all "
+        "of an export: a target may then drop users whose file came late.",
+    ),
     *_polling(initial=5),
     additional_properties=False,
 )
@@ -352,7 +369,12 @@ BATCH: Final = th.ObjectType(
                 title="Batch root",
                 description="Folder of the files: file:///…, or s3://… and the like with the tap's extra for it.",
             ),
-            th.Property("prefix", th.StringType, title="Batch prefix", description="Begins the name of every file."),
+            th.Property(
+                "prefix",
+                th.StringType,
+                title="Batch prefix",
+                description="Begins the name of every file, which stays below the root.",
+            ),
             th.Property(
                 "params",
                 th.ObjectType(additional_properties=True),
@@ -382,8 +404,8 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="Start of the first window; needed by users, accounts and apsis_events on their first run. "
-        "A time without a zone is UTC.",
+        description="Start of the first window, not in the future; needed by apsis_events on its first run, and by "
+        "users and accounts if personalization.statistics_days is 0. A time without a zone is UTC.",
     ),
     th.Property(
         "end_date",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from singer_sdk import typing as th
 from tap_cdp_export.config.settings import VENDORS
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.files.object_store import SCHEMES
+from tap_cdp_export.singer.batch_files import stays_below_root
 from tap_cdp_export.windows import parse_time
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ _NEVER_EMPTY: Final = (
     ("braze", "fields_to_export"),
 )
 _MOST_CUSTOM_ATTRIBUTES: Final = 500
+_SHORTEST_APSIS_WINDOW: Final = timedelta(minutes=1)
 _LONGEST_APSIS_WINDOW: Final = timedelta(days=89)
+_EPOCH_TIME: Final = re.compile(r"[0-9]{1,14}", re.ASCII)
 _HOST_PART: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
 
 
@@ -39,16 +42,16 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     """Check settings and fill in the defaults.
 
     Args:
-        config: the settings as given; null is the same as absent.
+        config: the settings as given; null is the same as absent, but for what free-form objects hold.
         schema: `SETTINGS`, with the SDK's own settings added.
 
     Returns:
-        A copy with defaults, without nulls, and with plain numbers in place of the SDK's `Decimal`.
+        A copy with defaults, without such nulls, and with plain numbers in place of the SDK's `Decimal`.
 
     Raises:
         SettingsError: If anything is wrong; one line for each problem, no values.
     """
-    plain: dict[str, Any] = _with_numbers(_plain(dict(config)), schema)
+    plain: dict[str, Any] = _with_numbers(_plain(dict(config), schema), schema)
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
     if not problems:
         _add_defaults(plain, schema)
@@ -63,11 +66,18 @@ def _violations(config: dict[str, Any], schema: Mapping[str, Any]) -> list[Valid
     return sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+def _plain(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
+    """Leave out nulls where all keys are ours; in any other object, such as a stream map, null means something."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+        properties = schema.get("properties", {})
+        is_ours = schema.get("additionalProperties") is False
+        return {
+            key: _plain(inner, properties.get(key, {}))
+            for key, inner in value.items()
+            if not (is_ours and inner is None)
+        }
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, {}) for inner in value]
     if isinstance(value, Decimal):  # the SDK reads fractions so; time.sleep refuses them
         return int(value) if value == value.to_integral_value() else float(value)
     return value
@@ -83,7 +93,7 @@ def _with_numbers(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
             number = Decimal(value)
         except InvalidOperation:
             return value
-        return _plain(number) if number.is_finite() else value
+        return _plain(number, {}) if number.is_finite() else value
     return value
 
 
@@ -144,10 +154,22 @@ def _contradictions(config: dict[str, Any]) -> Iterator[str]:
     ):
         if vendor in config:
             yield from problems(config[vendor])
+    yield from _output_problems(config)
     if "faker_config" in config and not importlib.util.find_spec("faker"):
         yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
     if not any(vendor in config for vendor in VENDORS):
         yield f"no vendor is configured: give at least one of the objects {', '.join(VENDORS)}, or sandbox: true"
+
+
+def _output_problems(config: dict[str, Any]) -> Iterator[str]:
+    if config.get("flattening_enabled") and "flattening_max_depth" not in config:
+        yield "setting flattening_max_depth is missing: flattening_enabled needs it"
+    for name, least in (("flattening_max_depth", 0), ("flattening_max_key_length", 1)):
+        if config.get(name, least) < least:
+            yield f"setting {name} must be at least {least}"
+    prefix = config.get("batch_config", {}).get("storage", {}).get("prefix", "")
+    if not stays_below_root(f"{prefix}stream"):
+        yield "setting batch_config.storage.prefix must stay below the root, without .. and not absolute"
 
 
 def _date_problems(config: dict[str, Any]) -> Iterator[str]:
@@ -158,6 +180,8 @@ def _date_problems(config: dict[str, Any]) -> Iterator[str]:
                 times[name] = parse_time(config[name])
             except ValueError:
                 yield f"setting {name} must be an ISO 8601 date or time, such as 2026-01-31T00:00:00Z"
+    if "start_date" in times and times["start_date"] > datetime.now(UTC):
+        yield "setting start_date lies in the future: nothing would be read until then"
     if len(times) == 2 and times["start_date"] >= times["end_date"]:  # noqa: PLR2004 -- both of the two
         yield "setting end_date must be later than start_date"
 
@@ -173,6 +197,12 @@ def _is_web_address(text: str) -> bool:
 
 
 def _personalization_problems(settings: dict[str, Any]) -> Iterator[str]:
+    for name in sorted({"page", "pageSize"} & set(settings["extra_params"])):
+        yield f"setting personalization.extra_params must not hold {name}: page_size says how the pages are read"
+    for name in ("start", "end"):
+        time = settings["extra_params"].get(name)
+        if time is not None and not _is_epoch_time(time):
+            yield f"setting personalization.extra_params.{name} must be a time in epoch milliseconds"
     if "base_url" in settings:
         return
     if not settings.get("account_name"):
@@ -182,12 +212,18 @@ def _personalization_problems(settings: dict[str, Any]) -> Iterator[str]:
             yield f"setting personalization.{name} must be one part of a host name (letters, digits, hyphens)"
 
 
+def _is_epoch_time(value: object) -> bool:
+    return _EPOCH_TIME.fullmatch(value if isinstance(value, str) else repr(value)) is not None
+
+
 def _apsis_problems(settings: dict[str, Any]) -> Iterator[str]:
     if not settings["attributes"] and not settings["tags"]:
         yield (
             "setting apsis.attributes or apsis.tags must name at least one: "
             "the vendor returns no profile, and so no event, without any"
         )
+    if timedelta(days=settings["window_days"]) < _SHORTEST_APSIS_WINDOW:
+        yield "setting apsis.window_days must be at least a minute (0.0007)"
     lookback = min(settings["lookback_minutes"], 2 * _LONGEST_APSIS_WINDOW / timedelta(minutes=1))  # no overflow
     if timedelta(days=settings["window_days"], minutes=lookback) > _LONGEST_APSIS_WINDOW:
         yield "settings apsis.window_days and apsis.lookback_minutes together must stay within 89 days"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from isal import isal_zlib as zlib
@@ -27,7 +28,24 @@ _BLOCK_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _HARMLESS_BYTES: Final = 256 * 2**20
 _HIGHEST_RATIO: Final = 200
-"""JSON packs ten to thirty times; a bomb a thousand times."""
+"""JSON packs ten to thirty times, text that repeats itself fifty times and more; a bomb a thousand times."""
+
+_BLANK_LINES: Final = re.compile(rb"\n\n+|\n\s+\n")
+_FILLED: Final = re.compile(rb"[^ \t\n\r\f\v][^\n]*")  # a set is found sooner than \S
+
+
+def check_ratio(size: int, packed_size: int) -> None:
+    """Make sure that there are not absurdly more plain bytes than packed ones; up to 256 MiB are always allowed.
+
+    Args:
+        size: plain bytes of a file or of a whole archive.
+        packed_size: bytes they were packed in.
+
+    Raises:
+        UnusableAnswer: If it is a bomb.
+    """
+    if size > max(_HARMLESS_BYTES, _HIGHEST_RATIO * packed_size):
+        raise UnusableAnswer(f"A packed file holds more than {_HIGHEST_RATIO} times its size; it is not unpacked.")
 
 
 def guard_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
@@ -46,8 +64,7 @@ def guard_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
     total = 0
     for chunk in chunks:
         total += len(chunk)
-        if total > _HARMLESS_BYTES and total > _HIGHEST_RATIO * packed_size:
-            raise UnusableAnswer(f"A packed file holds more than {_HIGHEST_RATIO} times its size; it is not unpacked.")
+        check_ratio(total, packed_size)
         yield chunk
 
 
@@ -165,6 +182,7 @@ def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
             yield out
         data = inflater.unconsumed_tail
         if inflater.eof:
+            STOP.raise_if_stopped()  # a file may be made of empty members, with no chunk to stop at
             data = inflater.unused_data or next(rest, b"")
             if not data:
                 return
@@ -183,25 +201,33 @@ def line_blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
         limit: bytes that a line may have.
 
     Yields:
-        Whole lines, many at a time; only the last block may end without a newline.
+        Whole lines, many at a time, without runs of blank ones; only the last block may end without a newline.
 
     Raises:
         UnusableAnswer: If a line is longer.
     """
     pending: list[bytes] = []
-    size = 0
+    size = line = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
+        if line + (chunk.find(b"\n") if end else len(chunk)) > limit:
+            raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
+        line = len(chunk) - end if end else line + len(chunk)
         if end and size + end >= _BLOCK_BYTES:
-            yield b"".join([*pending, memoryview(chunk)[:end]])
+            block = b"".join([*pending, memoryview(chunk)[:end]])
             pending, size = [chunk[end:]], len(chunk) - end
+            yield from _without_blanks(block)
         else:
             pending.append(chunk)
             size += len(chunk)
-            if not end and size > limit:
-                raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
-    if size:
-        yield b"".join(pending)
+    yield from _without_blanks(b"".join(pending))
+
+
+def _without_blanks(block: bytes) -> Iterator[bytes]:
+    if block.isspace():
+        return
+    if block := _BLANK_LINES.sub(b"\n", block).removeprefix(b"\n"):
+        yield block
 
 
 def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
@@ -217,20 +243,36 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
     Raises:
         UnusableAnswer: If a line is longer.
     """
-    number = 0
-    pending = b""
+    number = 1
+    pending: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        *whole, pending = (pending + chunk).split(b"\n")
-        for line in whole:
-            number += 1
-            _check_length(number, line, limit)
-            if line.strip():
-                yield number, line
-        _check_length(number + 1, pending, limit)
-    if pending.strip():
-        yield number + 1, pending
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            whole = b"".join([*pending, memoryview(chunk)[:end]])
+            pending, size = [], 0
+            yield from _filled_lines(whole, number, limit)
+            number += whole.count(b"\n")
+        pending.append(chunk[end:])
+        size += len(chunk) - end
+        if size > limit:
+            raise _too_long(number, limit)
+    yield from _filled_lines(b"".join(pending), number, limit)
 
 
-def _check_length(number: int, line: bytes, limit: int) -> None:
-    if len(line) > limit:
-        raise UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")
+def _filled_lines(text: bytes, number: int, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Give the lines that are not blank, with their numbers, and take no time for those that are."""
+    if text.isspace():
+        return
+    place = 0
+    for match in _FILLED.finditer(text):
+        start = text.rfind(b"\n", place, match.start()) + 1
+        number += text.count(b"\n", place, start)
+        place = match.end()
+        if place - start > limit:
+            raise _too_long(number, limit)
+        yield number, text[start:place]
+
+
+def _too_long(number: int, limit: int) -> UnusableAnswer:
+    return UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")

@@ -68,14 +68,16 @@ def read_verified_chunks(spool: Spool, container: Container) -> Iterator[bytes]:
         Runs of members, each wrapped as a small container of the same kind.
     """
     chunks = open_decompressed(spool)
-    buffer = b""
+    buffer = bytearray()
     position = 0
     for start, end in _pairs(spool.chunk_offsets):
         while position + len(buffer) < end:
             buffer += next(chunks)
-        yield b"%b%b%b" % (container.opening, buffer[start - position : end - position], container.closing)
-        buffer = buffer[end - position :]
+        with memoryview(buffer)[start - position : end - position] as members:
+            run = b"".join((container.opening, members, container.closing))
+        del buffer[: end - position]
         position = end
+        yield run
 
 
 def _pairs(chunk_offsets: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -25,12 +26,22 @@ T = TypeVar("T")
 MEMBER_BYTES: Final = 40 * 2**20
 """No member may be larger: Meltano ends a run on a line over 50 MiB."""
 
+REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON)
+"""What a decoder of runs raises where something is not in order."""
+
 _RUN_BYTES: Final = 128 * 1024
 _SURROUNDINGS_BYTES: Final = 16 * 2**20
 _NEAR_BYTES: Final = 2 * 1024
 _GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\n\r"
+_TEXT: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_REST_OF_TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_TOKEN: Final = re.compile(rb'[\[{]|([\]}])|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_ONE_OBJECT: Final = {
+    b"[": re.compile(rb"\[[ \t\n\r]*\{"),
+    b"{": re.compile(rb"\{[ \t\n\r]*" + _TEXT + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
+}
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -68,9 +79,8 @@ def object_under(key: str, first_inner_key: str) -> Container:
         The container.
     """
     space = rb"[ \t\n\r]*"
-    string = rb'"(?:[^"\\]|\\.)*"'
     inner = json.dumps(first_inner_key).encode()
-    boundary = rb"\}" + space + b"," + space + rb"(?=" + string + space + b":" + space + rb"\{" + space + inner + b")"
+    boundary = rb"\}" + space + b"," + space + rb"(?=" + _TEXT + space + b":" + space + rb"\{" + space + inner + b")"
     return Container(b"{", b"}", re.compile(boundary), key)
 
 
@@ -144,15 +154,16 @@ class JsonSplitter(Generic[T]):
         try:
             self._enter()
             yield from self._members()
+            while self._enters_again():
+                yield from self._members()
             self._leave()
         except strict_json.InvalidJSON as error:
             raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.run[0])}.") from None
 
     def _members(self) -> Iterator[T]:
-        threshold = _RUN_BYTES
         more = True
         while not self._closed:
-            while more and len(self._buffer) < threshold:
+            while more and len(self._buffer) < _RUN_BYTES:
                 more = self._more()
             end_of_array = self._end_of_array()
             if more and end_of_array:
@@ -161,17 +172,71 @@ class JsonSplitter(Generic[T]):
             yield from self._guessed_run(end_of_array=0 if more else end_of_array)
             if len(self._buffer) == size:
                 yield from self._single_members()
-            if len(self._buffer) < size:
-                threshold = _RUN_BYTES
-            elif not more:
-                raise IncompleteAnswer(f"A JSON file ends too early, or is no JSON, near byte {self._position}.")
-            elif size > MEMBER_BYTES:
-                limit = MEMBER_BYTES // 2**20
-                raise UnusableAnswer(
-                    f"A member of a JSON file is no object, or larger than {limit} MiB, near byte {self._position}."
-                )
-            else:
-                threshold = 2 * size
+            if len(self._buffer) == size:
+                yield from self._long_member()
+
+    def _long_member(self) -> Iterator[T]:
+        """Read on to the end of the next member, and decode it alone: each byte is looked at once."""
+        self._skip_blanks()
+        if not self._inside and self._buffer.startswith(self._closing):
+            self._closed = True
+            self._drop(1)
+            return
+        brackets = _Brackets()
+        parts = [self._opening]
+        size = 0
+        chunk = self._buffer
+        while not (end := brackets.end(chunk)):
+            parts.append(chunk)
+            size += len(chunk)
+            self._check_size(size)
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                raise self._cut_off()
+        size += end
+        self._check_size(size)
+        self.run = self._position, self._position + size
+        run = b"".join([*parts, chunk[:end], self._closing])
+        parts.clear()
+        decoded = self._decoded_alone(run)
+        del run
+        self._buffer = chunk[end:]
+        self._position += size
+        self._skip_blanks()
+        mark = self._buffer[:1]
+        if mark not in {b",", self._closing}:
+            raise strict_json.InvalidJSON("is not valid JSON")
+        self._closed = mark == self._closing
+        self._inside = True
+        self._drop(1)
+        yield decoded
+
+    def _skip_blanks(self) -> None:
+        while not (rest := self._buffer.lstrip(_BLANKS)):
+            self._drop(len(self._buffer))
+            if not self._more():
+                raise self._cut_off()
+        self._drop(len(self._buffer) - len(rest))
+
+    def _cut_off(self) -> IncompleteAnswer:
+        return IncompleteAnswer(f"A JSON file ends too early, or is no JSON, near byte {self._position}.")
+
+    def _check_size(self, size: int) -> None:
+        if size > MEMBER_BYTES:
+            raise UnusableAnswer(
+                f"A member of a JSON file is no object, or larger than {MEMBER_BYTES // 2**20} MiB, "
+                f"near byte {self._position}."
+            )
+
+    def _decoded_alone(self, run: bytes) -> T:
+        if not _ONE_OBJECT[self._opening].match(run):
+            raise strict_json.InvalidJSON("holds a member that is no object")
+        if not strict_json.has_nul(run):
+            with suppress(*REFUSALS):
+                decoded = self._decode(run)
+                if self._is_verified or strict_json.is_safe_to_pass_through(run):
+                    return decoded
+        return self._accept(strict_json.check_depth(strict_json.decode(run)))
 
     def _end_of_array(self) -> int:
         """Find where the last member ends if the array seems to end with the buffer; 0 if not."""
@@ -186,7 +251,7 @@ class JsonSplitter(Generic[T]):
                 return
             try:
                 decoded = self._decode(run)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON):
+            except REFUSALS:
                 continue
             if not self._is_verified and not strict_json.is_safe_to_pass_through(run):
                 return
@@ -215,21 +280,25 @@ class JsonSplitter(Generic[T]):
             self._closed = True
             self._drop(len(text[: start + 1].encode()))
             return
-        done = 0
+        done = done_bytes = 0
         while not self._closed:
             value = start if closing == "]" else _after(text, _value_end(text, start, '"'), ":")
             end = _value_end(text, value, "{")
             after = _skip_space(text, end) if end else 0
             if not end or text[after : after + 1] not in {",", closing}:
                 break
-            self.run = self._position + len(text[:start].encode()), self._position + len(text[:end].encode())
-            yield self._decode_single(text[start:end])
+            member = text[start:end]
+            start_bytes = done_bytes + len(text[done:start].encode())
+            end_bytes = start_bytes + len(member.encode())
+            self.run = self._position + start_bytes, self._position + end_bytes
+            yield self._decode_single(member)
             done = after + 1
+            done_bytes = end_bytes + done - end  # between members, a character is a byte
             self._closed = text[after] == closing
             start = _skip_space(text, done)
         if done:
             self._inside = True
-            self._drop(len(text[:done].encode()))
+            self._drop(done_bytes)
 
     def _decode_single(self, member: str) -> T:
         return self._accept(
@@ -242,6 +311,27 @@ class JsonSplitter(Generic[T]):
             pass
         if self._buffer.startswith(_BOM):
             self._drop(len(_BOM))
+        self._seek()
+
+    def _enters_again(self) -> bool:
+        """Move on to where the members' key comes once more; tell whether it does, else stay."""
+        while self._key is not None and len(self._buffer) <= _SURROUNDINGS_BYTES and self._more():
+            pass  # at once: to look at what is there after each chunk would take the square of the time
+        rest = self._buffer.lstrip(_BLANKS)
+        if self._key is None or not rest.startswith(b","):
+            return False
+        self._drop(len(self._buffer) - len(rest))
+        self._buffer = self._buffer.replace(b",", b"{", 1)  # what follows reads like an object of its own
+        try:
+            self._seek()
+        except (NoMembers, IncompleteAnswer):
+            self._buffer = self._buffer.replace(b"{", b",", 1)
+            return False
+        self._inside = self._closed = False
+        return True
+
+    def _seek(self) -> None:
+        """Move to the first member."""
         seen = _NEAR_BYTES
         while True:
             text = _decoded(self._buffer[:seen])
@@ -253,9 +343,8 @@ class JsonSplitter(Generic[T]):
                 seen *= 2
                 continue
             if len(self._buffer) > _SURROUNDINGS_BYTES:
-                raise UnusableAnswer(
-                    f"A JSON file has no {self._key} among its first {_SURROUNDINGS_BYTES // 2**20} MiB."
-                )
+                where = "behind its members" if self._closed else "at its beginning"
+                raise UnusableAnswer(f"A JSON file has {_SURROUNDINGS_BYTES // 2**20} MiB of something else {where}.")
             if not self._more():
                 raise IncompleteAnswer("A JSON file ends too early, or is no JSON at all.")
 
@@ -302,6 +391,48 @@ class JsonSplitter(Generic[T]):
             rest = outer[end:]
         if rest.strip():
             raise UnusableAnswer("Something follows the end of a JSON file.")
+
+
+class _Brackets:
+    """Finds where a member ends, in bytes that come in chunks."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._is_in_text = False
+        self._escape = b""
+
+    def end(self, chunk: bytes) -> int:
+        """Look at the next chunk.
+
+        Args:
+            chunk: what follows the chunks before.
+
+        Returns:
+            Index behind the bracket that closes the member; 0 if that is not in this chunk.
+        """
+        before = len(self._escape)
+        data = self._escape + chunk
+        start = 0
+        if self._is_in_text:
+            start = self._text_end(data, _REST_OF_TEXT.match(data))
+        for token in () if self._is_in_text else _TOKEN.finditer(data, start):
+            mark = token[0]
+            if mark.startswith(b'"'):
+                self._text_end(data, token)
+            elif token[1]:
+                self._depth -= 1
+                if self._depth <= 0:
+                    return token.end() - before
+            else:
+                self._depth += 1
+        return 0
+
+    def _text_end(self, data: bytes, text: re.Match[bytes] | None) -> int:
+        """Note whether a text goes on in the next chunk, and whether half an escape is left for it."""
+        end = text.end() if text else 0
+        self._is_in_text = not (text and text[text.re.groups])
+        self._escape = data[end:] if self._is_in_text else b""
+        return end
 
 
 def _decoded(data: bytes) -> str:

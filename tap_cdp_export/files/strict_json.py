@@ -2,23 +2,29 @@
 
 Strict grammar, UTF-8, exact integers, and numbers beyond a double's range as they are. A NUL or half a surrogate
 pair in a text becomes U+FFFD, since databases refuse them; everything else that is not proper JSON is an error,
-which never quotes the text.
+which never quotes the text. Of a key that comes twice in an object the last value counts, as it does for every
+reader; where an object becomes rows, `joined` says that nothing of the others is lost.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
 import sys
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEEPEST: Final = 100
 """Objects and arrays may stand inside each other so often; targets' own readers give up near 1,000."""
 
+_PIECE_BYTES: Final = 2**20
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 _MOST_DIGITS: Final = sys.int_info.default_max_str_digits
@@ -29,6 +35,7 @@ _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_BRACKETS_OR_QUOTES: Final = bytes(set(_NOT_BRACKETS) - set(b'"'))
 _strict: Final = msgspec.json.Decoder()
+_raw_array: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 T = TypeVar("T")
 
@@ -41,11 +48,30 @@ class InvalidJSON(ValueError):
     """Text is no JSON that can be used; the message says why in a few words, without the text."""
 
 
-def decode(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
+class _Key:
+    """A key of an object, equal to no other one: so a decoder keeps what stands under a key that comes twice."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, _type: type, text: str) -> None:
+        """Take what a decoder hands over."""
+        self.text = text
+
+
+_members: Final = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_Key)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of an object, in order."""
+
+
+def decode(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- any JSON
     """Decode one JSON value.
 
     Args:
         text: the value in UTF-8.
+        joined: in so many levels of objects, the outermost first, nothing is lost of objects and arrays under a
+            key that comes twice: they are joined.
 
     Returns:
         Its Python form.
@@ -55,17 +81,84 @@ def decode(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
     """
     if b"\\u0000" not in text:
         try:
-            return _strict.decode(text)
+            if not repeats_a_key(text, joined):
+                return _strict.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # half a surrogate pair looks like any other mistake here
-    return decode_slowly(text)
+    return decode_slowly(text, joined=joined)
 
 
-def decode_slowly(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
-    """Decode one JSON value that may hold half a surrogate pair or a NUL.
+def decode_members(text: bytes, *, joined: int) -> list[tuple[str, Any]]:
+    """Decode the members of one JSON object, each key as often as it comes.
+
+    Args:
+        text: an object in UTF-8.
+        joined: as of `decode`, for each value.
+
+    Returns:
+        Keys and values in order.
+
+    Raises:
+        InvalidJSON: If it is no JSON.
+    """
+    if b"\\u0000" not in text:
+        try:
+            return [(key, decode(bytes(raw), joined=joined)) for key, raw in raw_members(text)]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+    return _loaded(
+        text, lambda members: [(replace_unstorable(key), _plain(value, joined)) for key, value in members], _Pairs
+    )
+
+
+def raw_members(text: bytes | msgspec.Raw) -> list[tuple[str, msgspec.Raw]]:
+    """Take a JSON object apart, each key as often as it comes.
+
+    Args:
+        text: the object in UTF-8.
+
+    Returns:
+        Keys and encoded values in order.
+
+    Raises:
+        msgspec.DecodeError: If it is no object.
+    """
+    return [(key.text, raw) for key, raw in _members.decode(text).items()]
+
+
+def repeats_a_key(text: bytes | msgspec.Raw, levels: int) -> bool:
+    """Tell whether a key comes twice in a JSON object or in the objects inside it.
+
+    Args:
+        text: JSON that a decoder accepts.
+        levels: how many levels of objects are looked at.
+
+    Returns:
+        Whether one does; False where there are no objects.
+
+    Raises:
+        msgspec.DecodeError: If it is no JSON.
+    """
+    if not levels:
+        return False
+    try:
+        members = raw_members(text)
+    except msgspec.ValidationError:
+        try:
+            values = _raw_array.decode(text)
+        except msgspec.ValidationError:
+            return False
+        return any(repeats_a_key(value, levels) for value in values)
+    is_repeated = len({key for key, _ in members}) < len(members)
+    return is_repeated or any(repeats_a_key(value, levels - 1) for _, value in members)
+
+
+def decode_slowly(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- any JSON
+    """Decode one JSON value that may hold half a surrogate pair, a NUL or a key twice.
 
     Args:
         text: the value in UTF-8.
+        joined: as of `decode`.
 
     Returns:
         Its Python form.
@@ -73,8 +166,13 @@ def decode_slowly(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
     Raises:
         InvalidJSON: If it is none.
     """
+    return _loaded(text, lambda value: _plain(value, joined), _Pairs) if joined else _loaded(text, replace_unstorable)
+
+
+def _loaded(text: bytes, finish: Callable[[Any], T], make_object: type[_Pairs] | None = None) -> T:
     try:
-        return replace_unstorable(json.loads(text.decode(), parse_constant=_refuse, parse_float=_float))
+        value = json.loads(text.decode(), parse_constant=_refuse, parse_float=_float, object_pairs_hook=make_object)
+        return finish(value)
     except UnicodeDecodeError:
         raise InvalidJSON("is not valid UTF-8") from None
     except RecursionError:
@@ -83,6 +181,27 @@ def decode_slowly(text: bytes) -> Any:  # noqa: ANN401 -- any JSON
         raise
     except ValueError:
         raise InvalidJSON("is not valid JSON") from None
+
+
+def _plain(value: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
+    """Make objects of pairs, storable, and join what stands under a key that comes twice in the outer levels."""
+    if isinstance(value, _Pairs):
+        fields: dict[str, Any] = {}
+        for key, inner in value:
+            name, new = replace_unstorable(key), _plain(inner, max(joined - 1, 0))
+            fields[name] = _union(fields[name], new, joined - 1) if joined and name in fields else new
+        return fields
+    return [_plain(inner, joined) for inner in value] if isinstance(value, list) else replace_unstorable(value)
+
+
+def _union(old: Any, new: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
+    """Join two values of one key; what is neither two objects nor two arrays cannot be: there the last counts."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        both = {key: _union(old[key], new[key], joined - 1) for key in old.keys() & new.keys()} if joined else {}
+        return {**old, **new, **both}
+    if isinstance(old, list) and isinstance(new, list):
+        return old + new
+    return old if new is None else new
 
 
 def _refuse(_constant: str) -> None:
@@ -109,12 +228,21 @@ def is_safe_to_pass_through(text: bytes, *, around: int = 0) -> bool:
     Returns:
         Whether it surely is UTF-8, not nested deeply, and without endless numbers.
     """
-    if not text.isascii():
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            return False
+    if not text.isascii() and not _is_utf8(text):
+        return False
     return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Decode piece by piece: a long text with one rare character would take four times its size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(text), _PIECE_BYTES):
+            decoder.decode(text[start : start + _PIECE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def has_nul(text: bytes) -> bool:

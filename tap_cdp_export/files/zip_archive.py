@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 from isal import isal_zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.files.compression import DAMAGE, drain, guard_ratio
+from tap_cdp_export.files.compression import DAMAGE, check_ratio, drain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,9 @@ _PACKED_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _PROVERS: Final = 2
 _LARGEST_DESCRIPTOR: Final = 24
+_LARGEST_DIRECTORY: Final = 8 * 2**20
+"""Some 70,000 files; the vendor puts up to 5,000 users into each."""
+
 _ERRORS: Final = (zipfile.BadZipFile, DAMAGE, struct.error, EOFError, OSError, ValueError, IndexError)
 """What stands for damage: `zipfile` raises a ValueError or an OSError for a bad offset."""
 
@@ -49,12 +52,14 @@ def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
         IncompleteAnswer: If the zip is cut short or damaged.
         UnusableAnswer: If it is encrypted, packed in a way of its own, or a bomb.
     """
-    with _trouble(), zipfile.ZipFile(file) as archive:
+    with _trouble(), zipfile.ZipFile(_Directory(file)) as archive:
         places = _Places(file)
         _check_gaps(places, archive)
-        for member in archive.infolist():
+        listed = archive.infolist()
+        check_ratio(sum(member.file_size for member in listed), archive.start_dir)
+        for member in listed:
             if member.file_size or not member.filename.endswith("/"):
-                yield guard_ratio(_plain(places, member), member.compress_size)
+                yield _plain(places, member)
 
 
 def verify(file: IO[bytes]) -> None:
@@ -69,6 +74,18 @@ def verify(file: IO[bytes]) -> None:
     """
     with ThreadPoolExecutor(_PROVERS, "prove") as provers:
         deque(provers.map(drain, members(file)), maxlen=0)
+
+
+class _Directory:
+    """A zip as `zipfile` reads it: its directory in one go, which must not be huge, since it becomes objects."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _LARGEST_DIRECTORY:
+            raise UnusableAnswer(f"The directory of a zip is larger than {_LARGEST_DIRECTORY // 2**20} MiB.")
+        return self._read(size)
 
 
 class _Places:
@@ -110,6 +127,8 @@ def _plain(file: _Places, member: zipfile.ZipInfo) -> Iterator[bytes]:
         size = checksum = 0
         for chunk in _unpacked(_packed(file, member), member.compress_type):
             size += len(chunk)
+            if size > member.file_size:  # what the directory does not name is not counted either
+                raise zipfile.BadZipFile
             checksum = isal_zlib.crc32(chunk, checksum)
             yield chunk
         if (size, checksum) != (member.file_size, member.CRC):

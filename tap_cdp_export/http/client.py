@@ -7,6 +7,7 @@ import itertools
 import logging
 import random
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -28,6 +29,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.http.public_addresses import PublicAddressAdapter
+from tap_cdp_export.http.reasons import read_reason
 from tap_cdp_export.http.responses import LONGEST_SILENCE, body, http_date, retry_after
 from tap_cdp_export.signals import STOP
 
@@ -111,6 +113,7 @@ class ApiRequest:
         headers: further headers.
         expected: statuses besides 2xx that the caller judges himself.
         is_idempotent: whether sending it twice does no harm.
+        starts_job: whether the answer names a job that the next run must know of, so that a signal waits for it.
     """
 
     method: str
@@ -121,21 +124,23 @@ class ApiRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[int] = frozenset()
     is_idempotent: bool = True
+    starts_job: bool = False
 
 
 class _Retry(Exception):
-    def __init__(self, error: CdpExportError, retry_after: float | None = None) -> None:
+    def __init__(self, error: CdpExportError, retry_after: float | None = None, *, at_once: bool = False) -> None:
         super().__init__()
         self.error = error
-        self.retry_after = retry_after
+        self.retry_after = retry_after or 0.0
+        self.at_once = at_once
 
 
 def _retry_delays() -> Generator[float, _Retry, None]:
-    """Wait as long as the server says, else a random time below a doubling bound (full jitter)."""
+    """Wait a random time below a doubling bound (full jitter), or as long as the server says where that is longer."""
     failure = yield 0
     for attempt in itertools.count():
-        bound = min(_LONGEST_WAIT, 2.0 ** min(attempt, 10))
-        failure = yield random.uniform(0, bound) if failure.retry_after is None else failure.retry_after  # noqa: S311 -- no secret
+        pause = random.uniform(0, min(_LONGEST_WAIT, 2.0 ** min(attempt, 10)))  # noqa: S311 -- no secret
+        failure = yield 0.0 if failure.at_once else max(pause, failure.retry_after)
 
 
 class HttpClient:
@@ -196,12 +201,16 @@ class HttpClient:
         deadline = began + seconds
         tries: dict[type[CdpExportError], int] = {}
 
+        def exchange() -> T:
+            with self._request(call, deadline) as response:
+                self._compare_clocks(response)
+                self._raise_for_status(call, response, deadline=deadline, first=CredentialsRefused not in tries)
+                return consume(response, body(response, deadline=deadline))
+
         def attempt() -> T:
             try:
-                with self._request(call, deadline) as response:
-                    self._compare_clocks(response)
-                    self._raise_for_status(call, response, first=CredentialsRefused not in tries)
-                    return consume(response, body(response, deadline=deadline))
+                with STOP.finishing() if call.starts_job else nullcontext():
+                    return exchange()
             except IncompleteAnswer as error:
                 if not call.is_idempotent:
                     raise IncompleteAnswer(
@@ -215,7 +224,7 @@ class HttpClient:
             tries[kind] = tries.get(kind, 0) + 1
             ends = deadline if kind is IncompleteAnswer else min(deadline, began + self._deadline_seconds)
             left = ends - time.monotonic()
-            if tries[kind] >= _TRIES.get(kind, tries[kind] + 1) or (failure.retry_after or 0) >= left:
+            if tries[kind] >= _TRIES.get(kind, tries[kind] + 1) or failure.retry_after >= left:
                 raise failure.error from None
             raise failure
 
@@ -267,31 +276,38 @@ class HttpClient:
             logger.warning("This machine's clock is %.0f minutes ahead of %s's.", minutes, self._vendor)
         self.clock_lead = lead
 
-    def _raise_for_status(self, call: ApiRequest, response: requests.Response, *, first: bool) -> None:
-        """Turn a status that is not expected into its error."""
+    def _raise_for_status(self, call: ApiRequest, response: requests.Response, *, deadline: float, first: bool) -> None:
+        """Turn a status that is not expected into its error, with the vendor's own reason."""
         status = response.status_code
+        if status == HTTPStatus.PARTIAL_CONTENT:
+            raise IncompleteAnswer(f"{self._vendor} answered 206 with a part of {call.what}, which was not asked for.")
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in call.expected:
             return
-        said = f"{self._vendor} answered {status}{_reason(status)} to the request for {call.what}."
+        reason = read_reason(response, deadline=deadline)
+        said = f"{self._vendor} answered {status}{_phrase(status)} to the request for {call.what}.{reason}"
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise _Retry(QuotaReached(said), retry_after(response))
+            raise _Retry(QuotaReached(said, status=status, reason=reason), retry_after(response))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {408, 425}:
             wait = retry_after(response)
             refused_for_now = status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None
             if call.is_idempotent or refused_for_now:
-                raise _Retry(VendorUnavailable(said), wait)
-            raise VendorUnavailable(f"{said} It may have been accepted all the same, so it is not sent again.")
+                raise _Retry(VendorUnavailable(said, status=status, reason=reason), wait)
+            raise VendorUnavailable(
+                f"{said} It may have been accepted all the same, so it is not sent again.", status=status, reason=reason
+            )
         if status in {401, 403}:
-            refused = CredentialsRefused(f"{said} Check the credentials and their rights.", status=status)
+            refused = CredentialsRefused(
+                f"{said} Check the credentials and their rights.", status=status, reason=reason
+            )
             if first and self._credentials.renew(status):
-                raise _Retry(refused, retry_after=0)
+                raise _Retry(refused, at_once=True)
             raise refused
         if status >= HTTPStatus.BAD_REQUEST:
-            raise RequestRefused(f"{said} Check the settings it was made from.", status=status)
-        raise UnusableAnswer(f"{said} A redirect is not followed; check base_url.", status=status)
+            raise RequestRefused(f"{said} Check the settings it was made from.", status=status, reason=reason)
+        raise UnusableAnswer(f"{said} A redirect is not followed; check base_url.", status=status, reason=reason)
 
 
-def _reason(status: int) -> str:
+def _phrase(status: int) -> str:
     try:
         return f" ({HTTPStatus(status).phrase})"
     except ValueError:

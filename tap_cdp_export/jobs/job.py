@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -14,6 +14,10 @@ from tap_cdp_export.windows import Window, parse_time, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+_VERSION: Final = 1
+"""Of a job in STATE; a reader that does not know it asks for the export anew."""
 
 
 class ExportStatus(enum.Enum):
@@ -34,7 +38,10 @@ class ExportRequest:
     Attributes:
         subject: what it exports, in a few words for a message.
         parameters: everything that decides its content, the window aside.
+        origin: whom it is asked of, and what else tells one export from another beside the parameters: the host, the
+            account, the lookback.
         window: the window, as the records will show it; None for a snapshot.
+        lookback: how far it reaches back behind the window's start.
         streams: which streams it fills, where a later run may go on in the middle of its files.
     """
 
@@ -42,13 +49,20 @@ class ExportRequest:
     parameters: Mapping[str, Any]
     window: Window | None = None
     streams: tuple[str, ...] = ()
+    lookback: timedelta = timedelta(0)
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """A short text that changes when the parameters or the streams do.
+        """A short text that changes when the parameters, the streams or the origin do.
 
         The window is left out: its end moves with the clock, and a job keeps its own (docs/reliability.md, section 5).
         """
+        return _short_hash(msgspec.json.encode((self.parameters, self.streams, self.origin), order="sorted"))
+
+    @property
+    def first_digest(self) -> str:
+        """The same as jobs without a version have it: without the origin."""
         return _short_hash(msgspec.json.encode((self.parameters, self.streams), order="sorted"))
 
 
@@ -64,6 +78,7 @@ class ExportJob:
         window: of the request.
         completed_files: a hash over the names of the files whose every record is written; empty if there is none.
         secret: what finds it too, but is a secret: lives and dies with the process.
+        version: of the form in STATE that it came from; 0 is the first one, which did not say.
     """
 
     reference: Mapping[str, str]
@@ -73,6 +88,7 @@ class ExportJob:
     window: Window | None = None
     completed_files: str = ""
     secret: str | None = field(default=None, repr=False)
+    version: int = _VERSION
 
     def matches(self, request: ExportRequest) -> bool:
         """Tell whether it may be taken up for a request: asked for in the same way, and not forgotten yet.
@@ -83,7 +99,8 @@ class ExportJob:
         Returns:
             Whether its files answer the request.
         """
-        return self.digest == request.digest and self.expires_at > datetime.now(UTC)
+        digest = request.digest if self.version else request.first_digest
+        return self.digest == digest and self.expires_at > datetime.now(UTC)
 
     def with_file_done(self, file: str) -> ExportJob:
         """Give the job as it stands when one more file is written.
@@ -118,7 +135,8 @@ class ExportJob:
         Returns:
             JSON without a secret.
         """
-        state: dict[str, Any] = {
+        state: dict[str, Any] = {} if not self.version else {"version": self.version}
+        state |= {
             "handle": dict(self.reference),
             "digest": self.digest,
             "asked_at": time_text(self.asked_at),
@@ -141,9 +159,12 @@ class ExportJob:
             The job, without its secret.
 
         Raises:
-            ValueError: If it has another shape.
+            ValueError: If it has another shape, or is of a version to come.
         """
         try:
+            version = state.get("version", 0)
+            if version not in range(_VERSION + 1):
+                raise ValueError("an export job of another version")
             window = None
             if "window_start" in state:
                 window = Window(parse_time(state["window_start"]), parse_time(state["window_end"]))
@@ -154,6 +175,7 @@ class ExportJob:
                 expires_at=parse_time(state["expires_at"]),
                 window=window,
                 completed_files=str(state.get("emitted", "")),
+                version=int(version),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not an export job") from error

@@ -33,12 +33,14 @@ class PollResult:
         spool: the export's file, if the look already brought it.
         files: names of the export's files in the order in which they are fetched, if it has several.
         retry_after: seconds the vendor wants to be left alone.
+        reason: what the vendor says about it, as `reasons` gives it.
     """
 
     status: ExportStatus
     spool: Spool | None = None
     files: Sequence[str] = ()
     retry_after: float | None = None
+    reason: str = ""
 
 
 class Exporter(Protocol):
@@ -162,6 +164,7 @@ class ExportRunner:
         if job:
             logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
         error = VendorUnavailable
+        reason = ""
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.request_export(request)
@@ -170,13 +173,15 @@ class ExportRunner:
             result = self._wait(request, job, deadline)
             if result.status is ExportStatus.READY:
                 return job, result
-            logger.warning("%s: the export %s at the vendor.", request.subject, _ENDS[result.status])
+            logger.warning("%s: the export %s at the vendor.%s", request.subject, _ENDS[result.status], result.reason)
+            reason = result.reason
             error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
             job = None
             self._record(None)
         raise error(
-            f"{request.subject}: {1 + replacements} exports in a row failed at the vendor. "
-            "Make the export smaller (a shorter window, fewer fields), or ask the vendor."
+            f"{request.subject}: {1 + replacements} exports in a row failed at the vendor.{reason} "
+            "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
+            reason=reason,
         )
 
     def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> PollResult:
@@ -187,12 +192,14 @@ class ExportRunner:
             result = self._exporter.poll(job, deadline_seconds=max(left, 1.0))
             if result.status is not ExportStatus.PENDING:
                 return result
-            wait = next(pauses) if result.retry_after is None else result.retry_after
+            wait = max(next(pauses), result.retry_after or 0.0)
             if wait >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s. "
+                    f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s."
+                    f"{result.reason} "
                     "Run again to take it up where the vendor allows it, raise export_timeout_seconds, "
-                    "or make the export smaller."
+                    "or make the export smaller.",
+                    reason=result.reason,
                 )
             logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, wait)
             with STOP.interruptible():

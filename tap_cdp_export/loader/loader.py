@@ -1,8 +1,8 @@
 """The command `tap-cdp-export-duckdb`: target-duckdb, made to keep empty keys.
 
-target-duckdb 0.8.0 reads an empty text back as NULL, and a NULL in a key stops it: the `section_id` of an APSIS
-profile without sections is empty. It also lets DuckDB guess whether a batch begins with a header. This command
-is that target with one statement changed. It is run by Meltano, in the target's own environment.
+target-duckdb 0.8.0 reads an empty text back as NULL, and a NULL in a key stops it. It also lets DuckDB guess whether
+a batch begins with a header. This command is that target with one statement changed. It is run by Meltano, in the
+target's own environment.
 """
 
 from __future__ import annotations

@@ -37,11 +37,13 @@ class EncodedRecords(NamedTuple):
         number: how many.
         data: JSON lines, each with its newline; to be used before more are asked for, since memory may be shared.
         left_out: how many records besides a stream map has filtered out.
+        keys: sum of the hashes of the vendor's keys of all these records, where someone compares pages.
     """
 
     number: int
     data: bytes | memoryview
     left_out: int = 0
+    keys: int = 0
 
 
 class RecordEncoder(Protocol):

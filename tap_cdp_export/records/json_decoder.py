@@ -68,11 +68,10 @@ class JsonRecordDecoder:
     def __init__(
         self,
         mapper: RecordMapper,
-        tap_columns: Mapping[str, str],
+        tap_columns: Mapping[str, str | None],
         output: RecordEncoder,
         *,
         required: str,
-        may_be_empty: bool = True,
     ) -> None:
         """Compile the structs.
 
@@ -80,15 +79,13 @@ class JsonRecordDecoder:
             mapper: makes the same records one by one.
             tap_columns: values of the tap's own columns.
             output: takes the records.
-            required: the text column that no record may lack; part of the key, so always selected.
-            may_be_empty: whether the required column's text may be empty.
+            required: the text column that is never empty; part of the key, so always selected.
         """
         self._mapper = mapper
         self._tap_columns = tap_columns
         self._required = required
         self._selected = selected = frozenset(output.selected_columns)
         self._encode = output.encode_columns
-        self._may_be_empty = may_be_empty
         self._to_vendor_name = mapper.to_vendor_name
         self._columns = mapper.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
@@ -228,6 +225,7 @@ class JsonRecordDecoder:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
+        keys = sum(map(hash, values[self._required]))
         times = {name: self._convert_times(values[name]) for name in self._times}
         columns = self._of_known(values, times, len(known))
         self._move_to_extra(
@@ -235,7 +233,9 @@ class JsonRecordDecoder:
         )
         if has_dicts:
             self._insert(columns, objects)
-        return self._encode(columns)
+            field = self._to_vendor_name(self._required)
+            keys += sum(hash(fields[field]) for fields in objects if type(fields) is dict)
+        return self._encode(columns)._replace(keys=keys)
 
     def _values(self, known: list[Any]) -> Values:
         """Give what structs hold field by field."""
@@ -306,7 +306,7 @@ class JsonRecordDecoder:
 
     def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._to_vendor_name(self._required))
-        if not isinstance(required, str) or not (required or self._may_be_empty):
+        if not isinstance(required, str) or not required:
             raise strict_json.InvalidJSON(
                 f"holds a record that has no text as its {self._to_vendor_name(self._required)}"
             )

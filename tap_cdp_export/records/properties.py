@@ -6,7 +6,12 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
-FREE_OBJECT: Final = th.ObjectType(additional_properties=True)
+NO_IDENTITY: Final = "-"
+"""Stands in a key for an ID that the vendor does not send: many targets read an empty text as NULL."""
+
+FREE_OBJECT: Final = th.CustomType({"type": "object", "additionalProperties": True})
+"""Of the SDK's own type, `properties` would be empty, which its flattening takes for an object without content."""
+
 OBJECTS: Final = th.ArrayType(FREE_OBJECT)
 TEXTS: Final = th.ArrayType(th.StringType)
 

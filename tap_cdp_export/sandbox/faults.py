@@ -24,7 +24,12 @@ _SLIVER = 256  # bytes that trickle at a time
 
 
 class ConnectionCut(Exception):
-    """Makes the server close the connection in the middle of an answer."""
+    """Makes the server close the connection in the middle of an answer, or behind bytes of its own."""
+
+    def __init__(self, last: bytes = b"") -> None:
+        """Close it behind these bytes, which no server frames."""
+        super().__init__()
+        self.last = last
 
 
 class Faults:
@@ -39,6 +44,7 @@ class Faults:
         """Hand one request on, or spoil it."""
         entry: Entry | None = scope.get(ENTRY)
         fault = next((fault for fault in self._options.faults if _strikes(fault, entry)), None) if entry else None
+        send = _Dated(send, fault.clock_ahead if fault else 0)
         if entry is None or fault is None:
             await self._app(scope, receive, send)
             return
@@ -48,6 +54,11 @@ class Faults:
         if fault.kind in ("slow", "cut", "trickle"):
             await self._app(scope, receive, send if fault.kind == "slow" else _Spoiled(fault, send))
             return
+        if fault.kind in ("unframed", "part"):
+            answer = _Collected(fault)
+            await self._app(scope, receive, answer)
+            entry.status, raw = answer.raw()
+            raise ConnectionCut(raw)
         if fault.answer_lost:
             await self._app(scope, receive, _swallow)
         if fault.kind == "drop":
@@ -70,7 +81,7 @@ async def _swallow(_message: Message) -> None:
 def _answer(fault: Fault, vendor: str) -> Response:
     headers = dict(fault.headers)
     if fault.retry_after is not None:
-        later = datetime.now(UTC) + timedelta(seconds=fault.retry_after)
+        later = datetime.now(UTC) + timedelta(seconds=fault.clock_ahead + fault.retry_after)
         headers["retry-after"] = (
             format_datetime(later, usegmt=True) if fault.retry_after_date else str(fault.retry_after)
         )
@@ -84,6 +95,49 @@ def _answer(fault: Fault, vendor: str) -> Response:
     if vendor == "braze":
         return Response(b'{"message":"Planned fault"}', fault.status, headers, "application/json")
     return Response("Planned fault", fault.status, headers, "text/plain")
+
+
+class _Dated:
+    """Adds the `Date` header, from a clock that may be ahead."""
+
+    def __init__(self, send: Send, ahead: int) -> None:
+        self._send = send
+        self._ahead = timedelta(seconds=ahead)
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            date = format_datetime(datetime.now(UTC) + self._ahead, usegmt=True).encode()
+            message = {**message, "headers": [*message["headers"], (b"date", date)]}
+        await self._send(message)
+
+
+class _Collected:
+    """Collects an answer, to be sent past the server: its bytes as they are to stand on the wire."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], message["headers"]
+        else:
+            self._body += message.get("body", b"")
+
+    def raw(self) -> tuple[int, bytes]:
+        """The status, and the whole answer."""
+        is_part, body = self._fault.kind == "part", self._body[: self._fault.after_bytes]
+        status = 206 if is_part else self._status
+        headers = [pair for pair in self._headers if pair[0].lower() not in (b"content-length", b"transfer-encoding")]
+        headers += [(name.encode(), value.encode()) for name, value in self._fault.headers.items()]
+        headers.append((b"connection", b"close"))
+        if is_part:
+            span = b"bytes 0-%d/%d" % (len(body) - 1, len(self._body))
+            headers += [(b"content-length", b"%d" % len(body)), (b"content-range", span)]
+        lines = [b"HTTP/1.1 %d Planned" % status, *(name + b": " + value for name, value in headers), b"", body]
+        return status, b"\r\n".join(lines)
 
 
 class _Spoiled:

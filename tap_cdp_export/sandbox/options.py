@@ -38,6 +38,7 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
         page_cap: Most records one page may hold, whatever `pageSize` says; 0 is no cap.
         short_pages: Every second page is half full, though it is not the last.
         ignores_page: The server answers page 0 to every page.
+        moving_times: Each answer says a later last activity of everyone.
         shift_per_page: Users inserted (positive) or deleted (negative) ahead of the reader between two pages.
         repeat_every: After this many users one of them comes again, newer; 0 is never.
         unknown_segment: What an unknown `filter` or segment gives: "404" or an "empty" list.
@@ -67,6 +68,7 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
     page_cap: int = 0
     short_pages: bool = False
     ignores_page: bool = False
+    moving_times: bool = False
     shift_per_page: int = 0
     repeat_every: int = 40
     unknown_segment: Literal["404", "empty"] = "404"
@@ -121,6 +123,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         topics: Send each section's topic states under a key nobody asked for.
         raw_profile: This text stands, unchecked, as the file's first profile, its key included; "" is none.
         late_seconds: An event becomes visible up to this long after its `createdAt`.
+        least_late_seconds: And at least this long after it.
     """
 
     client_id: str = "sandbox-client-id"
@@ -152,6 +155,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     topics: bool = False
     raw_profile: str = ""
     late_seconds: int = 900
+    least_late_seconds: int = 0
 
 
 class BrazeOptions(Struct, forbid_unknown_fields=True):
@@ -170,6 +174,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         url_hours: How long the url lives once ready, by the sandbox's clock; then 403 ExpiredToken.
         expired_code: The S3 code of an expired url.
         url: Whether the answer holds the url: "given", "null" or "missing" (own bucket connected).
+        url_query: What follows the path of the url, such as "?X-Amz-Signature=x" where it is presigned.
         unknown_field_names: A misspelt name in `fields_to_export` is "ignore"d, or a 400 ("refuse").
         extra_field: Send a top-level field that nobody asked for.
         mixed_types: Let `sessions` and some custom attributes change their type between users.
@@ -178,11 +183,13 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         file_suffix: Ending of the members' names.
         archive: "asked": zip or gzip as requested; or always "zip" or "gzip".
         blank_lines: Put blank lines between the users.
+        blank_members: This many members of 64 MiB of newlines end each zip.
         broken_lines: This many lines of each export are not JSON.
         raw_line: This text stands, unchecked, as the first line of each archive; "" is none.
         empty_segment: What an empty segment gives: "empty_zip", "empty_member" or "never_ready".
         bucket_folder: The company's own bucket: exports are written below this local folder.
         bucket_part_seconds: Pause before each archive in the bucket.
+        bucket_late_seconds: Further pause before the last archive, if there are several.
         bucket_day_shift: Days between the request and the folder's date.
     """
 
@@ -198,6 +205,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     url_hours: float = 4
     expired_code: Literal["ExpiredToken", "AccessDenied"] = "ExpiredToken"
     url: Literal["given", "null", "missing"] = "given"
+    url_query: str = ""
     unknown_field_names: Literal["ignore", "refuse"] = "ignore"
     extra_field: bool = False
     mixed_types: bool = True
@@ -206,11 +214,13 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     file_suffix: str = ".txt"
     archive: Literal["asked", "zip", "gzip"] = "asked"
     blank_lines: bool = False
+    blank_members: int = 0
     broken_lines: int = 0
     raw_line: str = ""
     empty_segment: Literal["empty_zip", "empty_member", "never_ready"] = "empty_zip"
     bucket_folder: str | None = None
     bucket_part_seconds: float = 0.02
+    bucket_late_seconds: float = 0
     bucket_day_shift: int = 0
 
 
@@ -222,13 +232,15 @@ class Fault(Struct, forbid_unknown_fields=True):
         method: Only this method; "" is any.
         skip: Leave the first so many matching requests alone.
         times: Then spoil this many; 0 is all that follow.
-        kind: "status", "html" (a login page with 200), "cut", "slow" (late first byte), "trickle", "drop".
+        kind: "status", "html" (a login page with 200), "cut", "slow" (late first byte), "trickle", "drop",
+            "unframed" (a body that only the connection's end ends), "part" (206, with the beginning of the body).
         status: The status of kind "status".
         body: The body of kind "status"; "" is one in the vendor's style.
-        headers: Further headers of kinds "status" and "html".
+        headers: Further headers of kinds "status", "html" and "unframed".
         retry_after: Seconds in a `Retry-After` header; null sends none.
-        retry_after_date: Write `Retry-After` as a date.
-        after_bytes: Kinds "cut" and "trickle" begin after this much of the body.
+        retry_after_date: Write `Retry-After` as a date, by the clock that `Date` shows.
+        clock_ahead: Seconds that the clock behind `Date` is ahead of this machine's.
+        after_bytes: Kinds "cut" and "trickle" begin after this much of the body; "unframed" and "part" send no more.
         clean: A cut ends like a whole body: no declared length, a proper last chunk.
         declared_length: A cut declares this `Content-Length`; null leaves the header as it is.
         seconds: Delay of "slow" before the answer, of "trickle" before every further 256 bytes.
@@ -240,12 +252,13 @@ class Fault(Struct, forbid_unknown_fields=True):
     method: str = ""
     skip: int = 0
     times: int = 1
-    kind: Literal["status", "html", "cut", "slow", "trickle", "drop"] = "status"
+    kind: Literal["status", "html", "cut", "slow", "trickle", "drop", "unframed", "part"] = "status"
     status: int = 503
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     retry_after: int | None = None
     retry_after_date: bool = False
+    clock_ahead: int = 0
     after_bytes: int = 0
     clean: bool = False
     declared_length: int | None = None

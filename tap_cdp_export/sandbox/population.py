@@ -90,7 +90,8 @@ class Population:
 
     def apsis_profile(self, customer: Customer, request: apsis.Request) -> dict[str, Any]:
         """One profile of an APSIS export, as it is at the life's `at`."""
-        rules = apsis.Rules(customer.at, self._opened + _YEAR, self._options.apsis.late_seconds)
+        options = self._options.apsis
+        rules = apsis.Rules(customer.at, self._opened + _YEAR, options.late_seconds, options.least_late_seconds)
         return apsis.profile(customer, request, rules)
 
     def apsis_profiles(self, at: int, request: apsis.Request) -> Iterator[tuple[str, dict[str, Any]]]:

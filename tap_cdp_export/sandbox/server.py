@@ -24,7 +24,7 @@ from tap_cdp_export.sandbox.braze.exports import Exports
 from tap_cdp_export.sandbox.braze.server import Braze
 from tap_cdp_export.sandbox.braze.storage import BrazeStorage
 from tap_cdp_export.sandbox.clock import DAY, moment_of
-from tap_cdp_export.sandbox.faults import Faults
+from tap_cdp_export.sandbox.faults import ConnectionCut, Faults
 from tap_cdp_export.sandbox.options import Options
 from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tap_cdp_export.sandbox.personalization.server import Personalization
@@ -175,6 +175,7 @@ class _Server(uvicorn.Server):
                 log_level=_SILENT,  # connections that are cut on purpose would be reported as errors
                 access_log=False,
                 server_header=False,
+                date_header=False,  # `Faults` adds it, from a clock that may be ahead
                 proxy_headers=False,
             )
         )
@@ -200,13 +201,18 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
+        except ConnectionCut as cut:
+            await _cut(send, cut.last)
         except Exception:  # noqa: BLE001 - cut on purpose, or a mistake that has been answered as far as it could be
             await _cut(send)
 
 
-async def _cut(send: Send) -> None:
+async def _cut(send: Send, last: bytes = b"") -> None:
     """Close the connection now: behind a bound `send` stands uvicorn's cycle, which has the transport."""
     transport = send.__self__.transport  # type: ignore[attr-defined]
+    transport.write(last)
+    while transport.get_write_buffer_size():  # noqa: ASYNC110 -- else uvicorn adds an answer of its own behind it
+        await asyncio.sleep(0.001)
     transport.close()
     await asyncio.sleep(0)
 

@@ -6,11 +6,15 @@ section 4); so its messages, storage and settings are used, and the files are wr
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import tempfile
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+import fsspec  # type: ignore[import-untyped]
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
@@ -26,6 +30,7 @@ _PACKED_AT_ONCE_BYTES: Final = 128 * 1024
 """So much of what comes record by record waits to be compressed together; a bound in records would bound no memory."""
 
 _IN_MEMORY_BYTES: Final = 4 * 2**20
+_SEPARATOR: Final = re.compile(r"[/\\]")
 
 
 class Batches:
@@ -167,8 +172,7 @@ class _Files:
         with self._kept as kept:
             try:
                 kept.seek(0)
-                with self._config.storage.open(name, "wb") as stored:
-                    shutil.copyfileobj(kept, stored)
+                self._store(kept, name)
             except ImportError:
                 raise SettingsError(
                     "The storage of batch_config needs a client: install the tap's extra s3, gcs or azure."
@@ -181,6 +185,38 @@ class _Files:
             finally:
                 self._kept = None
         return self._config.storage.get_url(name)
+
+    def _store(self, kept: IO[bytes], name: str) -> None:
+        """Copy a file into the storage, whole or not at all, for this user's eyes alone."""
+        storage = self._config.storage
+        files, root = fsspec.url_to_fs(storage.root, **storage.params)
+        path = f"{root.rstrip('/')}/{name}"
+        with _private(), files.transaction:  # which the SDK's storage does not end after an error
+            files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            with files.open(path, "wb") as stored:
+                shutil.copyfileobj(kept, stored)
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Let nobody but this user read the files and folders that are made meanwhile."""
+    usual = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(usual)
+
+
+def stays_below_root(name: str) -> bool:
+    """Tell whether a file of this name, a prefix and a stream, can only be in the storage's root or a folder below.
+
+    Args:
+        name: what the file's name begins with.
+
+    Returns:
+        False for what is absolute, an address, or has a folder that is none of its own, such as `..`.
+    """
+    return "://" not in name and name.isprintable() and {"", ".", ".."}.isdisjoint(_SEPARATOR.split(name))
 
 
 def _is_gzip(config: BatchConfig) -> bool:

@@ -23,6 +23,7 @@ from singer_sdk.mapper import (
 )
 
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
+from tap_cdp_export.singer.stream_maps import expression_failed, mended, transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +73,7 @@ class ColumnMap:
         """
         self.alias = stream_map.stream_alias
         self._map = stream_map
+        self._stream = str(getattr(stream_map, "stream_name", self.alias))
         self._shown = shown
         self._passed = frozenset(passed)
         self._made = made or {}
@@ -109,8 +111,11 @@ class ColumnMap:
 
     def _evaluated(self, record: dict[str, Any]) -> dict[str, Any] | None:
         if self._made:
-            return self._map.transform(record)
-        return record if self._map.get_filter_result(record) else None
+            return transformed(self._map, record, self._stream)
+        try:
+            return record if self._map.get_filter_result(record) else None
+        except Exception as error:  # noqa: BLE001 -- as in `transformed`
+            raise expression_failed(self._stream, error) from None
 
 
 def column_map(
@@ -134,7 +139,7 @@ def column_map(
     matching = [found for pattern, found in definitions.items() if fnmatch(stream, pattern)]
     if type(stream_map) is not CustomStreamMap or len(matching) != 1:
         return None
-    definition = matching[0]
+    definition = mended(matching[0], stream_map.raw_schema, stream_map.raw_key_properties)
     expressions = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
     made = {name: expression for name, expression in expressions.items() if expression not in {None, NULL_STRING}}
     filter_rule = definition.get(MAPPER_FILTER_OPTION)

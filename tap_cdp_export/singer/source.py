@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError, T
 from tap_cdp_export.windows import parse_time, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tap_cdp_export.singer.stream import ExportStream
 
@@ -65,19 +65,42 @@ class ExportSource(ABC):
         if self._started:
             return
         self._started = True
-        try:
+        with self.noting_failures():
             if self.discovery_error:
                 raise self.discovery_error
             with ExitStack() as frames:
                 for stream in self.selected.values():
                     frames.enter_context(stream.emitting())
                 self.run()
+
+    @contextmanager
+    def noting_failures(self) -> Iterator[None]:
+        """Note a failure of what happens inside, and log it.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            LocalFailure: This machine fails every feed alike.
+            TargetGone: Nobody is there for the other feeds either.
+        """
+        try:
+            yield
         except CdpExportError as error:
             error.streams = tuple(self.selected)
             if isinstance(error, LocalFailure | TargetGone):
                 raise
             self.errors.append(error)
             logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
+
+    def judge(self) -> None:
+        """Judge what the settings and STATE hold for the selected streams, before anything is asked of any vendor.
+
+        Raises:
+            SettingsError: If they are wrong.
+        """
+        for stream in self.selected.values():
+            stream.bookmark()
 
     @abstractmethod
     def run(self) -> None:

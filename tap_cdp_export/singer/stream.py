@@ -6,6 +6,7 @@ The SDK moves bookmarks with the records, which loses data when a windowed run i
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from tap_cdp_export.records.batch import encode, encode_columns
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import Batches
 from tap_cdp_export.singer.column_maps import column_map
+from tap_cdp_export.singer.stream_maps import transformed
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ class ExportStream(Stream):
         if not self._selects_whole_columns:
             pop_deselected_record_properties(record, self.schema, self.mask)
         for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
+            mapped = transformed(stream_map, record, self.name)
             if mapped is not None:
                 now = datetime.now(UTC)
                 yield RecordMessage(stream_map.stream_alias, mapped, version=self._stream_version, time_extracted=now)
@@ -246,9 +248,15 @@ class ExportStream(Stream):
         if self.is_full_snapshot:
             self._version_to_activate = full_table_version
 
-    def suppress_activate_version(self) -> None:
-        """Send no ACTIVATE_VERSION after this run: it did not read everything there is."""
+    def suppress_activate_version(self) -> bool:
+        """Send no ACTIVATE_VERSION after this run: it may not have read everything there is.
+
+        Returns:
+            Whether one would have been sent.
+        """
+        is_withheld = self._version_to_activate is not None
         self._version_to_activate = None
+        return is_withheld
 
     # State
 
@@ -264,7 +272,7 @@ class ExportStream(Stream):
         Raises:
             SettingsError: If STATE holds no time, or one in the future.
         """
-        text = self.stream_state.get("replication_key_value")
+        text = self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
         if text is None:
             return None
         try:
@@ -282,10 +290,7 @@ class ExportStream(Stream):
         """Read the export that an earlier run asked for and did not finish.
 
         Returns:
-            The job, if there is one.
-
-        Raises:
-            SettingsError: If STATE holds something else in its place.
+            The job; None if there is none, or none that this version of the tap understands.
         """
         state = self.stream_state.get("export")
         if state is None:
@@ -293,7 +298,13 @@ class ExportStream(Stream):
         try:
             return ExportJob.from_state(state)
         except ValueError:
-            raise SettingsError(f"The state of {self.name} holds no export job where one should be.") from None
+            self.log(
+                "STATE holds an export of %s in a form that this version of the tap does not know; "
+                "it is asked for anew.",
+                self.name,
+                level=logging.WARNING,
+            )
+            return None
 
     def save_job(self, job: ExportJob | None) -> None:
         """Put a job into STATE, and write STATE at once.
@@ -303,6 +314,23 @@ class ExportStream(Stream):
         """
         self._replace_state({"export": job.to_state() if job else None})
         self.write_state()
+
+    def finished_exports(self) -> dict[str, Any]:
+        """Read what earlier runs remembered of exports that nothing proves to be whole.
+
+        Returns:
+            A small JSON value for each; none in an older STATE.
+        """
+        exports = self.stream_state.get("finished_exports")
+        return exports if isinstance(exports, dict) else {}
+
+    def remember_exports(self, exports: Mapping[str, Any]) -> None:
+        """Put into STATE what `finished_exports` gives to the next run; `write_state` makes it known.
+
+        Args:
+            exports: a small JSON value for each, without a secret.
+        """
+        self._replace_state({"finished_exports": dict(exports)})
 
     def commit_window(self, window: Window | None) -> None:
         """Say that every record up to a window's end is written; `write_state` makes it known.

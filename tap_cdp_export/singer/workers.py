@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections import deque
 from contextlib import ExitStack, suppress
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from tap_cdp_export.errors import LocalFailure
@@ -42,7 +42,10 @@ _MIN_BYTES_TO_FORK: Final = 256 * 1024
 """Smaller inputs are encoded in less time than a worker takes to start."""
 
 _SLOT_BYTES: Final = 32 * 2**20
-"""Largest chunk, and largest result of one. Pages of the mapping that are never touched take no memory."""
+"""Largest result of one chunk. Pages of the mapping that are never touched take no memory."""
+
+_MOST_BYTES: Final = 4 * 2**20
+"""A larger chunk is encoded in the parent: a worker would hold copies of it and of its result."""
 
 
 def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[bytes]) -> Generator[Batch]:
@@ -53,8 +56,8 @@ def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[by
         items: the chunks.
 
     Yields:
-        The batches of each chunk, in input order; none of a chunk before all of its batches are encoded. A batch
-        is valid until the next one is requested, since it may be a view of shared memory.
+        The batches of each chunk, in input order; none of a chunk before all of its batches are encoded, unless it
+        is larger than 4 MiB. A batch is valid until the next one is requested, since it may be a view of shared memory.
 
     Raises:
         LocalFailure: If the system kills a worker.
@@ -71,14 +74,22 @@ def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[by
         yield from _in_this_process(function, item)
     with ExitStack() as workers:
         pool = _WorkerPool(function, workers)
-        busy = deque((item, pool.submit(item)) for item in islice(waiting, _WORKERS * _SLOTS_PER_WORKER))
-        while busy:
+        busy: deque[tuple[bytes | Exception, _SharedSlot | None]] = deque()
+        while True:
+            while len(busy) < _WORKERS * _SLOTS_PER_WORKER and not (
+                busy and busy[-1][1] is None
+            ):  # one large item at a time
+                following = next(waiting, None)
+                if following is None:
+                    break
+                busy.append((following, pool.submit(following)))
+            if not busy:
+                return
             item, slot = busy.popleft()
             answer = slot.result() if slot else None
             yield from _in_this_process(function, item) if answer is None else answer
             if slot:
                 pool.free_slots.append(slot)
-            busy.extend((item, pool.submit(item)) for item in islice(waiting, 1))
 
 
 def _with_error_last(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
@@ -89,10 +100,11 @@ def _with_error_last(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
         yield error
 
 
-def _in_this_process(function: Callable[[bytes], Iterable[Batch]], item: bytes | Exception) -> list[Batch]:
+def _in_this_process(function: Callable[[bytes], Iterable[Batch]], item: bytes | Exception) -> Iterable[Batch]:
     if isinstance(item, Exception):
         raise item
-    return list(function(item))
+    parts = function(item)
+    return parts if len(item) > _MOST_BYTES else list(parts)
 
 
 class _WorkerPool:
@@ -106,7 +118,7 @@ class _WorkerPool:
 
     def submit(self, item: bytes | Exception) -> _SharedSlot | None:
         """Send a chunk to a worker; None if the parent has to encode it."""
-        if isinstance(item, Exception) or len(item) > _SLOT_BYTES:
+        if isinstance(item, Exception) or len(item) > _MOST_BYTES:
             return None
         if self._workers_to_start:
             self._workers_to_start -= 1
@@ -158,7 +170,10 @@ class _SharedSlot:
             return None
         encoded = memoryview(self.encoded)
         return (
-            tuple(EncodedRecords(number, encoded[start:end], left_out) for number, left_out, start, end in part)
+            tuple(
+                EncodedRecords(number, encoded[start:end], left_out, keys)
+                for number, left_out, keys, start, end in part
+            )
             for part in result
         )
 
@@ -202,16 +217,16 @@ class _Worker:
         finally:
             os._exit(0)
 
-    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, int, int, int]]]:
+    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, ...]]]:
         """Write the batches into shared memory; give (records, left out, start, end) of each."""
-        result: list[list[tuple[int, int, int, int]]] = []
+        result: list[list[tuple[int, ...]]] = []
         end = 0
         for part in self._function(item):
             result.append([])
             for lines in part:
                 start, end = end, end + len(lines.data)
                 memory[start:end] = lines.data  # raises where there is too much of it
-                result[-1].append((lines.number, lines.left_out, start, end))
+                result[-1].append((lines.number, lines.left_out, lines.keys, start, end))
         return result
 
     def __exit__(self, *_exception: object) -> None:

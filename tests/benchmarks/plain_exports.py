@@ -100,7 +100,7 @@ class ApsisProfiles(_ApsisStream):
         """Give a record for each section, and one for a profile without any."""
         named = set(self.config["attribute_ids"])
         for key, profile in self.profiles():
-            for section_id, section in (profile["sections"] or {"": {}}).items():
+            for section_id, section in (profile["sections"] or {"-": {}}).items():
                 attributes, tags = {}, []
                 for name, entry in (section.get("attributes") or {}).items():
                     if entry["value"] is None and name not in named:

@@ -13,14 +13,16 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import click
 import pytest
+import requests
 from singer_sdk.exceptions import MappingError
 
 from tap_cdp_export import errors
 from tap_cdp_export.cli.command import TapCommand, readable
+from tests.helpers.archives import zipped
 from tests.helpers.configurations import config
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 from tests.helpers.running import Run, run_tap
@@ -76,7 +78,8 @@ def test_every_failure_has_its_promised_exit_code_and_says_its_text_last(
     failure = kind("What happened. What to do.")
     failure.streams = ("one", "two")
     assert end_of(failure) == code
-    assert last_line(caplog) == ("CRITICAL", f"one, two: What happened. What to do.{kind.advice}")
+    text = f"one, two: What happened. What to do.{kind.advice} (exit {code})"
+    assert last_line(caplog) == ("CRITICAL", text)
 
 
 def test_every_kind_of_failure_is_in_this_list() -> None:
@@ -93,6 +96,7 @@ def test_every_kind_of_failure_is_in_this_list() -> None:
 def test_a_signal_ends_with_its_own_code(caplog: pytest.LogCaptureFixture, number: signal.Signals, code: int) -> None:
     assert end_of(errors.Interrupted(number)) == code
     assert number.name in last_line(caplog)[1]
+    assert last_line(caplog)[1].endswith(f"(exit {code})")
 
 
 def test_success_ends_with_0(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,9 +124,10 @@ def test_a_wrong_stream_map_ends_with_10_and_is_not_shown(caplog: pytest.LogCapt
     assert "canary" not in caplog.text
 
 
-def test_a_wrong_option_ends_with_10(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_ends_with_10(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     assert end_of(None, "--nonsense") == 10
     assert "--nonsense" in capsys.readouterr().err
+    assert last_line(caplog)[1].endswith("(exit 10)")
 
 
 def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,6 +271,61 @@ def test_at_debug_no_form_of_a_secret_and_no_field_value_is_in_the_log() -> None
                 raw.hex(),
             )
             assert not [form for form in forms if form in run.log]
+
+
+SIGNATURES = ["c0ffee+c0ffee/c0ffee==", "tök e~n%2fc0ffee", "Iw_2CAuI{2}mv|Aemo2"]
+SIGNED_PATH = "/a folder/{2}.zip?X-Amz-Signature={0}&X-Amz-Security-Token={1}&X-Amz-SignedHeaders=host".format(
+    *SIGNATURES
+)
+LOG_EVERYTHING = """
+version: 1
+disable_existing_loggers: false
+formatters: {plain: {format: "%(name)s %(message)s"}}
+handlers: {plain: {class: logging.StreamHandler, formatter: plain, stream: "ext://sys.stderr"}}
+root: {level: DEBUG, handlers: [plain]}
+loggers:
+  urllib3: {level: DEBUG, handlers: [plain]}
+  urllib3.connectionpool: {level: DEBUG, handlers: [plain], propagate: false}
+  requests: {level: DEBUG}
+"""
+
+
+@pytest.mark.parametrize("last", [with_length(zipped({"a": b'{"braze_id":"a"}'})), b"HTTP/1.1 418 No\r\n\r\n"])
+@pytest.mark.parametrize("log_config", [None, LOG_EVERYTHING])
+def test_no_form_of_a_download_url_is_in_the_log_whatever_libraries_say_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, last: bytes, log_config: str | None
+) -> None:
+    odd = b"HTTP/1.1 %b\r\nConnection: close\r\nno header\r\nContent-Length: 0\r\n\r\n"  # of which urllib3 warns
+    environment = {"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"}
+    if log_config:
+        (tmp_path / "log.yml").write_text(log_config)
+        environment["SINGER_SDK_LOG_CONFIG"] = str(tmp_path / "log.yml")
+    with LoopbackServer(cut(odd % b"403 No"), cut(odd % b"500 No"), cut(last)) as storage:
+        answer = json.dumps({"message": "success", "url": storage.url + SIGNED_PATH}).encode()
+        with LoopbackServer(cut(with_length(answer))) as api:
+            braze = config("braze", base_url=api.url, poll_initial_seconds=0.01, poll_max_seconds=0.01)
+            run = run_tap(braze, environment=environment)
+    assert run.exit_code == (12 if b"418" in last else 0), run.log
+    assert len(storage.requests) == 3
+    target = storage.requests[0].split(b" ")[1].decode()
+    assert_is_not_told(target, run.log)
+    with LoopbackServer(cut(odd % b"403 No")) as storage, caplog.at_level(logging.DEBUG, "urllib3"):
+        logging.getLogger("urllib3.connectionpool").disabled = False  # other tests have silenced it
+        requests.get(storage.url + SIGNED_PATH, timeout=10)
+    with pytest.raises(AssertionError):
+        assert_is_not_told(target, caplog.text)
+
+
+def assert_is_not_told(target: str, log: str) -> None:
+    """Look for a request's target, whole and in parts, as it was sent and as it was given."""
+    path, _, query = target.partition("?")
+    parts = {target, path, query, *path.split("/"), *(pair.partition("=")[2] for pair in query.split("&"))}
+    parts = {part for part in parts if len(unquote(part)) > len("folder/")}
+    assert len(parts) == 7
+    for part in {*parts, SIGNED_PATH, *SIGNATURES}:
+        for form in (part, unquote(part), quote(part), quote(part, safe=""), json.dumps(part)[1:-1]):
+            assert form not in log
+    assert "c0ffee" not in log
 
 
 def test_the_last_line_of_a_failed_run_names_a_stream_that_is_not_whole() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,15 +14,25 @@ from hypothesis import strategies as st
 from tap_cdp_export.config.settings import SETTINGS
 from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import SettingsError
-from tests.helpers.configurations import END, START, config
+from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.windows import time_text
+from tests.helpers.configurations import END, START, config, vendor_settings
 from tests.helpers.json_documents import VALUES
 
 VENDOR_OF = st.sampled_from(["personalization", "apsis", "braze"])
 
 
-def problems(settings: dict[str, Any]) -> str:
+WITH_BUILT_IN = copy.deepcopy(SETTINGS)
+TapCDPExport.append_builtin_config(WITH_BUILT_IN)
+OUTSIDE = [
+    "../canary", "../", "a/../../canary", "/canary", "//canary/", "..\\canary", "\\canary", "s3://canary/", "a//", "./",
+    "a/..//", "a\n", "a\0",
+]  # fmt: skip
+
+
+def problems(settings: dict[str, Any], schema: dict[str, Any] = SETTINGS) -> str:
     with pytest.raises(SettingsError) as refusal:
-        complete(settings, SETTINGS)
+        complete(settings, schema)
     assert refusal.value.exit_code == 10
     return str(refusal.value)
 
@@ -107,8 +118,12 @@ def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) 
         ("personalization", {"accounts_missing": "ignore"}),
         ("personalization", {"dataset_ids": "engage"}),
         ("personalization", {"include_geo": "true"}),
+        ("personalization", {"statistics_days": -1}),
+        ("personalization", {"statistics_days": 1e9}),
         ("apsis", {"window_days": 0}),
         ("apsis", {"window_days": 90}),
+        ("apsis", {"window_days": 1e-9}),
+        ("apsis", {"window_days": 59 / 86_400}),
         ("apsis", {"lookback_minutes": -1}),
         ("apsis", {"requests_per_minute": 0}),
         ("apsis", {"poll_initial_seconds": 0}),
@@ -150,6 +165,32 @@ def test_window_and_lookback_beyond_89_days_are_refused(lookback: int) -> None:
 @pytest.mark.parametrize(("days", "minutes"), [(89, 0), (88, 1440), (88.9, 144), (7, 82 * 1440)])
 def test_window_and_lookback_of_exactly_89_days_are_allowed(days: float, minutes: float) -> None:
     assert complete(config("apsis", window_days=days, lookback_minutes=minutes), SETTINGS)
+
+
+def test_a_window_of_a_minute_is_allowed() -> None:
+    assert complete(config("apsis", window_days=1 / 1440), SETTINGS)
+
+
+@pytest.mark.parametrize("name", ["page", "pageSize"])
+def test_parameters_that_would_break_the_paging_are_refused_by_name(name: str) -> None:
+    text = problems(config("personalization", extra_params={name: 3}))
+    assert f"personalization.extra_params must not hold {name}" in text
+
+
+@pytest.mark.parametrize("value", ["", "today", "1e12", " 1709251200000", 1.5, True, [1], {}, -1, 10**15, "10" * 10])
+def test_a_statistics_window_in_extra_params_must_be_times(value: Any) -> None:
+    assert "extra_params.start must be a time" in problems(config("personalization", extra_params={"start": value}))
+    assert complete(config("personalization", extra_params={"start": "1709251200000", "end": 0}), SETTINGS)
+
+
+@pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
+def test_a_start_date_in_the_future_is_refused(vendor: str) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    for start in ("2999-01-01", soon):
+        settings = {**config(vendor), "start_date": start}
+        for end in ({}, {"end_date": "2999-01-02"}):
+            assert "start_date lies in the future" in problems({**settings, **end})
+    assert complete({**config(vendor), "start_date": time_text(datetime.now(UTC)), "end_date": "2999-01-02"}, SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["start_date", "end_date"])
@@ -209,7 +250,7 @@ def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
     before = copy.deepcopy(given_settings)
     done = complete(given_settings, SETTINGS)
     assert done["apsis"]["window_days"] == 3
-    assert done["apsis"]["lookback_minutes"] == 60
+    assert done["apsis"]["lookback_minutes"] == 1440
     assert done["request_deadline_seconds"] == 900
     assert "personalization" not in done
     assert given_settings == before
@@ -234,6 +275,56 @@ def test_free_form_settings_go_through_untouched() -> None:
     done = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]), SETTINGS)
     assert done["apsis"]["extra_body"] == body
     assert done["apsis"]["attributes"] == ["1", 2, {"id": "3"}]
+
+
+def test_null_inside_a_free_form_setting_means_something_and_stays() -> None:
+    body = {"a": None, "b": {"c": None, "d": [None, {"e": None}]}}
+    maps = {"users": {"email_address": None, "__else__": None}, "accounts": None, "__else__": None}
+    given_settings = {
+        **config("apsis", extra_body=body, segment_filter=body, attributes=[body], tags=[None]),
+        "braze": vendor_settings("braze", bucket_options=body),
+        "personalization": vendor_settings("personalization", extra_params={"start": None}),
+        "batch_config": {"storage": {"root": "file:///srv", "params": body, "prefix": None}},
+        "stream_maps": maps,
+        "stream_map_config": {"salt": None},
+        "faker_config": None,
+    }
+    done = complete(given_settings, WITH_BUILT_IN)
+    assert done["stream_maps"] == maps
+    assert done["stream_map_config"] == {"salt": None}
+    assert done["apsis"]["extra_body"] == done["apsis"]["segment_filter"] == body
+    assert done["apsis"]["attributes"] == [body]
+    assert done["apsis"]["tags"] == [None]
+    assert done["braze"]["bucket_options"] == done["batch_config"]["storage"]["params"] == body
+    assert done["personalization"]["extra_params"] == {"start": None}
+    assert "prefix" not in done["batch_config"]["storage"]
+    assert "faker_config" not in done
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"flattening_enabled": True}, "flattening_max_depth is missing"),
+        ({"flattening_enabled": True, "flattening_max_depth": -1}, "flattening_max_depth must be at least 0"),
+        ({"flattening_max_key_length": 0}, "flattening_max_key_length must be at least 1"),
+    ],
+)
+def test_flattening_that_cannot_work_is_refused_by_name(changes: dict[str, Any], name: str) -> None:
+    assert name in problems({**config("braze"), **changes}, WITH_BUILT_IN)
+
+
+@pytest.mark.parametrize("prefix", OUTSIDE)
+def test_a_prefix_that_leaves_the_root_of_the_batch_files_is_refused(prefix: str) -> None:
+    batch = {"storage": {"root": "file:///srv", "prefix": prefix}}
+    text = problems({**config("braze"), "batch_config": batch})
+    assert "batch_config.storage.prefix" in text
+    assert "canary" not in text
+
+
+@pytest.mark.parametrize("prefix", ["", "part-", "folder/", "a/b/part-", "..part-", "v1..", "ä "])
+def test_a_prefix_below_the_root_is_allowed(prefix: str) -> None:
+    batch = {"storage": {"root": "file:///srv", "prefix": prefix}}
+    assert complete({**config("braze"), "batch_config": batch}, SETTINGS)["batch_config"]["storage"]["prefix"] == prefix
 
 
 def test_the_sdks_decimals_become_plain_numbers() -> None:

@@ -6,9 +6,9 @@ Each is a small patch that the child applies to the real tap before its run.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import zlib
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -51,6 +51,7 @@ BROKEN_TAPS: Final = {
     "redirect_followed": BrokenTap("C1", "lead"),
     "failed_export_polled_for_ever": BrokenTap("C1", "export"),
     "export_asked_for_twice": BrokenTap("C1", "killed while pending"),
+    "answer_not_waited_for": BrokenTap("C7", "asks APSIS"),
     "job_dropped_on_404": BrokenTap("C1", "export"),
     "job_deleted_not_nulled": BrokenTap("C5", "profiles alone"),
     "page_loop": BrokenTap("C1", "page is ignored"),
@@ -157,6 +158,11 @@ def export_asked_for_twice() -> None:
     _replace(apsis_client.ApsisExporter, "ask", ask_twice)
 
 
+def answer_not_waited_for() -> None:
+    """Let a signal end the wait for the answer to a request for an export."""
+    _replace(StopSignal, "finishing", lambda _self: nullcontext())
+
+
 def job_dropped_on_404() -> None:
     """Take "not ready" for "unknown"."""
     apsis_client._POLL_ANSWERS[404] = ExportStatus.GONE
@@ -174,7 +180,7 @@ def job_deleted_not_nulled() -> None:
 
 def page_loop() -> None:
     """Never notice that a page came before."""
-    _replace(pages, "_digest", lambda _page: os.urandom(8))
+    _replace(pages._Repetition, "end_page", lambda _self: None)
 
 
 def handler_that_raises_anywhere() -> None:

@@ -55,8 +55,10 @@ def export_file(random: Random) -> bytes:
     for number in range(random.randrange(4)):
         event = b'{"typeId":%s,"createdAt":1,"data":%s}' % (random.choice(_VALUES), random.choice(_VALUES))
         section = b'{"attributes":{"1":{"value":%s}},"events":[%s]}' % (random.choice(_VALUES), event)
-        sections = random.choice((b'{"1":%s}' % section, b"{}", b"null", random.choice(_VALUES)))
-        profiles.append(b'"p%d":' % number + _object(random, b'"sections":' + sections))
+        several = b'{"1":%s,"1":{},"2":{"events":[%s],"events":[]}}' % (section, event)
+        sections = random.choice((b'{"1":%s}' % section, several, b"{}", b"null", random.choice(_VALUES)))
+        key = b'"p%d":' % random.choice((number, number, 0))
+        profiles.append(key + _object(random, b'"sections":' + sections))
     before = b'"metadata":' + random.choice(_VALUES) + b"," if random.random() < 0.3 else b""
     after = b',"more":' + random.choice(_VALUES) if random.random() < 0.3 else b""
     return b"{" + before + b'"profiles":{' + b",".join(profiles) + b"}" + after + b"}"

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
-from tap_cdp_export.files.compression import open_decompressed, verified
-from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
-from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.files.compression import verified
+from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time, kind_of
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.vendors.apsis.export_file import PROFILES, decode_profiles, event_records, profile_records
+from tap_cdp_export.vendors.apsis.export_file import PROFILES, event_records, profile_records, profiles_of, prove_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
@@ -101,15 +100,14 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
     typed = ExportFileDecoder(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
 
     def fast(spool: Spool) -> Iterator[bytes]:
-        verify(spool, PROFILES)
+        prove_file(spool)
         found = [part for run in read_verified_chunks(spool, PROFILES) for part in typed.lines(run)]
         yield from _rows(part.profiles for part in found)
         yield from _rows(part.events for part in found)
 
     def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        verify(spool, PROFILES)
-        read = runs(open_decompressed(spool), PROFILES, decode_profiles, dict[str, Any], is_verified=True)
-        found = [pair for run in read for pair in run.items()]
+        prove_file(spool)
+        found = [pair for run in read_verified_chunks(spool, PROFILES) for pair in profiles_of(run)]
         for key, profile in found:
             yield from (profiles.of_record(row) for row in profile_records(key, profile, _TIMES, {"1"}))
         for key, profile in found:
@@ -121,7 +119,7 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
 def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     tap_columns = {"segment_id": "s"}
     columns = _some(chance, BRAZE_USERS)
-    typed = JsonRecordDecoder(_braze, tap_columns, columns, required="braze_id", may_be_empty=False)
+    typed = JsonRecordDecoder(_braze, tap_columns, columns, required="braze_id")
 
     def fast(spool: Spool) -> Iterator[bytes]:
         archive.verify(spool)
@@ -150,7 +148,7 @@ def _some(chance: random.Random, schema: dict[str, Any], *, filtered: bool = Tru
 
 
 def _named(fields: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(fields.get("name"), str):
+    if not isinstance(fields.get("name"), str) or not fields["name"]:
         raise UnusableAnswer("A record has no text as its name.")
     return fields
 

@@ -50,7 +50,7 @@ class Endpoint:
 _ASKED_ONCE: Final[dict[str, tuple[int, ...]]] = {
     "500": (13,), "502": (13,), "503": (13,), "504": (13,), "408": (13,), "425": (13,), "drop": (13,),
     "lost answer": (13,), "lost answer 500": (13,), "cut": (12,), "cut at 0": (12,), "clean cut": (12,),
-    "cut at 0, clean": (12,), "too long": (12,),
+    "cut at 0, clean": (12,), "too long": (12,), "part": (12,),
 }  # fmt: skip
 """APSIS One opens an export for every request, so none is sent again once it may have been received. Braze
 refuses a second one for a segment, so asking again is safe; an answer that is always cut leaves a busy segment."""
@@ -73,7 +73,7 @@ ENDPOINTS: Final = (
         "503": (0,), "503 always": (13,), "503 wait always": (15,), "clean cut": (0,), "cut at 0, clean": (0,),
     }),
     Endpoint("ask Braze", _BRAZE, "/users/export/segment", method="POST", after=20, codes={
-        **_PLAIN, "cut always": (12, 14), "too long always": (12, 14),
+        **_PLAIN, "cut always": (12, 14), "too long always": (12, 14), "part always": (12, 14),
     }),
     Endpoint("poll Braze", _BRAZE, r"\.zip$", codes={
         "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
@@ -116,6 +116,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "clean cut": ({**_CUT, "clean": True}, (0, 12)),
     "cut at 0, clean": ({**_CUT, "clean": True, "after_bytes": 0}, (0, 12)),
     "too long": ({**_CUT, "declared_length": 10**9}, (0,)),
+    "part": ({"kind": "part"}, (0,)),
     "400 always": ({"status": 400, "times": 0}, (10,)),
     "401 always": ({"status": 401, "times": 0}, (11,)),
     "403 always": ({"status": 403, "times": 0}, (11,)),
@@ -130,6 +131,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "html always": ({"kind": "html", "times": 0}, (12,)),
     "cut always": ({**_CUT, "times": 0}, (12,)),
     "clean cut always": ({**_CUT, "clean": True, "times": 0}, (12,)),
+    "part always": ({"kind": "part", "times": 0}, (12,)),
     "too long always": ({**_CUT, "declared_length": 10**9, "times": 0}, (12,)),
 }
 

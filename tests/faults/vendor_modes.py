@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_cdp_export.sandbox.apsis import export_profiles
+from tap_cdp_export.sandbox.clock import milliseconds, rfc3339
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, URL_CANARY, findings
 from tests.faults.history import History, killed_once
 from tests.faults.scenarios import Scenario, outcome
-from tests.faults.scene import Scene
+from tests.faults.scene import NOW, START, Scene
 from tests.faults.single_faults import HURRY, NAME, impatient
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
@@ -37,6 +39,8 @@ _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ..
     "the URL is dead at once": ("apsis", {"url_hours": 0}, {}, (13,), 2),
     _REORDERED: ("apsis", {"reversed_keys": True, "pretty": True}, {}, (0,), 3),
     "page is ignored": ("personalization", {"ignores_page": True}, {}, (12,), None),
+    "page is ignored, times move": ("personalization", {"ignores_page": True, "moving_times": True}, {}, (12,), None),
+    "one record a page, each twice": ("personalization", {"repeat_every": 1}, {"page_size": 1}, (0,), None),
     "short pages": ("personalization", {"short_pages": True}, {}, (0,), None),
     "a cap on pages": ("personalization", {"page_cap": 10}, {}, (0,), None),
     "no API access": ("personalization", {"can_access_api": False}, {}, (11,), None),
@@ -160,10 +164,54 @@ def _killed_while_pending(fork_server: ForkServer) -> Outcome:
         return outcome(history, [f"killed while pending: {text}" for text in found + findings(history)])
 
 
+_LATE: Final = {"105 minutes": 6_300, "20 hours": 72_000}
+
+
+def _late_events(fork_server: ForkServer, lateness: str, *, too_large: bool) -> Outcome:
+    """A run minutes before an event can be exported, one a day later; or killed twice in a lookback that is cut off."""
+    late = _LATE[lateness]
+    options = {"apsis": {"late_seconds": late, "least_late_seconds": late}}
+    with Scene(fork_server, "apsis", options=options) as scene:
+        window = export_profiles.everything(milliseconds(START), milliseconds(NOW))
+        profiles = (profile for _, profile in scene.sandbox.population.apsis_profiles(milliseconds(NOW), window))
+        sections = (section for profile in profiles for section in profile["sections"].values())
+        created = max(event["createdAt"] for section in sections for event in section.get("events") or ())
+        bookmark = created // 1000 + late - 300
+        back, before, after = (
+            rfc3339(1000 * (bookmark + seconds)).replace(".000Z", "Z") for seconds in (-86_400, 0, 90_000)
+        )
+        scene.at(before)
+        history = History(scene)
+        first = history.run()
+        scene.at(after)
+        if too_large:
+            scene.options.update({"apsis": {"refuse_days_over": 1.1, "refuse_by": "400", "polls_before_ready": 10**6}})
+            reader = killed_once(b'"export":{')
+            history.run(reader=reader)
+            history.run(reader=reader)
+            scene.options.update({"apsis": {"polls_before_ready": 1}})
+        history.until_clean()
+        asked = [
+            (entry.body["start_at"], entry.body["end_at"])
+            for entry in scene.sandbox.request_log.log[len(first.requests) :]
+            if entry.method == "POST" and entry.path.endswith("/exports")
+        ]
+        expected = [(back, after), *([(back, before), (before, after)] if too_large else [])]
+        found = [] if asked == expected else [f"I7 windows asked for: {asked} in place of {expected}"]
+        return outcome(history, [f"late by {lateness}: {text}" for text in found + findings(history, clock_moved=True)])
+
+
 def scenarios(*, full: bool) -> Iterator[Scenario]:
     """All of them, or every third."""
     yield Scenario(NAME, "killed while pending", _killed_while_pending)
     yield Scenario(NAME, "Braze's storage is down", _storage_down)
+    for lateness in _LATE:
+        for is_cut in (False, True):
+            yield Scenario(
+                NAME,
+                f"events late by {lateness}{', too large' * is_cut}",
+                lambda fork_server, n=lateness, c=is_cut: _late_events(fork_server, n, too_large=c),  # type: ignore[misc]
+            )
     for size in (10, 1000, 4000) if full else (4000,):
         yield Scenario(NAME, f"gzip cut at {size}", lambda fork_server, s=size: _cut_gzip(fork_server, s))  # type: ignore[misc]
     for number, name in enumerate(_MODES):

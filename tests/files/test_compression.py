@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import time
+import tracemalloc
 import zlib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.files.compression import decompress, lines
+from tap_cdp_export.files import compression
+from tap_cdp_export.files.compression import decompress, line_blocks, lines
 from tests.helpers.archives import gzipped
 from tests.helpers.json_documents import in_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CHUNK_SIZES = st.integers(1, 70)
 MEMBERS = st.lists(st.binary(max_size=60) | st.just(b"x" * 700_000), min_size=1, max_size=4)
@@ -77,6 +85,33 @@ def test_lines_are_cut_at_newlines_only_and_keep_their_numbers(texts: list[bytes
     assert list(lines(in_chunks(data, size), limit=10**6)) == expected
 
 
+@given(texts=LINE_TEXTS, size=CHUNK_SIZES, end=st.sampled_from([b"", b"\n"]))
+def test_blocks_hold_the_lines_that_are_not_blank(texts: list[bytes], size: int, end: bytes) -> None:
+    data = b"\n".join(texts) + end
+    expected = [line for line in data.split(b"\n") if line.strip()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compression, "_BLOCK_BYTES", 10)
+        found = list(line_blocks(in_chunks(data, size), limit=10**6))
+    assert [line for block in found for line in block.split(b"\n") if line.strip()] == expected
+    assert not any(block.isspace() or b"\n\n" in block or not block for block in found)
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" \n", b"\r\n"])
+def test_blank_lines_take_no_time_and_keep_the_numbers(blank: bytes) -> None:
+    chunk = blank * (2**18 // len(blank))
+    number = chunk.count(b"\n") * 200
+    began = time.process_time()
+    assert list(lines(itertools.chain(itertools.repeat(chunk, 200), [b"x"]), limit=10)) == [(number + 1, b"x")]
+    assert list(line_blocks(itertools.repeat(chunk, 200), limit=10)) == []
+    assert time.process_time() - began < 2  # taken one by one they take ten
+
+
+def test_a_long_line_takes_time_in_proportion_to_its_length() -> None:
+    began = time.process_time()
+    assert len(list(lines(itertools.repeat(b"x" * 1024, 40 * 1024), limit=40 * 2**20))) == 1
+    assert time.process_time() - began < 2  # a copy for each chunk would be 800 GB
+
+
 @given(
     length=st.integers(90, 120),
     size=st.integers(1, 300),
@@ -92,3 +127,33 @@ def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_en
         return
     with pytest.raises(UnusableAnswer, match=f"Line {before + 1} "):
         list(read)
+
+
+@given(
+    length=st.integers(90, 120),
+    size=st.integers(1, 100),
+    before=st.integers(0, 3),
+    end=st.sampled_from([b"", b"\n", b"\nnext"]),
+)
+def test_a_line_over_the_limit_is_refused_among_blocks_too(length: int, size: int, before: int, end: bytes) -> None:
+    data = b"ok\n" * before + b"x" * length + end
+    read = line_blocks(in_chunks(data, size), limit=100)
+    if length <= 100:
+        assert b"".join(read) == data
+        return
+    with pytest.raises(UnusableAnswer, match="longer than"):
+        list(read)
+
+
+@pytest.mark.parametrize("read", [lines, line_blocks])
+def test_a_long_line_is_put_together_once(read: Callable[..., Iterator[object]]) -> None:
+    size = 16 * 2**20
+    chunks = in_chunks(b"a\n" + b"x" * size + b"\nb\n", 64 * 1024)
+    tracemalloc.start()
+    try:
+        for _ in read(chunks, limit=40 * 2**20):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.2 * size

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
+_any_objects = msgspec.json.Decoder(list[strict_json.ObjectOnly])
 
 
 def decode_list(run: bytes) -> list[dict[str, Any]]:
@@ -109,6 +112,34 @@ def test_sections_behind_the_profiles_are_not_taken_for_a_profile() -> None:
     for run in (1, 8, 1024):
         with small_runs(run):
             assert profiles(in_chunks(text, 7)) == [("a", {"sections": {}})]
+
+
+TWICE = [
+    b'{"profiles":{"a":{"sections":{}}},"profiles":{"b":{"sections":{}},"a":{}}}',
+    b' {"x":1,"profiles" : {"a":{}} , "y":{"profiles":{"z":{}}},\n"profiles":{},"profiles":{"b":{},"a":{}} ,"z":[]} ',
+    b'{"profiles":{},"pro\\u0066iles":{"a":{},"b":{},"a":{}}}',
+]
+
+
+@pytest.mark.parametrize("text", TWICE)
+@pytest.mark.parametrize("run", [1, 8, 1024])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_members_that_stand_under_their_key_twice_are_all_read(text: bytes, run: int, size: int) -> None:
+    def keys_of(part: bytes) -> list[str]:
+        return [key for key, _ in strict_json.decode_members(part, joined=0)]
+
+    with small_runs(run):
+        found = [key for keys in runs(in_chunks(text, size), PROFILES, keys_of, list[str]) for key in keys]
+        assert found == ["a", "b", "a"]
+        for end in range(len(text.rstrip())):
+            with pytest.raises(UnusableAnswer):
+                profiles(in_chunks(text[:end], size))
+
+
+@pytest.mark.parametrize("second", [b"[]", b"1", b"null", b'{"a":1}', b'{"a":{}'])
+def test_members_of_another_form_the_second_time_are_an_error(second: bytes) -> None:
+    with pytest.raises(UnusableAnswer):
+        profiles([b'{"profiles":{"a":{}},"profiles":' + second + b"}"])
 
 
 # Or an error
@@ -255,7 +286,7 @@ def test_a_member_over_the_limit_is_refused_before_it_is_read_to_its_end(text: b
             read += 1
             yield b" " * 1000
 
-    with small_runs(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match="larger than"):
+    with small_runs(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match=r"larger than|not valid JSON"):
         objects(endless())
     assert read < 100
 
@@ -315,3 +346,84 @@ def test_chunks_that_all_look_like_the_end_are_not_collected() -> None:
     next(found)
     assert taken < 5
     assert sum(map(len, found)) > 90
+
+
+# One long member
+
+LIST_PART = b'",{},"' + b"x" * 58
+LONG_TEXT = rb'{"a":"' + b'\\\\ \\" [{' * 30_000 + rb'"}'
+LONG_LIST = b'{"a":[' + b'{"b":"]}","c":[{}]},' * 20_000 + b"0]}"
+
+
+@pytest.mark.parametrize("member", [LONG_TEXT, LONG_LIST])
+@pytest.mark.parametrize("size", [999, 64 * 1024])
+@pytest.mark.parametrize("space", [b"", b" \n" * 100_000])
+def test_a_long_member_among_short_ones_is_read_as_a_plain_parser_reads_it(
+    member: bytes, size: int, space: bytes
+) -> None:
+    text = b"[" + b",".join((b'{"x":1}', space + member + space, b'{"y":2}', member)) + space + b"]" + space
+    assert objects(in_chunks(text, size)) == json.loads(text)
+    assert objects(in_chunks(b"[" + space + b"]", size)) == []
+    file = b'{"profiles":{"k":' + member + b"," + space + b'"l":{}' + space + b"}}"
+    assert profiles(in_chunks(file, size)) == list(json.loads(file)["profiles"].items())
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_long_run_with_a_member_that_is_no_object_is_an_error(place: int) -> None:
+    for odd in (b"1", b"null", b'"x"', b"[{}]", b"]", b"}"):
+        members = [b'{"x":1}', LONG_TEXT]
+        members.insert(place, odd)
+        with pytest.raises(UnusableAnswer):
+            objects(in_chunks(b"[" + b",".join(members) + b"]", 1000))
+        file = b'{"profiles":{' + b",".join(b'"k":' + member for member in members) + b"}}"
+        with pytest.raises(UnusableAnswer):
+            profiles(in_chunks(file, 1000))
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_the_limit_holds_to_the_byte(size: int) -> None:
+    for length, is_refused in ((5_000, False), (5_001, True)):
+        member = b'{"a":"%b"}' % (b"x" * (length - 8))
+        for text in (b"[%b]", b"[{},%b]", b"[%b,{}]", b" [ %b , {} ] "):
+            with small_runs(64, member_bytes=5_000):
+                if is_refused:
+                    with pytest.raises(UnusableAnswer, match="larger than"):
+                        objects(in_chunks(text % member, size))
+                else:
+                    assert max(map(str, objects(in_chunks(text % member, size))), key=len).count("x") == length - 8
+
+
+@pytest.mark.parametrize("part", [b"x" * 8, b'\\"', LIST_PART], ids=["text", "escapes", "lists"])
+def test_a_long_member_is_decoded_once_and_kept_twice_at_most(part: bytes) -> None:
+    for megabytes in (2, 6):
+        member = b'{"a":["%b"]}' % (part * (megabytes * 2**20 // len(part)))
+        text = b"[{}," + member + b",{}]"
+        decoded = 0
+
+        def decode(run: bytes) -> None:
+            nonlocal decoded
+            decoded += len(run)
+            _any_objects.decode(run)
+
+        tracemalloc.start()
+        try:
+            for _ in runs(in_chunks(text, 64 * 1024), ARRAY_OF_OBJECTS, decode, lambda _run: None, is_verified=True):
+                pass
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert decoded < len(member) + 4 * 2**20  # at first, some guesses in the first 200 KB
+        assert peak < 2 * len(member) + 2 * 2**20
+
+
+def test_the_time_for_a_long_member_grows_with_its_length() -> None:
+    def seconds(megabytes: int) -> float:
+        text = b'[{"a":["%b"]}]' % (LIST_PART * (megabytes * 2**20 // len(LIST_PART)))
+        chunks = list(in_chunks(text, 64 * 1024))
+        began = time.process_time()
+        for _ in runs(chunks, ARRAY_OF_OBJECTS, _any_objects.decode, list[Any], is_verified=True):
+            pass
+        return time.process_time() - began
+
+    short, long = (min(seconds(megabytes) for _ in range(3)) for megabytes in (2, 8))
+    assert long < 9 * short  # four times in theory, sixteen times if each chunk cost as much as all before it

@@ -128,3 +128,51 @@ def test_a_value_cut_short_has_no_end(value: Any, data: st.DataObject) -> None:
 def test_what_can_never_become_usable_is_refused_while_it_is_still_cut_short(text: str) -> None:
     with pytest.raises(strict_json.InvalidJSON):
         strict_json.end_of_value(text, 0)
+
+
+# Keys that come twice
+
+
+@pytest.mark.parametrize(
+    ("text", "levels", "value"),
+    [
+        ('{"a":[1],"a":[2]}', 0, {"a": [2]}),
+        ('{"a":[1],"a":[2],"a":null}', 1, {"a": [1, 2]}),
+        ('{"a":{"x":[1]},"a":{"y":2,"x":[3]}}', 1, {"a": {"x": [3], "y": 2}}),
+        ('{"a":{"x":[1]},"a":{"y":2,"x":[3]}}', 2, {"a": {"x": [1, 3], "y": 2}}),
+        ('{"a":{"x":[1],"x":[2]}}', 1, {"a": {"x": [2]}}),
+        ('{"a":[{"x":[1],"x":[2]}]}', 2, {"a": [{"x": [1, 2]}]}),
+        ('{"a":1,"a":2}', 1, {"a": 2}),
+        ('{"a":1,"a":[2]}', 1, {"a": [2]}),
+        ('{"a\\u0000":[1],"a\\ud800":[2]}', 1, {"a\ufffd": [1, 2]}),
+        ('[{"a":[1],"a":[2]}]', 1, [{"a": [1, 2]}]),
+        ("1", 3, 1),
+    ],
+)
+def test_what_stands_under_a_key_that_comes_twice_is_joined_as_deep_as_asked_for(
+    text: str, levels: int, value: object
+) -> None:
+    assert strict_json.decode(text.encode(), joined=levels) == value
+
+
+@given(value=VALUES, text=st.data(), levels=st.integers(0, 4))
+def test_where_no_key_comes_twice_there_is_nothing_to_join(value: Any, text: st.DataObject, levels: int) -> None:
+    spelling = text.draw(spelled(st.just(value)))
+    assert strict_json.decode(spelling, joined=levels) == strict_json.decode_slowly(spelling, joined=levels) == value
+
+
+@pytest.mark.parametrize("value", ["{}", '{"x":"\\u0000"}', '{"x":"\\ud800"}'])
+def test_members_come_as_often_as_their_key(value: str) -> None:
+    members = strict_json.decode_members(b'{"a":[1],"b":%b,"a":[2]}' % value.encode(), joined=1)
+    assert [key for key, _ in members] == ["a", "b", "a"]
+    assert [inner for key, inner in members if key == "a"] == [[1], [2]]
+
+
+@pytest.mark.parametrize("depth", [500, 5_000, 200_000])
+def test_deep_nesting_under_a_key_that_comes_twice_never_crashes(depth: int) -> None:
+    text = b'{"a":[],"a":' + b"[" * depth + b"]" * depth + b"}"
+    for decode in (strict_json.decode, strict_json.decode_members):
+        try:
+            decode(text, joined=3)
+        except strict_json.InvalidJSON as error:
+            assert "deep" in str(error)  # noqa: PT017 -- it may also be read

@@ -132,3 +132,29 @@ def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tap_cdp_export.files.compression._HARMLESS_BYTES", 1_000)
     with pytest.raises(UnusableAnswer, match="times its size"):
         members(zipped({"a": b"\0" * 10_000_000}))
+
+
+def test_a_bomb_in_many_members_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_cdp_export.files.compression._HARMLESS_BYTES", 2_000_000)
+    one = zipped({"a": b"\n" * 1_900_000})
+    assert len(members(one)) == 1
+    with pytest.raises(UnusableAnswer, match="times its size"):
+        next(zip_archive.members(io.BytesIO(zipped({str(number): b"\n" * 1_900_000 for number in range(10)}))))
+
+
+def test_a_bomb_whose_directory_names_a_harmless_size_ends_there() -> None:
+    whole = bytearray(zipped({"a": b"\0" * 50_000_000}))
+    directory = whole.index(b"PK\x01\x02")
+    for place in (22, directory + 24):
+        whole[place : place + 4] = (1_000).to_bytes(4, "little")
+    (member,) = zip_archive.members(io.BytesIO(bytes(whole)))
+    with pytest.raises(IncompleteAnswer):
+        next(member)
+
+
+def test_a_huge_directory_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = zipped({str(number): b"" for number in range(100)})
+    assert len(members(archive)) == 100
+    monkeypatch.setattr(zip_archive, "_LARGEST_DIRECTORY", 4_000)
+    with pytest.raises(UnusableAnswer, match="directory"):
+        members(archive)

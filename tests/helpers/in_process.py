@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def sync(settings: dict[str, Any], *, state: dict[str, Any] | None = None, only: Collection[str] | None = None) -> Run:
+def sync(
+    settings: dict[str, Any],
+    *,
+    state: dict[str, Any] | None = None,
+    only: Collection[str] | None = None,
+    catalog: dict[str, Any] | None = None,
+) -> Run:
     """Sync to the end.
 
     Args:
         settings: as in a config file.
         state: STATE of an earlier run.
-        only: the selected streams; by default those that are selected by default.
+        only: the selected streams; by default those that are selected by default, or by the catalog.
+        catalog: what a catalog file holds; where SCHEMA counts, select streams by it.
 
     Returns:
         What came out; its log is the error's text alone.
@@ -33,7 +40,7 @@ def sync(settings: dict[str, Any], *, state: dict[str, Any] | None = None, only:
     failure: CdpExportError | Interrupted | None = None
     with contextlib.redirect_stdout(out):
         try:
-            tap = TapCDPExport(config=settings, state=state or {})
+            tap = TapCDPExport(config=settings, state=state or {}, catalog=catalog)
             for name, stream in tap.streams.items():
                 if only is not None:
                     stream.selected = name in only

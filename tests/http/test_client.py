@@ -27,7 +27,7 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback, origin
-from tap_cdp_export.http.responses import body, read_object, retry_after
+from tap_cdp_export.http.responses import body, is_framed, read_object, retry_after
 from tap_cdp_export.signals import STOP
 from tests.helpers.loopback import LoopbackServer, cut, in_pieces, reset, with_length
 
@@ -157,7 +157,7 @@ def test_pauses_are_random_and_never_longer_than_a_minute(requests_mock: Mocker,
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("seconds", [0, 1, 7, 120])
+@pytest.mark.parametrize("seconds", [1, 7, 120])
 def test_retry_after_in_seconds_is_honoured_to_the_second(
     requests_mock: Mocker, clock: VirtualClock, status: int, seconds: int
 ) -> None:
@@ -171,6 +171,41 @@ def test_retry_after_as_a_date_is_honoured(requests_mock: Mocker, clock: Virtual
     requests_mock.get(URL, [{"status_code": 429, "headers": {"Retry-After": date}}, {"content": b"x"}])
     assert client().send(GET, whole) == b"x"
     assert 95 < clock.paused <= 100
+
+
+EARLIER, LATER = (format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True) for hours in (-1, 1))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "0"},
+        {"Retry-After": EARLIER},
+        {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"},
+        {"Retry-After": LATER, "Date": LATER},
+        {"Retry-After": EARLIER, "Date": LATER},
+    ],
+)
+def test_retry_after_lengthens_a_pause_and_never_shortens_it(
+    requests_mock: Mocker, clock: VirtualClock, status: int, headers: dict[str, str]
+) -> None:
+    requests_mock.get(URL, status_code=status, headers=headers)
+    with pytest.raises(CdpExportError):
+        client().send(GET, whole)
+    assert requests_mock.call_count < 100
+    assert clock.paused > 5
+    assert max(clock.pauses) > 4
+
+
+@pytest.mark.parametrize("hours", [-3, 0, 3])
+def test_a_date_is_measured_from_the_servers_own_clock(requests_mock: Mocker, clock: VirtualClock, hours: int) -> None:
+    now = datetime.now(UTC) + timedelta(hours=hours)
+    headers = {"Date": format_datetime(now, usegmt=True)}
+    headers["Retry-After"] = format_datetime(now + timedelta(seconds=70), usegmt=True)
+    requests_mock.get(URL, [{"status_code": 429, "headers": headers}, {"content": b"x"}])
+    assert client().send(GET, whole) == b"x"
+    assert clock.pauses == [70]
 
 
 @pytest.mark.parametrize("seconds", ["901", "86400", "9" * 400])
@@ -221,6 +256,64 @@ def test_a_signal_ends_the_pause_between_two_tries(requests_mock: Mocker, clock:
     clock.during_pause = lambda: signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Interrupted):
         client().send(GET, whole)
+    assert requests_mock.call_count == 1
+
+
+# A signal while the answer names a job
+
+
+JOB = ApiRequest("POST", URL, what="an export", is_idempotent=False, starts_job=True)
+
+
+def interrupted_once(mock: Mocker, *numbers: signal.Signals, then: dict[str, Any]) -> None:
+    """Let signals arrive while the vendor answers."""
+    STOP.install()
+
+    def answer(_request: object, context: Any) -> bytes:
+        for number in numbers:
+            signal.raise_signal(number)
+        context.status_code = then.get("status_code", 200)
+        return b"job 1"
+
+    mock.post(URL, content=answer)
+
+
+def test_a_signal_waits_for_an_answer_that_names_a_job(requests_mock: Mocker) -> None:
+    interrupted_once(requests_mock, signal.SIGTERM, then={})
+    assert client().send(JOB, whole) == b"job 1"
+    with pytest.raises(Interrupted) as stop:
+        STOP.raise_if_stopped()
+    assert stop.value.exit_code == 143
+
+
+def test_a_signal_waits_for_no_other_answer(requests_mock: Mocker) -> None:
+    interrupted_once(requests_mock, signal.SIGTERM, then={})
+    with pytest.raises(Interrupted):
+        client().send(POST, whole)
+
+
+def test_a_second_signal_cuts_the_wait_for_a_job(requests_mock: Mocker) -> None:
+    interrupted_once(requests_mock, signal.SIGTERM, signal.SIGINT, then={})
+    with pytest.raises(Interrupted) as stop:
+        client().send(JOB, whole)
+    assert stop.value.exit_code == 130
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_after_a_signal_nothing_is_sent_again(requests_mock: Mocker, clock: VirtualClock, status: int) -> None:
+    interrupted_once(requests_mock, signal.SIGTERM, then={"status_code": status})
+    with pytest.raises(Interrupted):
+        client().send(JOB, whole)
+    assert requests_mock.call_count == 1
+    assert clock.pauses == []
+
+
+def test_a_signal_in_the_pause_before_the_next_try_ends_it(requests_mock: Mocker, clock: VirtualClock) -> None:
+    STOP.install()
+    requests_mock.post(URL, status_code=429)
+    clock.during_pause = lambda: signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        client().send(JOB, whole)
     assert requests_mock.call_count == 1
 
 
@@ -382,7 +475,51 @@ CUT_BODIES = {
     "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhello",
     "a chunk without its size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
     "no chunk at all": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "less than the length beside another coding": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"
+    b"Transfer-Encoding: gzip, chunked\r\n\r\nhello",
 }
+UNFRAMED = {
+    "no length at all": "",
+    "a coding in place of chunks": "Transfer-Encoding: gzip\r\n",
+    "the identity in place of chunks": "Transfer-Encoding: identity\r\n",
+    "a length that is no number": "Content-Length: abc\r\n",
+    "a length below zero": "Content-Length: -5\r\n",
+    "chunks in name only": "Transfer-Encoding: gzip, chunked\r\n",
+}
+FRAMED = {
+    "a length": b"Content-Length: 5\r\n\r\nhello",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "a length beside another coding": b"Content-Length: 5\r\nTransfer-Encoding: gzip, chunked\r\n\r\nhello",
+    "nothing to come": b"Content-Length: 0\r\n\r\n",
+}
+
+
+def framed(answer: requests.Response, chunks: Iterator[bytes]) -> tuple[bool, bool]:
+    """Tell it before and behind the body."""
+    before = is_framed(answer)
+    for _ in chunks:
+        pass
+    return before, is_framed(answer)
+
+
+@pytest.mark.parametrize("headers", UNFRAMED.values(), ids=UNFRAMED)
+def test_a_body_that_only_the_connections_end_ends_is_told_whatever_its_headers_pretend(headers: str) -> None:
+    with LoopbackServer(cut(f"HTTP/1.1 200 OK\r\n{headers}\r\nhello".encode())) as server:
+        assert client().send(ApiRequest("GET", server.url, what="x"), framed) == (False, False)
+
+
+@pytest.mark.parametrize("answer", FRAMED.values(), ids=FRAMED)
+def test_a_length_or_chunks_frame_a_body(answer: bytes) -> None:
+    with LoopbackServer(cut(b"HTTP/1.1 200 OK\r\n" + answer)) as server:
+        assert client().send(ApiRequest("GET", server.url, what="x"), framed) == (True, True)
+
+
+def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole() -> None:
+    part = with_length(b"hello", headers="Content-Range: bytes 0-4/9\r\n").replace(b"200 OK", b"206 Partial Content")
+    with LoopbackServer(cut(part), cut(with_length(b"hello all"))) as server:
+        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"hello all"
+
+
 WHOLE_BODIES = {
     "Content-Length": with_length(b"hello" * 1000),
     "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

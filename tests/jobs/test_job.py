@@ -63,6 +63,34 @@ def test_any_other_state_is_a_value_error_and_nothing_else(state: Any) -> None:
         ExportJob.from_state(state)
 
 
+def test_a_job_of_the_first_form_still_fits_what_it_was_asked_for_with() -> None:
+    asked = ExportRequest("subject", {"a": 1}, origin={"base_url": "https://api.test"})
+    state = ExportJob({}, asked.first_digest, NOON, NOON.replace(year=9000)).to_state()
+    del state["version"]
+    first = ExportJob.from_state(state)
+    assert first.version == 0
+    assert first.matches(asked)
+    assert ExportJob.from_state(first.with_file_done("file").to_state()).matches(asked)
+    assert not first.matches(ExportRequest("subject", {"a": 2}))
+
+
+@pytest.mark.parametrize("version", [2, 99, -1, "1", None, [], 0.5])
+def test_a_job_of_a_version_to_come_is_not_read(version: object) -> None:
+    state = {**ExportJob({}, "d", NOON, NOON).to_state(), "version": version}
+    with pytest.raises(ValueError, match="version"):
+        ExportJob.from_state(state)
+
+
+@pytest.mark.parametrize(
+    "change", [{"base_url": "https://other.test"}, {"client": "other"}, {"lookback": 1}, {"more": None}]
+)
+def test_a_job_fits_a_request_of_the_same_origin_only(change: dict[str, Any]) -> None:
+    origin = {"base_url": "https://api.test", "client": "one", "lookback": 0}
+    job = ExportJob({}, ExportRequest("subject", {}, origin=origin).digest, NOON, NOON.replace(year=9000))
+    assert job.matches(ExportRequest("subject", {}, origin=dict(reversed(origin.items()))))
+    assert not job.matches(ExportRequest("subject", {}, origin={**origin, **change}))
+
+
 def request(parameters: dict[str, Any], *, hours: int = 1) -> ExportRequest:
     return ExportRequest("subject", parameters, Window(NOON, NOON + timedelta(hours=hours)))
 

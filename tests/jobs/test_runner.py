@@ -226,6 +226,15 @@ def test_an_export_that_vanished_last_is_not_taken_for_one_that_is_too_large() -
     assert type(failure.value) is VendorUnavailable
 
 
+def test_what_the_vendor_says_of_an_export_is_in_the_last_word() -> None:
+    reason = ' The vendor says: "too large".'
+    with pytest.raises(ExportsFailed, match="too large") as failure:
+        Vendor([PollResult(FAILED, reason=reason)]).export()
+    assert failure.value.reason == reason
+    with pytest.raises(DeadlinePassed, match="too large"):
+        Vendor([PollResult(PENDING, reason=reason)]).export()
+
+
 # Patience
 
 
@@ -242,7 +251,16 @@ def test_the_first_pause_is_not_longer_than_the_longest(clock: VirtualClock) -> 
     assert max(clock.pauses) <= 10
 
 
-@pytest.mark.parametrize("seconds", [0, 1, 17.5, 300])
+@pytest.mark.parametrize("seconds", [0, 1e-9, 0.5])
+def test_a_wait_that_the_vendor_asks_for_never_shortens_ours(clock: VirtualClock, seconds: float) -> None:
+    vendor = Vendor([PollResult(PENDING, retry_after=seconds)])
+    with pytest.raises(DeadlinePassed):
+        vendor.export()
+    assert 10 <= len(clock.pauses) < 25
+    assert max(clock.pauses) >= 30
+
+
+@pytest.mark.parametrize("seconds", [17.5, 300])
 def test_a_wait_that_the_vendor_asks_for_is_honoured_to_the_second(clock: VirtualClock, seconds: float) -> None:
     Vendor([PollResult(PENDING, retry_after=seconds), PollResult(READY)]).export()
     assert clock.pauses == [seconds]

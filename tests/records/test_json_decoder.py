@@ -62,7 +62,9 @@ def odd(fields: dict[str, st.SearchStrategy[Any]]) -> dict[str, st.SearchStrateg
     return {name: strategy | anything for name, strategy in fields.items()}
 
 
-users = st.fixed_dictionaries({"name": st.text()}, optional={**odd(fitting), "dataset_id": anything, "": anything})
+users = st.fixed_dictionaries(
+    {"name": st.text(min_size=1)}, optional={**odd(fitting), "dataset_id": anything, "": anything}
+)
 braze_users = st.fixed_dictionaries(
     {"braze_id": st.text(min_size=1)}, optional={**odd(braze_fitting), "segment_id": anything}
 )
@@ -74,7 +76,7 @@ def fast(selected: Iterable[str] = USERS["properties"]) -> JsonRecordDecoder:
 
 def fast_braze() -> JsonRecordDecoder:
     output = Columns(braze.USERS["properties"])
-    return JsonRecordDecoder(BRAZE_SHAPE, SEGMENT, output, required="braze_id", may_be_empty=False)
+    return JsonRecordDecoder(BRAZE_SHAPE, SEGMENT, output, required="braze_id")
 
 
 def tolerant(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["properties"]) -> list[dict[str, Any]]:

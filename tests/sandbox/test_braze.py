@@ -362,6 +362,25 @@ def test_a_connected_bucket_gets_archives_and_the_answer_no_url(
     assert found == {user["braze_id"] for user in sandbox.population.braze_users(client.segment, milliseconds(NOW))}
 
 
+def test_the_last_archive_may_come_to_the_bucket_late(sandbox: Sandbox, client: Client, tmp_path: Path) -> None:
+    sandbox.options.update(
+        {
+            "braze": {
+                "bucket_folder": str(tmp_path),
+                "lines_per_file": 50,
+                "bucket_part_seconds": 0,
+                "bucket_late_seconds": 1,
+            }
+        }
+    )
+    prefix = client.ask_segment().json()["object_prefix"]
+    counts = set()
+    while client.ask_segment().status_code == 429:
+        counts.add(len(list(tmp_path.glob(f"segment-export/*/*/{prefix}/*"))))
+    whole = len(list(tmp_path.glob(f"segment-export/*/*/{prefix}/*")))
+    assert max(counts - {whole}) == whole - 1 > 1
+
+
 @pytest.mark.parametrize(("form", "body"), [("null", {"url": None}), ("missing", {})])
 def test_the_url_may_be_null_or_missing(sandbox: Sandbox, client: Client, form: str, body: dict[str, Any]) -> None:
     sandbox.options.update({"braze": {"url": form}})

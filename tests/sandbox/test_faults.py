@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -152,3 +153,36 @@ def _raw(client: Client, query: str) -> requests.Response:
         timeout=SECONDS,
         stream=True,
     )
+
+
+def test_an_unframed_body_has_no_length_but_the_one_it_pretends(sandbox: Sandbox, client: Client) -> None:
+    whole = client.dataset(page=0, pageSize=10)
+    plan(sandbox, kind="unframed", after_bytes=100, headers={"content-length": "abc"})
+    answer = client.dataset(page=0, pageSize=10)
+    assert answer.headers["content-length"] == "abc"
+    assert answer.headers["connection"] == "close"
+    assert answer.content == whole.content[:100]
+    assert sandbox.request_log.entries()[-1].status == 200
+
+
+def test_a_large_unframed_body_ends_where_it_ends(sandbox: Sandbox, client: Client) -> None:
+    sandbox.options.update({"personalization": {"raw_record": '{"name": "%s"}' % ("x" * 10_000_000)}})
+    plan(sandbox, kind="unframed", after_bytes=10**9)
+    assert client.dataset(page=0, pageSize=10).content.endswith(b"]")
+
+
+def test_a_part_is_whole_by_its_length_and_a_206(sandbox: Sandbox, client: Client) -> None:
+    plan(sandbox, kind="part", after_bytes=100)
+    answer = client.dataset(page=0, pageSize=10)
+    assert (answer.status_code, answer.headers["content-length"]) == (206, "100")
+    assert answer.headers["content-range"].startswith("bytes 0-99/")
+
+
+@pytest.mark.parametrize("ahead", [-7200, 0, 7200])
+def test_the_clock_behind_date_may_be_ahead(sandbox: Sandbox, client: Client, ahead: int) -> None:
+    plan(sandbox, status=429, retry_after=60, retry_after_date=True, clock_ahead=ahead)
+    answer = client.dataset()
+    date, later = (parsedate_to_datetime(answer.headers[name]) for name in ("date", "retry-after"))
+    assert abs((date - datetime.now(UTC)).total_seconds() - ahead) < 5
+    assert abs((later - date).total_seconds() - 60) <= 1
+    assert abs((parsedate_to_datetime(client.dataset().headers["date"]) - datetime.now(UTC)).total_seconds()) < 5

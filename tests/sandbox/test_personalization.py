@@ -177,6 +177,10 @@ def test_a_server_can_ignore_the_page_or_move_under_the_reader(sandbox: Sandbox,
     assert client.dataset(page=1, pageSize=10).json() == first[-2:] + second[:-2]
     sandbox.options.personalization.ignores_page = True
     assert client.dataset(page=1, pageSize=10).json() == first
+    sandbox.options.personalization.moving_times = True
+    answers = [client.dataset(page=1, pageSize=10).json() for _ in range(2)]
+    assert answers[0] != answers[1]
+    assert [[user["name"] for user in page] for page in answers] == [[user["name"] for user in first]] * 2
 
 
 def test_pages_declare_their_length_and_the_whole_body_is_chunked(sandbox: Sandbox, client: Client) -> None:

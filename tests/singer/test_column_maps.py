@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 
+from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.singer.column_maps import ColumnMap, column_map
+from tap_cdp_export.singer.stream_maps import mended, transformed
 from tests.helpers.stream_maps import stream_map
 
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
@@ -49,7 +51,8 @@ records = st.fixed_dictionaries(
 
 
 def sdk_map(definition: dict[str, Any], columns: dict[str, Any] = COLUMNS, depth: int = 0) -> CustomStreamMap:
-    return stream_map(columns, definition, keys=("key",), depth=depth)
+    whole = mended(definition, {"properties": columns}, ["key"])
+    return stream_map(columns, whole, keys=("key",), depth=depth)
 
 
 def by_column(definition: dict[str, Any]) -> ColumnMap | None:
@@ -62,8 +65,6 @@ def rows(columns: Any) -> list[dict[str, Any]]:
 
 @given(definition=definitions, objects=st.lists(records, max_size=4))
 def test_columns_are_mapped_as_records_are(definition: dict[str, Any], objects: list[dict[str, Any]]) -> None:
-    if "__else__" in definition:
-        definition.setdefault("key", "key")
     mapped = by_column(definition)
     if mapped is None:  # since it might mean a value of any form
         assert "self" in str(definition)
@@ -137,14 +138,18 @@ def test_a_map_for_streams_of_a_pattern_is_found() -> None:
     assert column_map(sdk_map({"new": "key"}), {"use*": {"new": "key"}}, "users", COLUMNS)
 
 
-@pytest.mark.parametrize("expression", ["nothing", "email.nonsense", "int(key)", "key[5]"])
-def test_trouble_with_an_expression_is_the_sdk_s(expression: str) -> None:
-    mapped = by_column({"new": expression})
+@pytest.mark.parametrize(
+    "definition",
+    [{"new": "nothing"}, {"new": "email.nonsense"}, {"new": "int(key)"}, {"new": "key[5]"}, {"__filter__": "nothing"}],
+)
+def test_trouble_with_an_expression_is_that_of_a_record(definition: dict[str, Any]) -> None:
+    mapped = by_column(definition)
     assert mapped
-    with pytest.raises(Exception) as trouble:  # noqa: PT011 -- it is compared
-        sdk_map({"new": expression}).transform(dict.fromkeys(COLUMNS, "a"))
-    with pytest.raises(type(trouble.value)):
+    with pytest.raises(SettingsError) as trouble:
+        transformed(sdk_map(definition), dict.fromkeys(COLUMNS, "a"), "users")
+    with pytest.raises(SettingsError) as same:
         mapped.apply({name: ["a"] for name in COLUMNS})
+    assert str(same.value) == str(trouble.value)
 
 
 @pytest.mark.parametrize("expression", ["'x'", "key or gone", "key if key else gone"])

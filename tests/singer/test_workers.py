@@ -96,8 +96,8 @@ def test_a_system_that_gives_no_process_is_enough(monkeypatch: pytest.MonkeyPatc
     assert {part.split()[1] for part in found[::2]} == {b"%d" % os.getpid()}
 
 
-def test_what_is_larger_than_the_shared_memory_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_SLOT_BYTES", 400_000)
+def test_a_large_item_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_MOST_BYTES", 400_000)
     found = read([_numbered(1), _numbered(2) + _LARGE, _numbered(3)])
     assert found[1::2] == [b"1\n", b"2\n", b"3\n"]
     assert found[2].split()[1] == b"%d" % os.getpid()

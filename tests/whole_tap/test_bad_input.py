@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_wrong_setting_ends_with_10_and_its_name(settings: dict[str, Any], wor
 def test_a_missing_start_date_ends_with_10(sandbox: Sandbox) -> None:
     settings = sandbox.settings()
     del settings["start_date"]
-    run = run_tap(vendor(settings, "personalization"))
+    run = run_tap(vendor(settings, "personalization", statistics_days=0))
     assert run.exit_code == 10
     assert "start_date" in run.last_line
 
@@ -168,6 +169,81 @@ def test_an_error_in_place_of_profiles_ends_with_12(sandbox: Sandbox) -> None:
     assert "profiles" in run.last_line
 
 
+WHOLE = {"stream_maps": {"users": {"whole": "str(record)"}}}
+
+
+@pytest.mark.parametrize("more", [{}, WHOLE], ids=["at once", "record by record"])
+def test_a_user_whose_name_is_empty_ends_with_12_and_its_place(sandbox: Sandbox, more: dict[str, Any]) -> None:
+    sandbox.options.personalization.raw_record = '{"name":"","displayName":"canary"}'
+    run = run_tap({**vendor(sandbox.settings(), "personalization"), "end_date": NOW, **more})
+    assert run.exit_code == 12, run.log
+    assert "users" in run.last_line
+    assert "no text as its name" in run.last_line
+    assert "canary" not in run.log
+
+
+def test_a_row_of_csv_whose_name_is_empty_ends_with_12_and_its_number(sandbox: Sandbox) -> None:
+    page = Fault(path="/users.csv", status=200, body='name,displayName\na,b\n"",canary\n', times=0)
+    run = run_with(sandbox, "personalization", page, format="csv")
+    assert run.exit_code == 12, run.log
+    assert "Row 2 of a CSV page has no identifier" in run.last_line
+    assert "canary" not in run.log
+
+
+def test_a_profile_whose_key_is_empty_ends_with_12_and_its_place(sandbox: Sandbox) -> None:
+    sandbox.options.apsis.raw_profile = '"":{"sections":{"1187":{"attributes":{"canary":{"value":1}}}}}'
+    run = run_with(sandbox, "apsis")
+    assert run.exit_code == 12, run.log
+    assert "a profile whose key is empty, near byte 13" in run.last_line
+    assert "canary" not in run.log
+    assert not run.records("apsis_profiles")
+
+
+@pytest.mark.parametrize("tables", [(), ("braze_user_devices",)], ids=["at once", "record by record"])
+def test_a_user_whose_braze_id_is_empty_ends_with_12_and_its_line(sandbox: Sandbox, tables: tuple[str, ...]) -> None:
+    sandbox.options.braze.raw_line = '{"braze_id":"","email":"canary"}'
+    run = run_tap(
+        {**vendor(sandbox.settings(), "braze"), "end_date": NOW}, catalog=catalog_with(sandbox, "braze", *tables)
+    )
+    assert run.exit_code == 12, run.log
+    assert "line 1: has no braze_id" in run.last_line
+    assert "canary" not in run.log
+
+
+def catalog_with(sandbox: Sandbox, name: str, *tables: str) -> dict[str, Any]:
+    """Discover one vendor's streams, with some more of them selected."""
+    found = run_tap(vendor(sandbox.settings(), name), "--discover").log
+    catalog: dict[str, Any] = json.loads(found[found.index("{\n") :])
+    for entry in catalog["streams"]:
+        if entry["tap_stream_id"] in tables:
+            entry["metadata"][-1]["metadata"]["selected"] = True
+    return catalog
+
+
+def test_entries_without_an_identity_and_lists_that_come_twice_lose_nothing(sandbox: Sandbox) -> None:
+    sandbox.options.braze.raw_line = '{"braze_id":"odd","devices":[{"model":"a"}],"devices":[{"device_id":""}]}'
+    run = run_tap(
+        {**vendor(sandbox.settings(), "braze"), "end_date": NOW},
+        catalog=catalog_with(sandbox, "braze", "braze_user_devices"),
+    )
+    assert run.exit_code == 0, run.log
+    rows = [row for row in run.records("braze_user_devices") if row["braze_id"] == "odd"]
+    assert rows
+    assert {(row["device_id"], row["occurrence"]) for row in rows} == {("-", 1), ("-", 2)}
+
+
+@pytest.mark.parametrize("more", [{}, {"stream_maps": {"apsis_profiles": {"whole": "str(record)"}}}])
+def test_twenty_profiles_whose_keys_come_twice_are_forty_rows(sandbox: Sandbox, more: dict[str, Any]) -> None:
+    section = '{"attributes":{"9820534":{"value":1}}}'
+    sandbox.options.apsis.raw_profile = ",".join(
+        f'"k{number}":{{"sections":{{"{name}":{section}}}}}' for name in ("1187", "1188") for number in range(20)
+    )
+    run = run_tap({**vendor(sandbox.settings(), "apsis", window_days=60), "end_date": NOW, **more})
+    assert run.exit_code == 0, run.log
+    rows = {(row["profile_key"], row["section_id"]) for row in run.records("apsis_profiles")}
+    assert rows >= {(f"k{number}", name) for number in range(20) for name in ("1187", "1188")}
+
+
 def test_one_vendors_failure_lets_the_others_finish(sandbox: Sandbox) -> None:
     sandbox.options.faults = [always(BRAZE, status=403)]
     run = run_tap({**sandbox.settings(), "end_date": NOW})
@@ -184,11 +260,26 @@ def test_retired_accounts_are_a_warning_or_an_error_as_the_settings_say(sandbox:
     assert run_with(sandbox, "personalization", accounts_missing="error").exit_code == 10
 
 
-def test_a_server_that_ignores_page_does_not_loop_for_ever(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_server_that_ignores_page_does_not_loop_for_ever(sandbox: Sandbox, form: str, *, moving: bool) -> None:
     sandbox.options.personalization.ignores_page = True
-    run = run_with(sandbox, "personalization")
+    sandbox.options.personalization.moving_times = moving
+    run = run_with(sandbox, "personalization", format=form)
     assert run.exit_code == 12
-    assert "repeats" in run.last_line
+    assert "repeats the names" in run.last_line
+    assert "page_size" in run.last_line
+    assert sandbox.request_log.count(path="/users") < 15
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_users_that_come_again_unchanged_are_no_loop(sandbox: Sandbox, form: str) -> None:
+    sandbox.options.personalization.repeat_every = 1
+    in_pages = run_with(sandbox, "personalization", format=form, page_size=1)
+    assert in_pages.exit_code == 0, in_pages.log
+    at_once = run_with(sandbox, "personalization", format=form)
+    for stream in ("users", "accounts"):
+        assert in_pages.records(stream) == at_once.records(stream)
 
 
 @pytest.mark.parametrize(

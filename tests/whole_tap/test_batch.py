@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.helpers.running import Row, Run, run_tap
+from tests.helpers.running import Row, Run, run_tap, vendor
 from tests.whole_tap.conftest import NOW
 from tests.whole_tap.test_modes import discovered, selecting
 
@@ -80,3 +82,49 @@ def test_a_storage_that_cannot_be_written_ends_with_16(sandbox: Sandbox) -> None
     run = run_tap({**sandbox.settings(), "end_date": NOW, **batched(Path("/proc/nowhere"))})
     assert run.exit_code == 16
     assert "batch_config" in run.last_line
+
+
+def test_files_and_new_folders_are_for_the_user_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    changes = {"storage": {"root": (tmp_path / "new").as_uri(), "prefix": "day/part-"}}
+    usual = os.umask(0)  # a process begins with its parent's
+    try:
+        run = run_tap({**vendor(sandbox.settings(), "braze"), "end_date": NOW, "batch_config": changes})
+    finally:
+        os.umask(usual)
+    assert run.exit_code == 0, run.log
+    assert rows(run, "braze_users")
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*")}
+    assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
+    assert (
+        stat.S_IMODE((tmp_path / "new").stat().st_mode) == stat.S_IMODE((tmp_path / "new/day").stat().st_mode) == 0o700
+    )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "maps"),
+    [
+        ("../x-", {}),
+        ("/srv/x-", {}),
+        ("day/", {"users": {"__alias__": "'../x'"}}),
+        (".", {"users": {"__alias__": "'./x'"}}),
+        ("", {"/x": {"__source__": "users"}}),
+        ("", {"*": {"__alias__": "'../' + __stream_name__"}}),
+    ],
+)
+def test_files_that_would_leave_the_root_are_refused_before_the_first_request(
+    sandbox: Sandbox, tmp_path: Path, prefix: str, maps: dict[str, Any]
+) -> None:
+    root = tmp_path / "root"
+    changes = {"stream_maps": maps, "batch_config": {"storage": {"root": root.as_uri(), "prefix": prefix}}}
+    run = run_tap({**sandbox.settings(), "end_date": NOW, **changes})
+    assert run.exit_code == 10
+    assert "batch_config.storage.prefix" in run.last_line
+    assert not sandbox.request_log.entries()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_alias_is_any_name_without_batch_files(sandbox: Sandbox) -> None:
+    settings = {**vendor(sandbox.settings(), "braze"), "stream_maps": {"braze_users": {"__alias__": "'../people'"}}}
+    run = run_tap(settings)
+    assert run.exit_code == 0, run.log
+    assert run.records("../people")

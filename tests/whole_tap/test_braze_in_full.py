@@ -81,6 +81,50 @@ def test_an_export_whose_wait_ended_is_taken_up_by_the_next_run(sandbox: Sandbox
     assert sandbox.request_log.count(method="POST", path="/users/export") == 0
 
 
+def test_nothing_of_a_presigned_url_is_in_log_or_state_at_debug(sandbox: Sandbox) -> None:
+    sandbox.options.update({"braze": {"url_query": "?X-Amz-Expires=3600&X-Amz-Signature=c0ffee+c0ffee%2fc0ffee=="}})
+    settings = vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier])
+    run = run_tap(settings, environment={"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"})
+    assert run.exit_code == 0, run.log
+    assert run.records("braze_users")
+    for text in (run.log, json.dumps(run.states)):
+        assert "c0ffee" not in text
+        assert "X-Amz" not in text
+
+
+@pytest.mark.parametrize(("members", "exit_code"), [(1, 0), (5, 12)])
+def test_members_of_nothing_but_newlines_are_passed_over_or_refused_at_once(
+    sandbox: Sandbox, members: int, exit_code: int
+) -> None:
+    settings = vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier])
+    expected = rows_of(run_tap(settings))
+    sandbox.options.update({"braze": {"blank_members": members}})
+    run = run_tap(settings)
+    assert run.exit_code == exit_code, run.log
+    assert len(run.records("braze_users")) == (0 if exit_code else len(expected))
+    assert ("times its size" in run.last_line) == bool(exit_code)
+
+
+def test_a_late_file_is_missing_from_one_run_told_of_by_the_next_and_read_by_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    settings = connect_bucket(sandbox, tmp_path, bucket_late_seconds=3)
+    settings["braze"]["segment_ids"] = [BUYERS.identifier]
+    settings["emit_activate_version_messages"] = True
+    first = run_tap(settings)
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in first.messages}
+    sandbox.options.update({"braze": {"bucket_late_seconds": 0}})
+    first_state = first.states[-1]["bookmarks"]["braze_users"]["finished_exports"][BUYERS.identifier]
+    parts = f"segment-export/*/*/{first_state['object_prefix']}/*"
+    while len(list(tmp_path.glob(parts))) == first_state["files"]:
+        sandbox.request_log.count(method="GET", path="/")
+    second = run_tap(settings, state=first.states[-1])
+    assert len(rows_of(second)) > len(rows_of(first))
+    assert f"{BUYERS.identifier}: 1 files of the last export came to the bucket after" in second.log
+    third = run_tap(settings, state=second.states[-1])
+    assert "came to the bucket after" not in third.log
+
+
 def test_a_lost_answer_leaves_one_export_to_wait_for_and_then_its_own(sandbox: Sandbox, tmp_path: Path) -> None:
     settings = connect_bucket(sandbox, tmp_path)
     sandbox.options.faults = [Fault(path="/users/export/segment", status=502, answer_lost=True)]

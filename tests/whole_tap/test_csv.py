@@ -73,3 +73,27 @@ def test_a_cut_csv_page_gives_no_record(sandbox: Sandbox, page_size: int) -> Non
     )
     assert run.exit_code == 12
     assert not run.records("users")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "identity"}, {"Content-Length": "abc"}])
+@pytest.mark.parametrize("size", [5000, 10**9])
+def test_a_csv_page_that_only_the_connections_end_ends_gives_no_record(
+    sandbox: Sandbox, headers: dict[str, str], size: int
+) -> None:
+    sandbox.options.faults = [Fault(path="/users", kind="unframed", times=0, headers=headers, after_bytes=size)]
+    run = run_csv(sandbox)
+    assert run.exit_code == 12
+    assert "length" in run.last_line
+    assert not run.records("users")
+    run = run_csv(sandbox, format="json")
+    assert run.exit_code == (0 if size > 5000 else 12)
+
+
+def test_a_part_of_a_csv_page_is_not_taken_for_the_whole(sandbox: Sandbox) -> None:
+    sandbox.options.faults = [Fault(path="/users.csv", kind="part", times=1, after_bytes=5000)]
+    whole = run_csv(sandbox).records("users")
+    assert whole == run_csv(sandbox).records("users")
+    sandbox.options.faults = [Fault(path="/users.csv", kind="part", times=0, after_bytes=5000)]
+    run = run_csv(sandbox)
+    assert run.exit_code == 12
+    assert not run.records("users")

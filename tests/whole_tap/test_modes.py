@@ -165,6 +165,58 @@ def test_stream_maps_and_flattening_see_every_record(sandbox: Sandbox) -> None:
     assert all(not isinstance(value, dict) for row in run.records("apsis_events") for value in row.values())
 
 
+WAYS = pytest.mark.parametrize("note", ["'x'", "'x' if record else None"], ids=["by columns", "record by record"])
+
+
+@WAYS
+@pytest.mark.parametrize("nothing", [None, "__NULL__"])
+def test_null_in_a_stream_map_removes_a_column(sandbox: Sandbox, note: str, nothing: str | None) -> None:
+    streams = {"users": "email_address", "apsis_profiles": "tags", "apsis_events": "data", "braze_users": "email"}
+    maps = {stream: {column: nothing, "note": note} for stream, column in streams.items()}
+    run = run_tap({**sandbox.settings(), "end_date": NOW, "stream_maps": {**maps, "accounts": nothing}})
+    assert run.exit_code == 0, run.log
+    schemas = {message["stream"]: message["schema"] for message in run.messages if message["type"] == "SCHEMA"}
+    assert schemas.keys() == streams.keys()
+    for stream, column in streams.items():
+        assert run.records(stream)
+        assert all(column not in row and row["note"] == "x" for row in run.records(stream))
+        assert column not in schemas[stream]["properties"]
+
+
+@WAYS
+@pytest.mark.parametrize("nothing", [None, "__NULL__"])
+def test_null_for_all_else_leaves_the_keys_and_what_is_named(sandbox: Sandbox, note: str, nothing: str | None) -> None:
+    named = {"note": note, "__else__": nothing}
+    maps = {"users": named, "apsis_profiles": {**named, "__key_properties__": ["note"]}, "__else__": nothing}
+    run = run_tap({**sandbox.settings(), "end_date": NOW, "stream_maps": maps})
+    assert run.exit_code == 0, run.log
+    columns = {message["stream"]: {*message["record"]} for message in run.messages if message["type"] == "RECORD"}
+    assert columns == {"users": {"dataset_id", "name", "note"}, "apsis_profiles": {"note"}}
+
+
+@WAYS
+def test_a_map_for_all_streams_changes_those_that_are_selected(sandbox: Sandbox, note: str) -> None:
+    maps = {"*": {"note": note, "extra": None, "__alias__": "'my_' + __stream_name__"}}
+    run = run_tap({**sandbox.settings(), "end_date": NOW, "stream_maps": maps})
+    assert run.exit_code == 0, run.log
+    for stream in ("users", "accounts", "apsis_profiles", "apsis_events", "braze_users"):
+        assert not run.records(stream)
+        assert run.records(f"my_{stream}")
+        assert all(row["note"] == "x" and "extra" not in row for row in run.records(f"my_{stream}"))
+
+
+@pytest.mark.parametrize("also", ["", " if record else None"], ids=["by columns", "record by record"])
+@pytest.mark.parametrize("name", ["personalization", "apsis", "braze"])
+def test_an_expression_that_fails_is_a_wrong_setting(sandbox: Sandbox, name: str, also: str) -> None:
+    stream = {"personalization": "users", "apsis": "apsis_profiles", "braze": "braze_users"}[name]
+    run = run_tap(
+        {**vendor(sandbox.settings(), name), "end_date": NOW, "stream_maps": {stream: {"x": f"int('a'){also}"}}}
+    )
+    assert run.exit_code == 10
+    assert "Traceback" not in run.log
+    assert f"{stream}: An expression in the stream map of {stream} fails on a record (ValueError)" in run.last_line
+
+
 @pytest.mark.parametrize("rule", ["False", "bool(record) and False"], ids=["by columns", "record by record"])
 def test_a_filter_that_leaves_nothing_is_no_export_without_rows(sandbox: Sandbox, rule: str) -> None:
     maps = {"braze_users": {"__filter__": rule}}

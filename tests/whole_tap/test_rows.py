@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from tests.whole_tap.conftest import NOW
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox
 
+MINUTES_LATER = "2026-11-10T12:07:00Z"
 LATER = "2026-11-14T09:30:00Z"
+PEOPLE = ("users", "accounts")
 STREAMS = {
     "personalization": {"users", "accounts"},
     "apsis": {"apsis_profiles", "apsis_events"},
@@ -61,11 +64,37 @@ def test_a_second_run_asks_for_the_new_window_only(sandbox: Sandbox) -> None:
     sandbox.request_log.clear()
     run_tap(at(sandbox, LATER), state=first.states[-1])
     (export,) = sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")
-    assert export.body["start_at"] == "2026-11-10T11:00:00Z"  # the bookmark less an hour's lookback
+    assert export.body["start_at"] == "2026-11-09T12:00:00Z"  # the bookmark less a day's lookback
     assert export.body["end_at"] == LATER
     pages = sandbox.request_log.entries(vendor="personalization")
     windows = {(page.query["start"], page.query["end"]) for page in pages}
-    assert windows == {(str(milliseconds(NOW)), str(milliseconds(LATER)))}
+    start = datetime.fromisoformat(LATER) - timedelta(days=30)  # or the scores would be those of a day
+    assert windows == {(str(milliseconds(start.isoformat())), str(milliseconds(LATER)))}
+
+
+@pytest.mark.parametrize("method", ["INCREMENTAL", "FULL_TABLE"])
+def test_the_scores_stand_after_a_second_run_some_minutes_later(sandbox: Sandbox, method: str) -> None:
+    warehouse = Warehouse()
+    scores = []
+    state = None
+    for now in (NOW, MINUTES_LATER):
+        settings = vendor(at(sandbox, now), "personalization")
+        discovered = run_tap(settings, "--discover").log
+        catalog = json.loads(discovered[discovered.index("{\n") :])
+        for entry in catalog["streams"]:
+            entry["replication_method"] = method
+        run = run_tap(settings, state=state, catalog=catalog)
+        assert run.exit_code == 0, run.log
+        state = run.states[-1]
+        warehouse.load(run)
+        scores.append(
+            {stream: sum(row["engagement_score"] > 0 for row in warehouse.tables[stream].values()) for stream in PEOPLE}
+        )
+        assert state["bookmarks"]["users"]["replication_key_value"] == now.replace("Z", ".000Z")
+    first, second = scores
+    for stream in PEOPLE:
+        assert first[stream] > 10
+        assert second[stream] >= first[stream] - 1
 
 
 def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sandbox: Sandbox) -> None:
@@ -79,8 +108,55 @@ def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sand
     assert len(spans) == 6  # 28.5 days in windows of 5
     assert spans[0][0] == datetime.fromisoformat(settings["start_date"])  # no lookback behind start_date
     assert spans[-1][1] == datetime.fromisoformat(NOW)
-    assert all(end - start <= timedelta(days=5, hours=1) for start, end in spans)
-    assert all(later[0] == earlier[1] - timedelta(hours=1) for earlier, later in itertools.pairwise(spans))
+    assert all(end - start <= timedelta(days=5) for start, end in spans)
+    assert all(later[0] == earlier[1] for earlier, later in itertools.pairwise(spans))  # only a bookmark has a lookback
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=105), timedelta(hours=20)], ids=str)
+def test_an_event_that_can_be_exported_hours_late_is_read_by_a_later_run(sandbox: Sandbox, late: timedelta) -> None:
+    seconds = int(late.total_seconds())
+    everything = run_tap(vendor(at(sandbox, NOW), "apsis")).records("apsis_events")
+    event = max(everything, key=lambda row: str(row["created_at"]))
+    sandbox.options.update({"apsis": {"late_seconds": seconds, "least_late_seconds": seconds}})
+    exportable = datetime.fromisoformat(event["created_at"]) + late
+    before, after = (f"{exportable + timedelta(minutes=m):%Y-%m-%dT%H:%M:%SZ}" for m in (-5, 5))
+    first = run_tap(vendor(at(sandbox, before), "apsis"))
+    second = run_tap(vendor(at(sandbox, after), "apsis"), state=first.states[-1])
+    assert second.exit_code == 0, second.log
+    keys = [{row["event_key"] for row in run.records("apsis_events")} for run in (first, second)]
+    assert [event["event_key"] in found for found in keys] == [False, True]
+    warehouse = Warehouse()
+    warehouse.load(first)
+    warehouse.load(second)
+    rows = sandbox.population.counts(start=sandbox.settings()["start_date"], end=after, at=after)
+    assert warehouse.counts["apsis_events"] == rows["apsis_events"]
+
+
+@pytest.mark.parametrize("refused_by", ["fails", "error", "413", "400"])
+def test_a_lookback_that_makes_an_export_too_large_is_cut_off_and_nothing_is_lost(
+    sandbox: Sandbox, refused_by: str
+) -> None:
+    sandbox.options.update({"apsis": {"late_seconds": 72_000, "least_late_seconds": 72_000}})
+    settings = vendor(at(sandbox, NOW), "apsis")
+    first = run_tap(settings)
+    later = "2026-11-11T13:00:00Z"
+    sandbox.options.update({"apsis": {"refuse_days_over": 1.1, "refuse_by": refused_by}})
+    sandbox.request_log.clear()
+    second = run_tap({**settings, "end_date": at(sandbox, later)["end_date"]}, state=first.states[-1])
+    assert second.exit_code == 0, second.log
+    bodies = [e.body for e in sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")]
+    spans = list(dict.fromkeys((body["start_at"], body["end_at"]) for body in bodies))
+    before = "2026-11-09T12:00:00Z"
+    assert spans == [(before, later), (before, NOW), (NOW, later)]
+    warehouse = Warehouse()
+    warehouse.load(first)
+    warehouse.load(second)
+    rows = sandbox.population.counts(start=settings["start_date"], end=later, at=later)
+    assert warehouse.counts == {name: rows[name] for name in STREAMS["apsis"]}
+    windows = {(row["window_start"], row["window_end"]) for row in second.records("apsis_events")}
+    assert windows == {(start.replace("Z", ".000Z"), end.replace("Z", ".000Z")) for start, end in spans[1:]}
+    marks = [state["bookmarks"]["apsis_events"]["replication_key_value"] for state in second.states]
+    assert list(dict.fromkeys(marks)) == [NOW.replace("Z", ".000Z"), later.replace("Z", ".000Z")]
 
 
 def test_one_export_feeds_both_apsis_streams(sandbox: Sandbox) -> None:
@@ -134,7 +210,7 @@ def test_every_value_of_the_vendor_is_in_a_column_or_in_extra(sandbox: Sandbox, 
         profiles = warehouse.tables["apsis_profiles"].values()
         assert any(row["tags"] for row in profiles)
         assert any(None in row["attributes"].values() for row in profiles)  # a cleared attribute is no tag
-        assert any(row["section_id"] == "" for row in profiles)
+        assert any(row["section_id"] == "-" for row in profiles)
 
 
 def camel_case(column: str) -> str:

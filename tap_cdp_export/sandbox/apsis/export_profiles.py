@@ -39,11 +39,13 @@ class Rules(NamedTuple):
         at: The moment of the export.
         year_two: From this time on events carry their definition's newer version.
         late_seconds: Events become visible up to this long after they were received.
+        least_late_seconds: And at least this long after it.
     """
 
     at: int
     year_two: int
     late_seconds: int
+    least_late_seconds: int
 
 
 def everything(start: int, end: int) -> Request:
@@ -203,7 +205,8 @@ def _event(activity: Activity, version: str, data: dict[str, Any]) -> dict[str, 
 def _deliver(found: _Events, event: dict[str, Any], activity: Activity, request: Request, rules: Rules) -> None:
     """Put the event into the file if it is in the window and visible; with it its source's retry, and its copy."""
     created, random_bits = event["createdAt"], activity.random_bits
-    delay = (random_bits >> 8) % (rules.late_seconds * 1000 + 1)
+    least, most = rules.least_late_seconds * 1000, rules.late_seconds * 1000
+    delay = least + (random_bits >> 8) % (max(most - least, 0) + 1)
     if request.start <= created < request.end and created + delay <= rules.at:
         found.append(event)
         if random_bits % _COPY == 0:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _GZIP = 16 + zlib.MAX_WBITS
 _FAST = 1
 _FIRST_LINES = 300  # small members are normal
+_BLANK_MEBIBYTES = 64
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -63,6 +64,11 @@ def zipped(lines: Iterable[bytes], options: BrazeOptions, name_seed: str) -> Ite
                 archive.writestr(_member(random, options), b"")
             first = next(rest, None)
             number += 1
+        for _ in range(options.blank_members):
+            with archive.open(_member(random, options), "w") as member:
+                for _ in range(_BLANK_MEBIBYTES):
+                    member.write(b"\n" * 2**20)
+            yield outlet.take()
     yield outlet.take()
 
 

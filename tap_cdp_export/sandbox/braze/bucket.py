@@ -32,11 +32,15 @@ async def drop_parts(parent: Path, lines: Iterator[bytes], options: BrazeOptions
         options: How many lines a part has, and the pause before each.
         gzip: Plain gzip of lines instead of a zip with text members.
     """
-    while part := list(islice(lines, options.lines_per_file)):
-        await asyncio.sleep(options.bucket_part_seconds)
+    part, is_first = list(islice(lines, options.lines_per_file)), True
+    while part:
+        following = list(islice(lines, options.lines_per_file))
+        is_late = not following and not is_first
+        await asyncio.sleep(options.bucket_part_seconds + is_late * options.bucket_late_seconds)
         name = secrets.token_hex(12)
         data = b"".join(gzipped(part) if gzip else zipped(part, options, name))
         yield _put(parent / f"{name}.{'gz' if gzip else 'zip'}", data)
+        part, is_first = following, False
 
 
 def _put(path: Path, data: bytes) -> Path:

@@ -148,7 +148,7 @@ class Exports:
         if export.asked.callback_endpoint:
             message: dict[str, Any] = {"success": True}
             if storage_url:
-                message["url"] = url_of(export, storage_url)
+                message["url"] = url_of(export, storage_url, options.url_query)
             self._start(post_json(export.asked.callback_endpoint, message))
 
     def _close(self, export: Export, state: str) -> None:
@@ -175,6 +175,6 @@ class Exports:
         task.add_done_callback(self._tasks.discard)
 
 
-def url_of(export: Export, storage_url: str) -> str:
+def url_of(export: Export, storage_url: str, query: str) -> str:
     """Where the export's archive will be."""
-    return f"{storage_url}/{export.token}.zip"
+    return f"{storage_url}/{export.token}.zip{query}"

@@ -120,7 +120,7 @@ class Braze:
         content: dict[str, Any] = {"object_prefix": export.prefix}
         form = "null" if options.bucket_folder is not None and options.url == "given" else options.url
         if form != "missing":
-            content["url"] = url_of(export, self._storage_url) if form == "given" else None
+            content["url"] = url_of(export, self._storage_url, options.url_query) if form == "given" else None
         return 201, {**content, "message": "success"}
 
     def _parse(self, body: dict[str, Any]) -> Asked:

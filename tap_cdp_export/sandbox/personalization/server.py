@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -54,6 +55,7 @@ class Personalization:
         """Answer from this world, as these options say."""
         self._all = options
         self._population = population
+        self._moves = itertools.count()
 
     def routes(self) -> list[BaseRoute]:
         """The vendor's paths."""
@@ -174,14 +176,18 @@ class Personalization:
             unknown_fields=options.unknown_fields,
             attribute_list=options.attribute_list,
         )
+        moved = next(self._moves)
         start, stop = self._slice(asked, view.entries(members, options.repeat_every))
         for position, outdated in view.listing(members, options.repeat_every, start, stop):
             if asked.kind == "users":
                 customer = population.customer(view.nth(places, position), at)
-                yield view.user(customer, asked.dataset, asked.window, style, outdated=outdated)
+                record = view.user(customer, asked.dataset, asked.window, style, outdated=outdated)
             else:
                 opened = population.company_opened(position)
-                yield view.account(position, opened, at, asked.window, outdated=outdated)
+                record = view.account(position, opened, at, asked.window, outdated=outdated)
+            if options.moving_times:
+                record["lastActivity"] = at + moved
+            yield record
 
     def _slice(self, asked: _Asked, entries: int) -> tuple[int, int]:
         """Which of the listing's entries a page holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -23,6 +24,7 @@ class ApsisApi:
 
     Attributes:
         base_url: without a slash at its end; v1 paths begin with `/audience`, newer ones with `/v2/audience`.
+        account: what tells this account's exports from another's, fit for STATE.
     """
 
     def __init__(self, settings: Mapping[str, Any], *, deadline_seconds: float) -> None:
@@ -33,6 +35,8 @@ class ApsisApi:
             deadline_seconds: for one request with all its tries.
         """
         self.base_url: str = settings["base_url"].rstrip("/")
+        client = hashlib.sha256(settings["client_id"].encode()).hexdigest()[:16]
+        self.account: Mapping[str, str] = {"base_url": self.base_url, "client": client}
         self._token = Token(self.base_url, settings, deadline_seconds)
         self._http = HttpClient(
             "APSIS One",

@@ -6,19 +6,20 @@ import json
 import logging
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.errors import RequestRefused, SettingsError, UnusableAnswer
-from tap_cdp_export.files.json_chunks import verify
+from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest
+from tap_cdp_export.http.reasons import read_reason, reason_in, reason_of
 from tap_cdp_export.http.responses import read_object, retry_after
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.vendors.apsis.export_file import PROFILES
+from tap_cdp_export.vendors.apsis.export_file import prove_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -56,17 +57,14 @@ class TooLarge(RequestRefused):
 class ApsisExporter:
     """APSIS One's side of an export."""
 
-    def __init__(self, api: ApsisApi, settings: Mapping[str, Any], *, earliest: datetime | None) -> None:
+    def __init__(self, api: ApsisApi, settings: Mapping[str, Any]) -> None:
         """Connect nothing yet.
 
         Args:
             api: where to ask.
             settings: `apsis`.
-            earliest: the lookback never reaches behind this time.
         """
         self._api = api
-        self._lookback = timedelta(minutes=settings["lookback_minutes"])
-        self._earliest = earliest
         self._pace_seconds = 60 / settings["requests_per_minute"]
         self._next_request = 0.0
 
@@ -90,9 +88,10 @@ class ApsisExporter:
             "POST",
             f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
-            json={**request.parameters, **self._bounds(request)},
+            json={**request.parameters, **_bounds(request)},
             expected=frozenset({400, 413}),
             is_idempotent=False,
+            starts_job=True,
         )
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
@@ -107,18 +106,6 @@ class ApsisExporter:
         finally:
             self._next_request = time.monotonic() + self._pace_seconds
         return ExportJob(reference, request.digest, asked_at, asked_at + _JOB_LIFETIME - _JOB_MARGIN, request.window)
-
-    def _bounds(self, request: ExportRequest) -> dict[str, str]:
-        """Write the window with its lookback: the bounds' clock is unknown, and events may arrive late."""
-        if request.window is None:
-            raise ValueError("an export of APSIS One has a window")
-        start = request.window.start - self._lookback
-        if self._earliest:
-            start = max(start, min(self._earliest, request.window.start))
-        return {
-            "start_at": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-            "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
-        }
 
     def _handle(self, answer: requests.Response, text: bytes) -> dict[str, str]:
         """Find the poll URL: its field is not documented, its siblings' are; else it is the one that holds a URL."""
@@ -135,7 +122,9 @@ class ApsisExporter:
         if location := answer.headers.get("Location"):
             return {"poll_path": self._own_path(location), "field": "Location"}
         keys = ", ".join(sorted(key for key in fields if key.isidentifier())) or "none"
-        raise UnusableAnswer(f"APSIS One accepted an export but gave no poll URL; the keys of its answer: {keys}.")
+        raise UnusableAnswer(
+            f"APSIS One accepted an export but gave no poll URL; the keys of its answer: {keys}.{reason_in(fields)}"
+        )
 
     def _own_path(self, url: str) -> str:
         return self._api.own_path(url, "a poll URL")
@@ -151,13 +140,12 @@ class ApsisExporter:
             How it stands, with the file if it is ready.
 
         Raises:
-            SettingsError: If STATE gave a job without a path.
             NoMembers: If the file is a "status of error", such as for a data set that is too large.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
         path = job.reference.get("poll_path", "")
         if not path.startswith("/"):  # anything else could name another host behind the origin
-            raise SettingsError("The state of an export of APSIS One holds no path to poll; take the export out of it.")
+            return PollResult(ExportStatus.GONE)
         table = _POLL_ANSWERS_V2 if job.reference.get("field", "").endswith(_SECOND_VERSION) else _POLL_ANSWERS
         call = ApiRequest(
             "GET",
@@ -172,11 +160,12 @@ class ApsisExporter:
             if status is None:
                 raise UnusableAnswer(f"APSIS One answered a poll with {answer.status_code}, which is not documented.")
             if status is not ExportStatus.READY:
-                return PollResult(status, retry_after=retry_after(answer))
+                reason = read_reason(answer, deadline=time.monotonic() + deadline_seconds)
+                return PollResult(status, retry_after=retry_after(answer), reason=reason)
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
-                verify(spool, PROFILES)
+                prove_file(spool)
             except BaseException:
                 spool.close()
                 raise
@@ -184,7 +173,7 @@ class ApsisExporter:
 
         result = self._api.send(call, consume, deadline_seconds=deadline_seconds)
         if result.status is ExportStatus.FAILED and result.retry_after is not None:
-            return PollResult(ExportStatus.PENDING, retry_after=result.retry_after)  # a gateway says so, not the export
+            return replace(result, status=ExportStatus.PENDING)  # a gateway says so, not the export
         return result
 
     def download(self, _job: ExportJob, result: PollResult) -> Generator[Spool]:
@@ -200,20 +189,32 @@ class ApsisExporter:
             yield result.spool
 
 
+def _bounds(request: ExportRequest) -> dict[str, str]:
+    if request.window is None:
+        raise ValueError("an export of APSIS One has a window")
+    return {
+        "start_at": f"{request.window.start - request.lookback:%Y-%m-%dT%H:%M:%SZ}",
+        "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
 def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
     """Tell a refusal for size from one for content; the form of "a status of error on request" is not documented.
 
     413 means a body over 100 kB, so with a smaller one it means the data.
     """
+    reason = reason_of(text)
     is_small = len(json.dumps(call.json).encode()) < _LARGEST_BODY
     if _WORDS_OF_SIZE.search(text) if status == HTTPStatus.BAD_REQUEST else is_small:
         return TooLarge(
-            f"APSIS One refuses an export as too large ({status}). "
+            f"APSIS One refuses an export as too large ({status}).{reason} "
             "Ask for fewer attributes, tags and event types, or for a simpler segment.",
             status=status,
+            reason=reason,
         )
     return RequestRefused(
-        f"APSIS One refuses the request for an export ({status}). Check the settings apsis.attributes, tags, "
+        f"APSIS One refuses the request for an export ({status}).{reason} Check the settings apsis.attributes, tags, "
         "events, segment_filter and extra_body.",
         status=status,
+        reason=reason,
     )

@@ -14,7 +14,7 @@ _NAMES: Final = (
 )
 _SECTION: Final = (
     key("section_discriminator", "Discriminator of the section it belongs to."),
-    key("discriminator", "Discriminator that requests name it by; empty if the vendor sends none."),
+    key("discriminator", "Discriminator that requests name it by; `-` if the vendor sends none."),
 )
 _SECTION_ID: Final = th.Property(
     "section_id", th.StringType, description="ID of the section, as in apsis_profiles and apsis_events."
@@ -25,7 +25,7 @@ def _versioned(joins: str) -> dict[str, Any]:
     """Give the columns of definitions that have versions."""
     return th.PropertiesList(
         *_SECTION,
-        key("version_id", f"ID of the version; {joins}."),
+        key("version_id", f"ID of the version; {joins}; `-` if the vendor sends none."),
         _SECTION_ID,
         th.Property("id", th.StringType, description="ID of the definition itself, where the vendor sends one."),
         *_NAMES,
@@ -44,7 +44,7 @@ SECTIONS: Final[dict[str, Any]] = th.PropertiesList(
     EXTRA,
 ).to_dict()
 SEGMENTS: Final[dict[str, Any]] = th.PropertiesList(
-    key("discriminator", "Discriminator that requests name the segment by."),
+    key("discriminator", "Discriminator that requests name the segment by; `-` if the vendor sends none."),
     *_NAMES,
     th.Property("versions", OBJECTS, description="Versions of the segment."),
     EXTRA,

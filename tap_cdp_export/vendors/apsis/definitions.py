@@ -16,7 +16,9 @@ from urllib.parse import quote
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import ApiRequest
+from tap_cdp_export.http.reasons import reason_in
 from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.apsis.export_file import identifier
 
 if TYPE_CHECKING:
@@ -209,7 +211,7 @@ class Definitions:
                 raise UnusableAnswer(f"In APSIS One's answer, {call.what} {error}.") from None
             items = page.get("items")
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise UnusableAnswer(f"APSIS One answered the request for {call.what} without items.")
+                raise UnusableAnswer(f"APSIS One answered the request for {call.what} without items.{reason_in(page)}")
             if following := _next_link(page) or answer.links.get("next", {}).get("url"):
                 following = self._api.url(self._api.own_path(following, "a next link", base=call.url))
             return items, following
@@ -220,8 +222,10 @@ class Definitions:
             if refusal.status != HTTPStatus.NOT_FOUND:
                 raise
             raise RequestRefused(
-                f"APSIS One knows no {call.what} (404): leave this stream out, or check that the account has such.",
+                f"APSIS One knows no {call.what} (404).{refusal.reason} "
+                "Leave this stream out, or check that the account has such.",
                 status=refusal.status,
+                reason=refusal.reason,
             ) from None
 
 
@@ -261,17 +265,17 @@ def rows(definitions: Definitions, kind: str) -> Iterator[tuple[dict[str, Any], 
     elif kind == "segments":
         for item in definitions.segments():
             discriminator, rest = _taken(item, "discriminator")
-            yield {"discriminator": discriminator}, rest
+            yield {"discriminator": discriminator or NO_IDENTITY}, rest
     else:
         for section, item in definitions.of_sections(kind):
             discriminator, rest = _taken(item, "discriminator")
-            keys = {**_keys(section), "discriminator": discriminator}
+            keys = {**_keys(section), "discriminator": discriminator or NO_IDENTITY}
             if kind == "topics":
                 yield keys, rest
                 continue
             definition = Definition.of(section, item)
             for version in definition.versions:
-                yield {**keys, "version_id": version.id}, _fields(definition.rest, version.rest)
+                yield {**keys, "version_id": version.id or NO_IDENTITY}, _fields(definition.rest, version.rest)
 
 
 def _keys(section: Section) -> dict[str, Any]:

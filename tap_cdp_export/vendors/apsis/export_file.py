@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.json_chunks import verify
 from tap_cdp_export.files.json_splitter import object_under
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
+from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.apsis.schemas import EVENT_TAP_COLUMNS, EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from tap_cdp_export.files.spool import Spool
 
 PROFILES: Final = object_under("profiles", "sections")
 
@@ -22,8 +27,41 @@ _canonical: Final = msgspec.json.Encoder(order="sorted")
 _KEY_BYTES: Final = 16
 
 
-decode_profiles: Final = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
-"""Decodes a run of the file, a JSON object of whole profiles, to profiles by export key."""
+_keys: Final = msgspec.json.Decoder(dict[str, strict_json.ObjectOnly])
+
+JOINED: Final = 3
+"""So many levels of a profile's objects end in rows: the profile, its sections, and each section."""
+
+
+def prove_file(spool: Spool) -> None:
+    """Read the file once to its end, so that nothing of it is used unless it is whole and every profile has a key.
+
+    Args:
+        spool: the file; gets its `chunk_offsets`.
+
+    Raises:
+        IncompleteAnswer: If it ends inside.
+        NoMembers: If it is an object without profiles.
+        UnusableAnswer: If it is something else.
+    """
+    verify(spool, PROFILES, lambda run: _check_keys(_keys.decode(run)), _check_keys)
+
+
+def _check_keys(profiles: Mapping[str, object]) -> None:
+    if "" in profiles:  # a stand-in would make one profile of all that have none
+        raise strict_json.InvalidJSON("holds a profile whose key is empty")
+
+
+def profiles_of(run: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Decode a run of the file.
+
+    Args:
+        run: a JSON object of whole profiles.
+
+    Returns:
+        Export keys and profiles, one key as often as it comes; of a section that comes twice all parts are joined.
+    """
+    return strict_json.decode_members(run, joined=JOINED)
 
 
 def identifier(value: Any) -> Any:  # noqa: ANN401 -- any JSON
@@ -76,7 +114,7 @@ def profile_records(
         Records of `apsis_profiles`.
     """
     unknown = {name: value for name, value in profile.items() if name != "sections"}
-    for section_id, section in (_sections(profile) or {"": {}}).items():
+    for section_id, section in (_sections(profile) or {NO_IDENTITY: {}}).items():
         entries = section.get("attributes") or {}
         if not isinstance(entries, dict):
             raise UnusableAnswer("A section of the export has attributes that are no object.")
@@ -101,7 +139,7 @@ def profile_records(
             extra["attributes"] = odd
         yield {
             "profile_key": key,
-            "section_id": section_id,
+            "section_id": section_id or NO_IDENTITY,
             "attributes": attributes,
             "tags": tags,
             **tap_columns,
@@ -134,16 +172,17 @@ def event_records(key: str, profile: Mapping[str, Any], tap_columns: Mapping[str
     Yields:
         Records of `apsis_events`.
     """
-    for section_id, section in _sections(profile).items():
+    for name, section in _sections(profile).items():
+        section_id = name or NO_IDENTITY
         events = section.get("events") or []
         if not isinstance(events, list):
             raise UnusableAnswer("A section of the export has events that are no array.")
         for event in events:
             if not isinstance(event, dict):
                 raise UnusableAnswer("An event of the export is no object.")
-            for name in ("typeId", "correlationId"):
-                if name in event:
-                    event[name] = identifier(event[name])
+            for field in ("typeId", "correlationId"):
+                if field in event:
+                    event[field] = identifier(event[field])
             own_key = event_key(key, section_id, event)
             if event.get("sourceEventTime") == 0:  # the source did not say
                 event["sourceEventTime"] = None

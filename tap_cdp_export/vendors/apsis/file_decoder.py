@@ -5,6 +5,9 @@ It gives what `export_file` gives; a profile with anything odd in it is left to 
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,11 +17,19 @@ from msgspec import UNSET, UnsetType
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.records.batch import EncodedRecords
 from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column
-from tap_cdp_export.vendors.apsis.export_file import event_key, event_records, identifier, profile_records
+from tap_cdp_export.records.properties import NO_IDENTITY
+from tap_cdp_export.vendors.apsis.export_file import (
+    JOINED,
+    event_key,
+    event_records,
+    identifier,
+    profile_records,
+    profiles_of,
+)
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.records.batch import RecordEncoder
     from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
@@ -37,19 +48,31 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fals
 
 
 class _Section(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    attributes: dict[str, _Entry] | None = None
-    events: list[_Event] | None = None
+    attributes: dict[str, _Entry] | UnsetType | None = UNSET
+    events: list[_Event] | UnsetType | None = UNSET
 
 
 class _Profile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    sections: dict[str, _Section] | None = None
+    sections: dict[str, _Section] | UnsetType | None = UNSET
 
 
-_NO_SECTIONS: Final = {"": _Section()}
+class _LongSection(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    attributes: msgspec.Raw | UnsetType = UNSET
+    events: list[msgspec.Raw] | UnsetType | None = UNSET
+
+
+class _LongProfile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    sections: dict[str, _LongSection]
+
+
+_LONG_BYTES: Final = 1024 * 1024
+_EVENTS_AT_ONCE: Final = 1_000
+_long_profiles: Final = msgspec.json.Decoder(dict[str, _LongProfile])
+_NO_SECTIONS: Final = {NO_IDENTITY: _Section()}
 _NO_LINES: Final = EncodedRecords(0, b"")
 _profile: Final = msgspec.json.Decoder(_Profile)
 _profiles: Final = msgspec.json.Decoder(dict[str, _Profile])
-_raw_profiles: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00[67]")
 
 
 class ChunkRecords(NamedTuple):
@@ -91,7 +114,7 @@ class ExportFileDecoder:
         self._profiles = _Table(profiles, {*PROFILES["properties"], *columns.names})
         self._events = _Table(events, set(EVENTS["properties"]))
 
-    def lines(self, run: bytes) -> list[ChunkRecords]:
+    def lines(self, run: bytes) -> Iterable[ChunkRecords]:
         """Encode a run.
 
         Args:
@@ -103,23 +126,53 @@ class ExportFileDecoder:
         Raises:
             UnusableAnswer: If a profile is not as documented.
         """
+        if len(run) > _LONG_BYTES and not strict_json.has_nul(run):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                profiles = _long_profiles.decode(run)
+                sections = [section for profile in profiles.values() for section in profile.sections.values()]
+                if any(section.events for section in sections) and not _may_repeat_a_key(run, profiles.values()):
+                    return self._of_long(profiles)
+        return self._short(run)
+
+    def _short(self, run: bytes) -> list[ChunkRecords]:
         if not strict_json.has_nul(run):
             try:
                 return self._parts(run)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
-        return [self._tolerant(strict_json.decode(run))]
+        return [self._tolerant(profiles_of(run))]
+
+    def _of_long(self, profiles: Mapping[str, _LongProfile]) -> Iterator[ChunkRecords]:
+        """Take a long profile for several: one without events, and some events at a time without all else."""
+        for key, profile in profiles.items():
+            events = {section_id: section.events or [] for section_id, section in profile.sections.items()}
+            for section in profile.sections.values():
+                section.events = UNSET
+            yield from self._short(msgspec.json.encode({key: profile}))
+            if not self._events.columns:
+                continue
+            for section_id, raws in events.items():
+                for start in range(0, len(raws), _EVENTS_AT_ONCE):
+                    section = _LongSection(events=raws[start : start + _EVENTS_AT_ONCE])
+                    part = {key: _LongProfile({section_id: section})}
+                    yield from self._events_alone._short(msgspec.json.encode(part))  # noqa: SLF001 -- of this class
+
+    @cached_property
+    def _events_alone(self) -> ExportFileDecoder:
+        output = self._events.output
+        return ExportFileDecoder(self._tap_columns, self._columns, self._attribute_ids, profiles=None, events=output)
 
     def _parts(self, run: bytes) -> list[ChunkRecords]:
-        try:
-            return [self._encoded(_profiles.decode(run))]
-        except msgspec.ValidationError:
-            return [self._one(key, raw) for key, raw in _raw_profiles.decode(run).items()]
+        with suppress(msgspec.ValidationError):
+            profiles = _profiles.decode(run)
+            if not _may_repeat_a_key(run, profiles.values()):
+                return [self._encoded(profiles)]
+        return [self._one(key, raw) for key, raw in strict_json.raw_members(run)]
 
-    def _tolerant(self, profiles: Mapping[str, dict[str, Any]]) -> ChunkRecords:
+    def _tolerant(self, profiles: Iterable[tuple[str, dict[str, Any]]]) -> ChunkRecords:
         sections: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
-        for key, profile in profiles.items():
+        for key, profile in profiles:
             if self._profiles.columns:
                 records = profile_records(key, profile, self._tap_columns, self._attribute_ids)
                 sections += ({**row, **self._columns.values(row["attributes"], row["tags"])} for row in records)
@@ -128,10 +181,10 @@ class ExportFileDecoder:
         return ChunkRecords(self._profiles.of_records(sections), self._events.of_records(events))
 
     def _one(self, key: str, raw: msgspec.Raw) -> ChunkRecords:
-        try:
-            return self._encoded({key: _profile.decode(raw)})
-        except msgspec.ValidationError:
-            return self._tolerant({key: strict_json.decode(bytes(raw))})
+        with suppress(msgspec.ValidationError):
+            if not strict_json.repeats_a_key(raw, JOINED):
+                return self._encoded({key: _profile.decode(raw)})
+        return self._tolerant([(key, strict_json.decode(bytes(raw), joined=JOINED))])
 
     def _encoded(self, profiles: Mapping[str, _Profile]) -> ChunkRecords:
         sections = self._profiles.lines(self._profile_columns(profiles)) if self._profiles.columns else _NO_LINES
@@ -154,7 +207,7 @@ class ExportFileDecoder:
                     else:
                         values[entry_id] = entry.value
                 keys.append(key)
-                section_ids.append(section_id)
+                section_ids.append(section_id or NO_IDENTITY)
                 attributes.append(values)
                 tags.append(nulls)
         optional = list(map(self._columns.values, attributes, tags)) if self._columns.names else []
@@ -176,7 +229,7 @@ class ExportFileDecoder:
                 if section.events:
                     events += section.events
                     keys += [key] * len(section.events)
-                    section_ids += [section_id] * len(section.events)
+                    section_ids += [section_id or NO_IDENTITY] * len(section.events)
         for event in events:
             if type(event.type_id) is int or type(event.correlation_id) is int:
                 event.type_id, event.correlation_id = identifier(event.type_id), identifier(event.correlation_id)
@@ -202,15 +255,30 @@ class _Table:
     """Encodes the selected columns of a stream."""
 
     def __init__(self, output: RecordEncoder | None, known: set[str]) -> None:
-        self._output = output
+        self.output = output
         self.columns = [name for name in output.selected_columns if name in known] if output else []
 
     def lines(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
         chosen = {name: columns[name] for name in self.columns}
-        return self._output.encode_columns(chosen) if self._output else _NO_LINES
+        return self.output.encode_columns(chosen) if self.output else _NO_LINES
 
     def of_records(self, records: Sequence[Mapping[str, Any]]) -> EncodedRecords:
         return self.lines({name: [record[name] for record in records] for name in self.columns})
+
+
+def _may_repeat_a_key(run: bytes, profiles: Iterable[_Profile | _LongProfile]) -> bool:
+    """Look for a sign that a decoder has dropped a part under a key that comes twice.
+
+    Where something is lost, the run spells the name of a part more often than there are such parts.
+    """
+    parts = [profile.sections for profile in profiles if profile.sections is not UNSET]
+    sections = [section for part in parts for section in (part or {}).values()]
+    return (
+        run.count(b'"sections"') != len(parts)
+        or run.count(b'"attributes"') != sum(section.attributes is not UNSET for section in sections)
+        or run.count(b'"events"') != sum(section.events is not UNSET for section in sections)
+        or (b"\\" in run and _ESCAPED_LETTER.search(run) is not None)
+    )
 
 
 def _times(values: Iterable[int | None]) -> list[object]:

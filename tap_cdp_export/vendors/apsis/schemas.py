@@ -14,7 +14,7 @@ _PROFILE: Final = key("profile_key", "Profile export key, opaque.")
 
 PROFILES: Final[dict[str, Any]] = th.PropertiesList(
     _PROFILE,
-    key("section_id", "ID of the section; empty for a profile without sections."),
+    key("section_id", "ID of the section; `-` for a profile without sections."),
     th.Property("attributes", FREE_OBJECT, description="Attribute ID to value; the type follows the attribute's."),
     th.Property("tags", TEXTS, description="IDs of the tags that the profile has in the section."),
     *WINDOW,
@@ -23,7 +23,7 @@ PROFILES: Final[dict[str, Any]] = th.PropertiesList(
 
 EVENTS: Final[dict[str, Any]] = th.PropertiesList(
     _PROFILE,
-    key("section_id", "ID of the section."),
+    key("section_id", "ID of the section; `-` if it is empty."),
     key("event_key", "Hash over everything that tells two events apart; the vendor has no event ID."),
     th.Property("type_id", th.StringType, description="ID of the event type's version."),
     th.Property(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import closing
 from datetime import timedelta
 from functools import cached_property
@@ -10,9 +11,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
-from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.json_chunks import read_verified_chunks
-from tap_cdp_export.files.json_splitter import NoMembers, runs
+from tap_cdp_export.files.json_splitter import NoMembers
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
 from tap_cdp_export.singer.source import ExportSource
@@ -26,10 +26,10 @@ from tap_cdp_export.vendors.apsis.export_file import (
     PROFILES as FILE,
 )
 from tap_cdp_export.vendors.apsis.export_file import (
-    decode_profiles,
     event_records,
     named_identifiers,
     profile_records,
+    profiles_of,
 )
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportJob
 
-_LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: with its lookback, half of it is hardly smaller
+_LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: it is not the time that makes such an export large
 _MOST: Final = {"attributes": 75, "tags": 25}
 
 
@@ -100,11 +100,20 @@ class ApsisSource(ExportSource):
                 self.discovery_error = error
         return AttributeColumns()
 
+    def judge(self) -> None:
+        """Judge STATE, and whether the first window has a start."""
+        super().judge()
+        events = self.selected.get("apsis_events")
+        if events and self.settings["events"]:
+            self.start_of(events)
+
     def run(self) -> None:
         """Work through the windows from the bookmark to now, closing each before the next.
 
-        What is too large is halved in time and asked for again, and what follows it is cut as short. Attributes
-        carry no time: only the last window's profiles are emitted, and without events no halving would help.
+        The first window after a bookmark reaches back behind it, for events that could not be exported before. Where
+        that is too large, what is behind the bookmark becomes a window of its own. What is still too large is halved
+        in time and asked for again, and what follows it is cut as short. Attributes carry no time: only the last
+        window's profiles are emitted, and without events no halving would help.
         """
         streams = self.selected
         profiles, events = streams.get("apsis_profiles"), streams.get("apsis_events")
@@ -117,33 +126,37 @@ class ApsisSource(ExportSource):
         self._warn(state_owner)
         if profiles:
             self.attribute_columns.follow(profiles.effective_schema["properties"])
-        exporter = ApsisExporter(self.api, self.settings, earliest=self.start_date())
+        exporter = ApsisExporter(self.api, self.settings)
         runner = ExportRunner(exporter, PollPolicy.from_settings(self.settings), state_owner.save_job)
         parameters = self._parameters(with_events=events is not None)
+        origin = {**self.api.account, "lookback_minutes": self.settings["lookback_minutes"]}
         job = state_owner.job()
-        windows = list(self._windows(events, job, self.end(self.api.check_access())))
-        while windows:
-            window = windows[0]
-            profiles_now = profiles if len(windows) == 1 else None
-            can_halve = events is not None and window.end - window.start > _LONGEST_UNCUT
-            request = ExportRequest("APSIS One", parameters, window)
+        end = self.end(self.api.check_access())
+        windows, lookback = self._plan(events, job, end)
+        window = next(windows, None)
+        while window:
+            is_last = events is None or window.end >= end
+            profiles_now = profiles if is_last else None
+            can_cut = events is not None and (window.end - window.start > _LONGEST_UNCUT or bool(lookback))
+            request = ExportRequest("APSIS One", parameters, window, lookback=lookback, origin=origin)
             taken_up = job if job and job.window == window else None
             try:
-                with runner.export(request, taken_up, replacements=1 if can_halve else REPLACEMENTS) as files:
+                with runner.export(request, taken_up, replacements=1 if can_cut else REPLACEMENTS) as files:
                     for file in files:
                         self._emit(file, window, profiles_now, events)
             except (ExportsFailed, TooLarge, NoMembers) as error:
                 state_owner.save_job(None)
-                if not can_halve:
+                if not can_cut:
                     raise
-                windows = list(split(Window(window.start, windows[-1].end), half_of(window)))
-                state_owner.log("%s The window is halved, it may be too large.", error, level=logging.WARNING)
+                windows, job = _cut(window, windows, lookback), None
+                window, lookback = next(windows, None), timedelta(0)
+                state_owner.log("%s The window is cut, it may be too large.", error, level=logging.WARNING)
                 continue
             for stream in (profiles_now, events):
                 if stream:
                     stream.commit_window(window)
             state_owner.write_state()
-            del windows[0]
+            window, lookback = next(windows, None), timedelta(0)
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""
@@ -167,20 +180,36 @@ class ApsisSource(ExportSource):
             parameters["segment_filter"] = settings["segment_filter"]
         return {**parameters, **settings["extra_body"]}
 
-    def _windows(self, events: ExportStream | None, job: ExportJob | None, end: datetime) -> Iterator[Window]:
+    def _plan(
+        self, events: ExportStream | None, job: ExportJob | None, end: datetime
+    ) -> tuple[Iterator[Window], timedelta]:
         """Cut the time from the bookmark to now; a job of an earlier run keeps the window it was asked for with.
 
         Without events one window is enough: attributes carry no time.
+
+        Returns:
+            The windows in order, and the lookback of the first one.
         """
         length = timedelta(days=self.settings["window_days"])
+        pending = job.window if job else None
         if not events:
-            yield job.window if job and job.window else Window(end - length, end)
-            return
+            return iter([pending or Window(end - length, end)]), timedelta(0)
         start = self.start_of(events)
-        if job and job.window and job.window.start == start and job.window.end <= end:
-            yield job.window
-            start = job.window.end
-        yield from split(Window(start, end), length)
+        lookback = self._lookback(events, start)
+        windows: Iterator[Window] = split(Window(start, end), length)
+        if pending and start - lookback <= pending.start < pending.end <= start:  # a lookback that was cut off
+            return chain([pending], split(Window(pending.end, start), length), windows), timedelta(0)
+        if pending and pending.start == start and pending.end <= end:
+            return chain([pending], split(Window(pending.end, end), length)), lookback
+        return windows, lookback
+
+    def _lookback(self, events: ExportStream, start: datetime) -> timedelta:
+        """Tell how far the first window reaches back: behind a bookmark only, and never before `start_date`."""
+        if events.bookmark() != start:
+            return timedelta(0)
+        lookback = timedelta(seconds=math.ceil(self.settings["lookback_minutes"] * 60))
+        earliest = self.start_date()
+        return min(lookback, start - earliest) if earliest else lookback
 
     def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Emit a file: run by run where nothing must see a record, else record by record."""
@@ -195,8 +224,7 @@ class ApsisSource(ExportSource):
                         if stream:
                             stream.emit_lines(part)
             return
-        everything = runs(open_decompressed(file), FILE, decode_profiles, dict[str, Any], is_verified=True)
-        for key, profile in chain.from_iterable(run.items() for run in everything):
+        for key, profile in chain.from_iterable(map(profiles_of, read_verified_chunks(file, FILE))):
             if profiles:
                 for record in profile_records(key, profile, tap_columns, attribute_ids):
                     record.update(columns.values(record["attributes"], record["tags"]))
@@ -204,3 +232,11 @@ class ApsisSource(ExportSource):
             if events:
                 for record in event_records(key, profile, tap_columns):
                     events.emit(record)
+
+
+def _cut(window: Window, others: Iterator[Window], lookback: timedelta) -> Iterator[Window]:
+    """Cut a window's lookback off, or a window without one and those behind it into pieces of half its length."""
+    if lookback:
+        return chain([Window(window.start - lookback, window.start), window], others)
+    length = half_of(window)
+    return chain.from_iterable(split(each, length) for each in chain([window], others))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.reasons import reason_in
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.redaction import REDACTOR
 
@@ -96,12 +97,14 @@ class Token(Credentials):
             answer = self._http.send(self._call, lambda _answer, chunks: read_object(chunks))
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"APSIS One gives no token ({error.status}). Check client_id and client_secret, "
-                "and that base_url is the account's region."
+                f"APSIS One gives no token ({error.status}).{error.reason} Check client_id and client_secret, "
+                "and that base_url is the account's region.",
+                status=error.status,
+                reason=error.reason,
             ) from None
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
-            raise UnusableAnswer("APSIS One answered the request for a token without access_token.")
+            raise UnusableAnswer(f"APSIS One answered the request for a token without access_token.{reason_in(answer)}")
         REDACTOR.add_secrets([token])
         self._value = token
         self._good_until = max(_expiry(token, answer) - _EARLY_SECONDS, time.time() + _LEAST_SECONDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.reasons import reason_in
 from tap_cdp_export.http.responses import read_object
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class BrazeApi:
             trust_environment=not self.is_local,
         )
 
-    def post(
+    def post(  # noqa: PLR0913 -- each is a part of the request
         self,
         path: str,
         body: Mapping[str, Any],
@@ -66,6 +67,7 @@ class BrazeApi:
         *,
         what: str,
         expected: frozenset[int] = frozenset(),
+        starts_job: bool = False,
     ) -> T:
         """Send a request that changes something.
 
@@ -75,6 +77,7 @@ class BrazeApi:
             consume: uses the answer.
             what: what is asked for, in a few words for a message.
             expected: statuses besides 2xx that `consume` judges.
+            starts_job: as of `ApiRequest`.
 
         Returns:
             What `consume` returned.
@@ -82,7 +85,9 @@ class BrazeApi:
         Raises:
             CdpExportError: One of the tree.
         """
-        call = ApiRequest("POST", f"{self.base_url}{path}", what=what, json=body, expected=expected)
+        call = ApiRequest(
+            "POST", f"{self.base_url}{path}", what=what, json=body, expected=expected, starts_job=starts_job
+        )
         return self._http.send(call, consume)
 
     def check_access(self) -> None:
@@ -112,9 +117,12 @@ class BrazeApi:
         """
         seen: set[str] = set()
         for page in itertools.count():
-            segments = self._page(page).get("segments")
+            answer = self._page(page)
+            segments = answer.get("segments")
             if not isinstance(segments, list) or not all(_has_id(segment) for segment in segments):
-                raise UnusableAnswer(f"Page {page} of Braze's list of segments is not as documented.")
+                raise UnusableAnswer(
+                    f"Page {page} of Braze's list of segments is not as documented.{reason_in(answer)}"
+                )
             if not segments:
                 return
             new = [segment for segment in segments if segment["id"] not in seen]
@@ -129,7 +137,9 @@ class BrazeApi:
             return self._http.send(call, lambda _answer, chunks: read_object(chunks))
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"Braze refuses to list segments ({error.status}). {_LIST_PERMISSIONS}", status=error.status
+                f"Braze refuses to list segments ({error.status}).{error.reason} {_LIST_PERMISSIONS}",
+                status=error.status,
+                reason=error.reason,
             ) from None
 
 

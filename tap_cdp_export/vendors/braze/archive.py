@@ -49,11 +49,12 @@ def verify(spool: Spool) -> None:
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
-def users(spool: Spool) -> Iterator[dict[str, Any]]:
+def users(spool: Spool, *, whole_lists: bool = False) -> Iterator[dict[str, Any]]:
     """Decode all lines of all members, in order.
 
     Args:
         spool: a proven archive.
+        whole_lists: whether lists become rows, so that nothing of one that comes twice may be lost.
 
     Yields:
         The user objects, each with its `braze_id`.
@@ -64,7 +65,7 @@ def users(spool: Spool) -> Iterator[dict[str, Any]]:
     for file_number, member in enumerate(_members(spool), start=1):
         for line_number, line in lines(member, limit=MEMBER_BYTES):
             try:
-                user = _user(line)
+                user = _user(line, whole_lists=whole_lists)
             except strict_json.InvalidJSON as error:
                 raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {error}.") from None
             yield user
@@ -105,8 +106,8 @@ def _encoded(typed: JsonRecordDecoder, block: bytes) -> list[tuple[EncodedRecord
     return [(typed.lines([_user(line) for _, line in lines([block], limit=MEMBER_BYTES)]),)]
 
 
-def _user(line: bytes) -> dict[str, Any]:
-    user = strict_json.check_depth(strict_json.decode(line))
+def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:
+    user = strict_json.check_depth(strict_json.decode(line, joined=int(whole_lists)))
     if not isinstance(user, dict):
         raise strict_json.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:

@@ -45,7 +45,12 @@ def is_place(segment: str, prefix: object) -> bool:
 
 
 class Bucket:
-    """Where exports arrive in archives, batch by batch."""
+    """Where exports arrive in archives, batch by batch.
+
+    Attributes:
+        finished: by segment, what STATE keeps of an export that was read to its end: its prefix, and how many files
+            it had.
+    """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """Make the client of the bucket.
@@ -62,6 +67,7 @@ class Bucket:
         self._prefix = ""
         self._seen: dict[str, StoredObject] = {}
         self._seen_since = 0.0
+        self.finished: dict[str, dict[str, Any]] = {}
 
     def check(self) -> None:
         """Make sure that the bucket is there and may be read.
@@ -85,7 +91,7 @@ class Bucket:
         """
         if not is_place(job.reference["segment_id"], job.reference.get("object_prefix")):
             return PollResult(ExportStatus.GONE)
-        found = self._list(job)
+        found = self._list(job.reference["segment_id"], job.reference["object_prefix"])
         now = time.monotonic()
         if (job.reference["object_prefix"], found) != (self._prefix, self._seen):
             self._prefix, self._seen, self._seen_since = job.reference["object_prefix"], found, now
@@ -112,11 +118,30 @@ class Bucket:
             IncompleteAnswer: If an archive changed, or another one came after the quiet time.
         """
         yield from prefetch_files((self._seen[file] for file in files), self._fetch)
-        if self._list(job) != self._seen:
+        segment, prefix = job.reference["segment_id"], job.reference["object_prefix"]
+        if self._list(segment, prefix) != self._seen:
             raise IncompleteAnswer(
                 "More files of the export came to the bucket after bucket_quiet_seconds without any. "
                 "Run again to read them too, and raise bucket_quiet_seconds."
             )
+        self.finished[segment] = {"object_prefix": prefix, "files": len(self._seen)}
+
+    def late_files(self, segment: str, finished: object) -> int:
+        """Count the files of an export that came after a run had read it to its end.
+
+        Args:
+            segment: ID of the segment.
+            finished: what `finished` had of the segment in that run, from STATE.
+
+        Returns:
+            How many; 0 where STATE holds no such export.
+        """
+        prefix, files = (
+            (finished.get("object_prefix"), finished.get("files")) if isinstance(finished, dict) else ("", 0)
+        )
+        if not is_place(segment, prefix) or not isinstance(files, int):
+            return 0
+        return max(len(self._list(segment, str(prefix))) - files, 0)
 
     def _fetch(self, archive: StoredObject) -> Spool:
         spool = self._store.fetch(archive)
@@ -130,13 +155,12 @@ class Bucket:
             raise
         return spool
 
-    def _list(self, job: ExportJob) -> dict[str, StoredObject]:
+    def _list(self, segment_id: str, prefix: str) -> dict[str, StoredObject]:
         """List the archives of an export in a stable order.
 
         The date in their path is the day the export finished, which may be days after the request.
         """
-        segment = f"{_FOLDER}/{job.reference['segment_id']}"
-        prefix = job.reference["object_prefix"]
+        segment = f"{_FOLDER}/{segment_id}"
         found = [
             archive
             for day in self._store.folders(segment)

@@ -6,10 +6,10 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
-from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.http.reasons import reason_in, reason_of
+from tap_cdp_export.http.responses import read_object, retry_after, server_time
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
@@ -43,7 +43,11 @@ _NOT_OF_THE_GROUP: Final = frozenset({"segment_id", "custom_attributes_to_export
 
 
 class BrazeExporter:
-    """Braze's side of an export by URL."""
+    """Braze's side of an export by URL or into a bucket.
+
+    Attributes:
+        bucket: the company's own, if one is configured.
+    """
 
     def __init__(
         self, api: BrazeApi, settings: Mapping[str, Any], poll_policy: PollPolicy, *, deadline_seconds: float
@@ -63,7 +67,7 @@ class BrazeExporter:
         self._on_conflict: str = settings["on_conflict"]
         self._poll_policy = poll_policy
         self._downloads = Downloads(api, deadline_seconds=deadline_seconds)
-        self._bucket = Bucket(settings) if "bucket_url" in settings else None
+        self.bucket = Bucket(settings) if "bucket_url" in settings else None
 
     def check_bucket(self) -> None:
         """Make sure, before hours of waiting, that the bucket is there, if one is configured.
@@ -72,8 +76,8 @@ class BrazeExporter:
             SettingsError: If it is not there.
             CredentialsRefused: If it refuses.
         """
-        if self._bucket:
-            self._bucket.check()
+        if self.bucket:
+            self.bucket.check()
 
     def can_find(self, job: ExportJob) -> bool:
         """Tell whether an export that an earlier run asked for can be found again.
@@ -84,7 +88,7 @@ class BrazeExporter:
         Returns:
             Whether its files come into the bucket.
         """
-        return self._bucket is not None and "object_prefix" in job.reference
+        return self.bucket is not None and "object_prefix" in job.reference
 
     def request_export(self, request: ExportRequest) -> ExportJob:
         """Ask for an export, once the segment is free.
@@ -106,14 +110,15 @@ class BrazeExporter:
         while True:
             try:
                 return self._ask_once(request)
-            except _Busy as busy:
-                busy_for = busy.seconds
-                wait = next(pauses) if busy_for is None else busy_for
-            is_conflict = busy_for is None  # the hour's limit is no matter of this segment
+            except _Busy as error:
+                busy = error
+            wait = max(next(pauses), busy.retry_after, busy.until_reset or 0.0)
+            is_conflict = busy.until_reset is None  # the hour's limit is no matter of this segment
             if is_conflict and conflict == "fail":
                 raise QuotaReached(
-                    f"{request.subject}: Braze is already exporting the segment or at its limit of exports. "
-                    "Run again when the other export has ended, or set on_conflict to wait."
+                    f"{request.subject}: Braze is already exporting the segment or at its limit of exports."
+                    f"{busy.reason} Run again when the other export has ended, or set on_conflict to wait.",
+                    reason=busy.reason,
                 )
             if is_conflict and conflict == "cancel":
                 conflict = "wait"  # once: what is still running after that is not ours to end
@@ -121,8 +126,9 @@ class BrazeExporter:
                 continue
             if wait >= deadline - time.monotonic():
                 raise QuotaReached(
-                    f"{request.subject}: the segment stayed busy until export_timeout_seconds. "
-                    "Find out what else exports it, or set on_conflict to cancel."
+                    f"{request.subject}: the segment stayed busy until export_timeout_seconds.{busy.reason} "
+                    "Find out what else exports it, or set on_conflict to cancel.",
+                    reason=busy.reason,
                 )
             logger.info("%s: Braze is busy with it or at its limit, waiting %.0f s.", request.subject, wait)
             with STOP.interruptible():
@@ -138,25 +144,32 @@ class BrazeExporter:
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
-                raise _Busy(_seconds_until_reset(answer))
+                raise _Busy(answer, reason_of(b"".join(chunks)))
             return self._job(read_object(chunks), request, asked_at)
 
         what = f"an export of {request.subject}"
         try:
-            return self._api.post(path, body, consume, what=what, expected=frozenset({_BUSY_STATUS}))
+            return self._api.post(path, body, consume, what=what, expected=frozenset({_BUSY_STATUS}), starts_job=True)
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"Braze refuses {what} ({error.status}). {_PERMISSIONS.format(permission)}"
+                f"Braze refuses {what} ({error.status}).{error.reason} {_PERMISSIONS.format(permission)}",
+                status=error.status,
+                reason=error.reason,
             ) from None
         except RequestRefused as error:
             raise RequestRefused(
-                f"Braze refuses {what} ({error.status}). Check segment_ids, fields_to_export and base_url."
+                f"Braze refuses {what} ({error.status}).{error.reason} "
+                "Check segment_ids, fields_to_export and base_url.",
+                status=error.status,
+                reason=error.reason,
             ) from None
 
     def _job(self, answer: Mapping[str, Any], request: ExportRequest, asked_at: datetime) -> ExportJob:
         """Read where the files will be: the answer decides, a URL may come although a bucket is connected."""
         if answer.get("message") != "success":
-            raise UnusableAnswer(f"{request.subject}: Braze took the request but does not call it a success.")
+            raise UnusableAnswer(
+                f"{request.subject}: Braze took the request but does not call it a success.{reason_in(answer)}"
+            )
         reference = {"segment_id": request.parameters["segment_id"]}
         url = answer.get("url")
         if url is None:
@@ -166,7 +179,7 @@ class BrazeExporter:
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave a download URL that is not at least as safe as base_url."
             )
-        REDACTOR.add_secrets([url, urlsplit(url).path])
+        REDACTOR.learn_url(url)
         return ExportJob(reference, request.digest, asked_at, asked_at + _URL_LIFETIME, secret=url)
 
     def _place_in_bucket(self, answer: Mapping[str, Any], request: ExportRequest) -> str:
@@ -176,7 +189,7 @@ class BrazeExporter:
                 f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company. "
                 "Where it puts this group there is not documented, so it is read by URL only."
             )
-        if self._bucket is None:
+        if self.bucket is None:
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave no download URL, since a bucket is connected to the company "
                 "and every export goes there. Set bucket_url (and bucket_options) to read it there."
@@ -209,8 +222,8 @@ class BrazeExporter:
         """
         if job.secret is not None:
             return self._downloads.poll(job.secret, deadline_seconds=deadline_seconds)
-        if self._bucket and self.can_find(job):
-            return self._bucket.poll(job)
+        if self.bucket and self.can_find(job):
+            return self.bucket.poll(job)
         return PollResult(ExportStatus.GONE)
 
     def download(self, job: ExportJob, result: PollResult) -> Generator[Spool]:
@@ -225,16 +238,18 @@ class BrazeExporter:
         """
         if result.spool:
             yield result.spool
-        elif self._bucket:
-            yield from self._bucket.download(job, result.files)
+        elif self.bucket:
+            yield from self.bucket.download(job, result.files)
 
 
 class _Busy(Exception):
     """Braze exports the segment already, is at its limit of exports, or the hour's requests are used up."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, answer: requests.Response, reason: str) -> None:
         super().__init__()
-        self.seconds = seconds
+        self.reason = reason
+        self.retry_after = retry_after(answer) or 0.0
+        self.until_reset = _seconds_until_reset(answer)
 
 
 def _seconds_until_reset(answer: requests.Response) -> float | None:
@@ -242,5 +257,5 @@ def _seconds_until_reset(answer: requests.Response) -> float | None:
     remaining = answer.headers.get("X-RateLimit-Remaining", "").strip()
     reset = answer.headers.get("X-RateLimit-Reset", "").strip()
     if remaining == "0" and reset.isdecimal():  # the headers may be there without a value
-        return min(max(float(reset) - time.time(), 1.0), _NO_LATER_THAN)
+        return min(max(float(reset) - server_time(answer).timestamp(), 1.0), _NO_LATER_THAN)
     return None

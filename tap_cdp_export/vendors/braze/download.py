@@ -6,9 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.compression import is_gzip
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, HttpClient, origin
 from tap_cdp_export.http.public_addresses import is_private_host
+from tap_cdp_export.http.responses import is_framed, retry_after
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.vendors.braze.archive import verify
@@ -88,12 +90,19 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult:
     if status is not ExportStatus.READY:
         said = next(chunks, b"")
         is_expired = any(mark in said for mark in _EXPIRED)
-        return PollResult(ExportStatus.GONE if is_expired else status)
+        return PollResult(ExportStatus.GONE if is_expired else status, retry_after=retry_after(answer))
     spool = Spool(chunks)
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
         verify(spool)
+        _check_end(answer, spool)
     except BaseException:
         spool.close()
         raise
     return PollResult(status, spool)
+
+
+def _check_end(answer: requests.Response, spool: Spool) -> None:
+    """Refuse what may go on behind its end: gzip may have further members, while a zip ends with its directory."""
+    if is_gzip(spool) and not is_framed(answer):
+        raise UnusableAnswer("The archive came without a length, so it may be cut short. Set output_format to zip.")

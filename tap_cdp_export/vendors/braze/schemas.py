@@ -83,7 +83,7 @@ def _entries(identity: str, what: str, *columns: th.Property[Any]) -> dict[str, 
     return th.PropertiesList(
         key("segment_id", "Segment the user was exported for."),
         key("braze_id", "The vendor's user ID."),
-        key(identity, f"{what}; empty if the vendor sends none."),
+        key(identity, f"{what}; `-` if the vendor sends none."),
         th.Property(
             "occurrence",
             th.IntegerType,

@@ -7,14 +7,17 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, iso_time
+from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.archive import encoded_users, users
+from tap_cdp_export.vendors.braze.bucket import Bucket
 from tap_cdp_export.vendors.braze.client import BrazeExporter
 from tap_cdp_export.vendors.braze.schemas import (
     CAMPAIGNS,
@@ -120,6 +123,17 @@ class BrazeSegments(ExportStream):
 class BrazeUsersSource(ExportSource):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
+    def judge(self) -> None:
+        """Judge STATE, and whether there is a client for the bucket."""
+        super().judge()
+        if "bucket_url" in self.settings and self.selected:
+            try:
+                Bucket(self.settings)
+            except SettingsError:
+                raise
+            except CdpExportError:  # what asking already is told of in its turn
+                return
+
     def run(self) -> None:
         """Export and emit every segment; one whose export an earlier run asked for comes first."""
         streams = self.selected
@@ -129,31 +143,68 @@ class BrazeUsersSource(ExportSource):
         exporter.check_bucket()
         runner = ExportRunner(exporter, self._poll_policy(), partial(self._record, state_owner))
         job = self._job(state_owner, exporter)
+        origin = {"base_url": api.base_url}  # not the key, which may be rotated
         segments = resolve(self.settings["segment_ids"], api.segments)
+        self._warn_of_late_files(state_owner, exporter, segments)
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.reference["segment_id"]):
-            request = ExportRequest(f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams))
+            request = ExportRequest(
+                f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams), origin=origin
+            )
             taken_up = job if job and job.reference["segment_id"] == segment else None
             if taken_up and taken_up.completed_files and taken_up.matches(request):
                 for stream in streams.values():  # some of the rows were written by an earlier run
                     stream.suppress_activate_version()
             with runner.export(request, taken_up) as files:
                 self._emit(segment, files)
+            self._finish(state_owner, exporter, segments)
         self._record(state_owner, None)
+
+    def _warn_of_late_files(self, state_owner: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
+        """Look once more into the exports that earlier runs took for whole."""
+        bucket, exports = exporter.bucket, state_owner.finished_exports()
+        for segment in segments:
+            late = bucket.late_files(segment, exports[segment]) if bucket and segment in exports else 0
+            if late:
+                state_owner.logger.warning(
+                    "Braze segment %s: %d files of the last export came to the bucket after an earlier run had taken "
+                    "it for whole, so that run did not hold all users. This run reads the segment anew; raise "
+                    "braze.bucket_quiet_seconds, so that it does not happen again.",
+                    segment,
+                    late,
+                )
+                exports = {name: export for name, export in exports.items() if name != segment}
+                state_owner.remember_exports(exports)  # telling it once is enough
+
+    def _finish(self, state_owner: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
+        """Remember what was read of the bucket; nothing proves that it was all, so older rows stay."""
+        if exporter.bucket is None or not exporter.bucket.finished:
+            return
+        earlier = {name: export for name, export in state_owner.finished_exports().items() if name in segments}
+        state_owner.remember_exports({**earlier, **exporter.bucket.finished})
+        if not self.settings["bucket_activate_version"]:
+            withheld = [stream.name for stream in self.selected.values() if stream.suppress_activate_version()]
+            if withheld:
+                state_owner.log(
+                    "No ACTIVATE_VERSION is sent for %s: nothing proves that a bucket holds the whole export. "
+                    "Set braze.bucket_activate_version to send it all the same.",
+                    ", ".join(withheld),
+                )
 
     def _emit(self, segment: str, files: Iterator[Spool]) -> None:
         """Emit files: block by block where nothing must see a record, else record by record."""
         only, *others = self.selected.values()
         if isinstance(only, BrazeUsers) and not others and only.can_encode_columns():
             mapper = RecordMapper(only.columns, tap_columns=TAP_COLUMNS, time=iso_time)
-            typed = JsonRecordDecoder(mapper, {"segment_id": segment}, only, required="braze_id", may_be_empty=False)
+            typed = JsonRecordDecoder(mapper, {"segment_id": segment}, only, required="braze_id")
             for file in files:
                 with closing(encoded_users(file, typed)) as found:
                     for (lines,) in found:
                         only.emit_lines(lines)
             return
         emitters = [_emitter(stream) for stream in self.selected.values()]
+        whole_lists = any(isinstance(stream, BrazeUserEntries) for stream in self.selected.values())
         for file in files:
-            for user in users(file):
+            for user in users(file, whole_lists=whole_lists):
                 for emit in emitters:
                     emit(segment, user)
 
@@ -266,9 +317,9 @@ def _emitter(stream: ExportStream) -> Callable[[str, Mapping[str, Any]], None]:
         occurrences: Counter[str] = Counter()
         for entry in _listed(user.get(field)):
             fields = {**entry} if isinstance(entry, dict) else {field: entry}
-            name = ""
+            name = NO_IDENTITY
             if fields.get(identity) is None or isinstance(fields[identity], str):
-                name = fields.pop(identity, None) or ""
+                name = fields.pop(identity, None) or NO_IDENTITY
             occurrences[name] += 1
             tap_columns = {
                 "segment_id": segment,

@@ -10,8 +10,9 @@ from requests.auth import HTTPBasicAuth
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.responses import is_framed
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.windows import epoch_milliseconds
+from tap_cdp_export.windows import epoch_milliseconds, from_epoch_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import requests
 
     from tap_cdp_export.windows import Window
+
+_STATUSES: Final = frozenset({200, 204})
+"""Of a page; another success, such as 202, may come with an empty body, which in CSV would be taken for the end."""
 
 _RIGHTS: Final = (
     'Check api_key_id and api_key_secret, that the token is enabled with "Can access API" on, '
@@ -74,13 +78,14 @@ class PersonalizationClient:
             RequestRefused: If the dataset or a segment is unknown.
             CredentialsRefused: If the token or its rights do not suffice.
         """
-        params: dict[str, Any] = {**_spelled(self._settings["extra_params"]), **self._filters()}
+        params: dict[str, Any] = self._filters()
         if window:
             params |= {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
         if page_size:
             params |= {"page": page, "pageSize": page_size}
         if kind == "users" and self._settings["include_geo"]:
             params["includeGeo"] = "true"
+        params |= _spelled(self._settings["extra_params"])
         call = ApiRequest(
             "GET",
             f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.{self._settings['format']}",
@@ -92,20 +97,40 @@ class PersonalizationClient:
             return self._http.send(call, self._spooled)
         except CredentialsRefused as error:
             raise CredentialsRefused(
-                f"Personalization refuses {call.what} ({error.status}). {_RIGHTS}", status=error.status
+                f"Personalization refuses {call.what} ({error.status}).{error.reason} {_RIGHTS}",
+                status=error.status,
+                reason=error.reason,
             ) from None
         except RequestRefused as error:
             known = "dataset_ids, filter, segmentation_id, segment_id and extra_params"
-            reason = "does not know the dataset or a segment of" if error.status == 404 else "refuses"  # noqa: PLR2004 -- the status
+            verb = "does not know the dataset or a segment of" if error.status == 404 else "refuses"  # noqa: PLR2004 -- the status
             raise RequestRefused(
-                f"Personalization {reason} the request for {call.what} ({error.status}). Check {known}.",
+                f"Personalization {verb} the request for {call.what} ({error.status}).{error.reason} Check {known}.",
                 status=error.status,
+                reason=error.reason,
             ) from None
+
+    def window_columns(self, window: Window) -> dict[str, str | None]:
+        """Tell which window is sent, as the columns of the records have it.
+
+        Args:
+            window: what is asked for where `extra_params` do not say otherwise.
+
+        Returns:
+            `window_start` and `window_end`; None for a bound that is not sent, since `extra_params` have null for it.
+        """
+        times: dict[str, Any] = {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
+        sent = {name: self._settings["extra_params"].get(name, time) for name, time in times.items()}
+        return {
+            f"window_{name}": None if time is None else from_epoch_milliseconds(int(time))
+            for name, time in sent.items()
+        }
 
     def _spooled(self, answer: requests.Response, chunks: Iterator[bytes]) -> Spool:
         """Keep a body; a CSV has no end mark of its own, so HTTP must have announced its length."""
-        framed = {"Content-Length", "Transfer-Encoding"} & set(map(str.title, answer.headers))
-        if self._settings["format"] == "csv" and not framed:
+        if answer.status_code not in _STATUSES:
+            raise UnusableAnswer(f"Personalization answered a page with {answer.status_code}, which is not documented.")
+        if self._settings["format"] == "csv" and not is_framed(answer):
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         return Spool(chunks)
 

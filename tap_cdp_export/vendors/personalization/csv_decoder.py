@@ -37,7 +37,7 @@ class CsvPageDecoder:
     at_once_bytes: ClassVar[int] = 512 * 1024  # its records are three times as long
 
     def __init__(
-        self, pages: CsvPages, mapper: RecordMapper, tap_columns: Mapping[str, str], output: RecordEncoder
+        self, pages: CsvPages, mapper: RecordMapper, tap_columns: Mapping[str, str | None], output: RecordEncoder
     ) -> None:
         """Choose what is made of a page.
 
@@ -79,7 +79,8 @@ class CsvPageDecoder:
                 columns = self._typed(header, rows)
             except _Odd:
                 columns = self._tolerant(header, rows)
-            yield self._encode(columns)
+            key = header.index("name")
+            yield self._encode(columns)._replace(keys=sum(hash(row[key]) for row in rows))
 
     def _typed(self, header: list[str], rows: list[list[str]]) -> dict[str, Iterable[Any]]:
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tap_cdp_export.files.spool import Spool
 
 _ROWS: Final = 500
+_MOST_BLANK: Final = 4 * 2**20
+"""Bytes of blank lines: so many are passed over, and more where most of a page is something else."""
+
+_TABLE_CHARACTERS: Final = 2**20
 _WHOLE: Final = re.compile(r" *[-+]?[0-9]+ *")  # Python itself also reads 1_000 and the digits of other scripts
 _NUMBER: Final = re.compile(r" *[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)? *")
 _KEY_ALIASES: Final = {
@@ -107,22 +111,23 @@ class CsvPages:
         for _, _, end in self._tables(spool):
             ends.append(end)
             STOP.raise_if_stopped()
-        lines = _lines(open_decompressed(spool))
+        lines = iter(_Lines(open_decompressed(spool)))
         header = "".join(islice(lines, ends[0]))
         for start, end in pairwise(ends):
             yield (header + "".join(islice(lines, end - start))).encode("utf-8-sig")
 
     def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]], int]]:
         """Read the header, then some rows at a time; tell how many lines of text were read so far."""
-        csv.field_size_limit(MEMBER_BYTES)
-        rows = csv.reader(_lines(open_decompressed(spool)), strict=True)
+        csv.field_size_limit(2 * MEMBER_BYTES)  # the lines are stricter
+        lines = _Lines(open_decompressed(spool))
+        rows = csv.reader(lines, strict=True)
         number = 1
         try:
             header = self._names(next(rows, []))
             yield header, [], rows.line_num
             key = header.index("name") if header else 0
             filled = filter(None, rows)
-            while table := list(islice(filled, _ROWS)):
+            while table := lines.table(filled):
                 for place, row in enumerate(table, start=number):
                     if len(row) != len(header):
                         raise UnusableAnswer(
@@ -178,16 +183,55 @@ class CsvPages:
         return self._readers.get(name, str)(strict_json.replace_unstorable(cell)) if cell else None
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Cut decoded text behind each newline; a quoted newline is put together again by the CSV reader."""
-    pending = ""
-    for text in codecs.iterdecode(chunks, "utf-8-sig"):
-        whole, newline, pending = (pending + text).rpartition("\n")
-        yield from io.StringIO(whole + newline, newline="\n")
-        if len(pending) > MEMBER_BYTES:
-            raise UnusableAnswer(f"A line of a CSV page is longer than {MEMBER_BYTES // 2**20} MiB.")
-    if pending:
-        yield pending
+class _Lines:
+    """Cuts decoded text behind each newline; a quoted newline is put together again by the CSV reader."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._texts = codecs.iterdecode(chunks, "utf-8-sig")
+        self._size = 0
+
+    def __iter__(self) -> Iterator[str]:
+        pending: list[str] = []
+        size = blank = 0
+        for text in self._texts:
+            STOP.raise_if_stopped()
+            size += len(text)
+            blank += 2 * text.count("\n\n") + 4 * text.count("\n\r\n")
+            if blank > _MOST_BLANK and 2 * blank > size:
+                raise UnusableAnswer("A CSV page consists of blank lines for the most part; it is not read.")
+            self._size += len(text)
+            if self._size > MEMBER_BYTES + _TABLE_CHARACTERS + len(text):
+                raise _too_long()
+            first, newline, others = text.partition("\n")
+            pending.append(first + newline)
+            if newline:
+                line, pending = "".join(pending), []
+                yield line
+                whole, newline, rest = others.rpartition("\n")
+                yield from io.StringIO(whole + newline, newline="\n")
+                pending.append(rest)
+        if last := "".join(pending):
+            yield last
+
+    def table(self, rows: Iterator[list[str]]) -> list[list[str]]:
+        """Take some of the rows that a CSV reader makes of these lines: fewer where they are long."""
+        table: list[list[str]] = []
+        for row in rows:
+            table.append(row)
+            if len(table) == _ROWS or self._size > _TABLE_CHARACTERS:
+                break
+        if self._size > MEMBER_BYTES // 4 and any(_size(row) > MEMBER_BYTES for row in table):
+            raise _too_long()
+        self._size = 0
+        return table
+
+
+def _size(row: list[str]) -> int:
+    return sum(len(cell.encode()) for cell in row)
+
+
+def _too_long() -> UnusableAnswer:
+    return UnusableAnswer(f"A row of a CSV page is longer than {MEMBER_BYTES // 2**20} MiB.")
 
 
 def _integer(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no number

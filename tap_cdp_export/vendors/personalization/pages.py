@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
+from collections import deque
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import msgspec
-from isal import isal_zlib
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import is_small, open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
-from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, REFUSALS, runs
 from tap_cdp_export.files.prefetch import prefetch_pages
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.singer.workers import map_ordered
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SMALL_PAGE_BYTES: Final = 64 * 1024
+_MOST_REPEATED: Final = 3
+_MOST_REPEATED_OF_ONE_NAME: Final = 100
 _array: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
@@ -89,6 +92,11 @@ class JsonPageDecoder:
         Raises:
             UnusableAnswer: If it is no array of objects, or an object has no identifier.
         """
+        if page.size > self.at_once_bytes:  # one long record, which is proven; splitting would copy it
+            body = page.head(page.size)
+            if not strict_json.has_nul(body):
+                with suppress(*REFUSALS):
+                    return iter((self._typed.array(body),))
         return runs(open_decompressed(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_verified=True)
 
     def pieces(self, page: Spool) -> Iterator[bytes]:
@@ -136,15 +144,17 @@ class Pages:
 
         Yields:
             The vendor's objects.
+
+        Raises:
+            UnusableAnswer: If the server gives the same pages again and again.
         """
+        repetition = _Repetition(self._what)
         with closing(self._pages()) as pages:
             for page in pages:
-                found = verified(page, self._read)
-                first = next(found, None)
-                if first is None:
-                    return
-                yield first
-                yield from found
+                for fields in verified(page, self._read):
+                    yield fields
+                    repetition.add(1, hash(fields.get("name")))
+                repetition.end_page()
 
     def lines(self, encoder: PageDecoder) -> Iterator[EncodedRecords]:
         """Encode all pages.
@@ -154,36 +164,43 @@ class Pages:
 
         Yields:
             The records.
+
+        Raises:
+            UnusableAnswer: If the server gives the same pages again and again.
         """
 
-        def encode(body: bytes) -> Iterator[tuple[EncodedRecords]]:
+        def encode(body: bytes) -> list[tuple[EncodedRecords, ...]]:
             with Spool.of(body) as page:
-                yield from zip(encoder.lines(page))
+                return [tuple(encoder.lines(page))]
 
-        with closing(self._whole_or_cut(encoder)) as items, closing(map_ordered(encode, items)) as found:
-            for (lines,) in found:
-                yield lines
+        begins_page: deque[bool] = deque()
+        repetition = _Repetition(self._what)
+        items = self._whole_or_cut(encoder, begins_page)
+        with closing(items), closing(map_ordered(encode, items)) as found:
+            for part in found:  # one for each item
+                if begins_page.popleft():
+                    repetition.end_page()
+                for lines in part:
+                    yield lines
+                    repetition.add(lines.number + lines.left_out, lines.keys)
 
-    def _whole_or_cut(self, encoder: PageDecoder) -> Generator[bytes]:
+    def _whole_or_cut(self, encoder: PageDecoder, begins_page: deque[bool]) -> Generator[bytes]:
         """Give small pages as they are, and large ones piece by piece, so that memory knows no large ones."""
         with closing(self._pages()) as pages:
             for page in pages:
-                if is_small(page, most=encoder.at_once_bytes):
-                    yield page.head(page.size)
-                else:
-                    yield from encoder.pieces(page)
+                is_small_page = is_small(page, most=encoder.at_once_bytes)
+                begins = True
+                for item in [page.head(page.size)] if is_small_page else encoder.pieces(page):
+                    begins_page.append(begins)
+                    begins = False
+                    yield item
 
     def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""
-        seen: set[tuple[int, int, int]] = set()
         with closing(prefetch_pages(self._fetch, self._is_last)) as pages:
             for number, page in enumerate(pages):
                 with page:
                     logger.debug("%s: page %d, %d bytes.", self._what, number, page.size)
-                    digest = _digest(page)
-                    if digest in seen:
-                        raise UnusableAnswer(f"Page {number} of the {self._what} repeats an earlier page to the byte.")
-                    seen.add(digest)
                     yield page
 
     def _is_last(self, page: Spool) -> bool:
@@ -196,14 +213,45 @@ class Pages:
             return True
 
 
-def _digest(page: Spool) -> tuple[int, int, int]:
-    """Tell pages apart by what they hold: gzip notes the time, so equal pages may differ on the wire."""
-    size, checksum, other = 0, 0, 1
-    try:
-        for chunk in open_decompressed(page):
-            size += len(chunk)
-            checksum = isal_zlib.crc32(chunk, checksum)
-            other = isal_zlib.adler32(chunk, other)
-    except CdpExportError:  # is raised when the page has its turn
-        return -1, 0, 0
-    return size, checksum, other
+class _Repetition:
+    """Finds out a server that ignores the number of a page, by the names on its pages.
+
+    Names may be repeated by right, so it takes some pages in a row; times and scores may differ meanwhile.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._seen: set[int] = set()
+        self._page = 0
+        self._names = (0, 0)
+        self._in_a_row = 0
+        self._of_several_names = 0
+
+    def add(self, number: int, keys: int) -> None:
+        """Take note of records of the page in hand.
+
+        Args:
+            number: how many.
+            keys: sum of the hashes of their names.
+        """
+        self._names = (self._names[0] + number, self._names[1] + keys)
+
+    def end_page(self) -> None:
+        """Judge the page in hand, and begin the next."""
+        number, _ = self._names
+        names, self._names = hash(self._names), (0, 0)
+        if not number:
+            return
+        if names in self._seen:
+            self._in_a_row += 1
+            self._of_several_names += number > 1
+        else:
+            self._in_a_row = self._of_several_names = 0
+            self._seen.add(names)
+        if self._of_several_names >= _MOST_REPEATED or self._in_a_row >= _MOST_REPEATED_OF_ONE_NAME:
+            raise UnusableAnswer(
+                f"Page {self._page} of the {self._what} repeats the names of an earlier page, as the "
+                f"{self._in_a_row - 1} before it do: the vendor seems to ignore the parameter page. "
+                "Set page_size to 0, to read everything in one body."
+            )
+        self._page += 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import logging
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.errors import CdpExportError, SettingsError, UnusableAnswer
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
 from tap_cdp_export.singer.source import ExportSource
@@ -17,7 +18,7 @@ from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages, Pages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
-from tap_cdp_export.windows import Window, time_text
+from tap_cdp_export.windows import Window, whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Users(ExportStream):
-    """Users, with the engagement of the time since the last run."""
+    """Users, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "users"
     columns: ClassVar[dict[str, Any]] = USERS
@@ -40,7 +41,7 @@ class Users(ExportStream):
 
 
 class Accounts(ExportStream):
-    """Companies, with the engagement of the time since the last run."""
+    """Companies, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "accounts"
     columns: ClassVar[dict[str, Any]] = ACCOUNTS
@@ -51,17 +52,42 @@ class Accounts(ExportStream):
 class PersonalizationSource(ExportSource):
     """Fills one of the two streams: they are read apart."""
 
-    def run(self) -> None:
-        """Read all datasets once, for one window from the bookmark to now."""
+    def judge(self) -> None:
+        """Judge STATE, and whether the window has a start."""
+        super().judge()
         for stream in self.selected.values():
-            window = Window(self.start_of(stream), self.end())
-            if window.start >= window.end:
+            self._window(stream)
+
+    def run(self) -> None:
+        """Read all datasets once, for one window that ends now."""
+        for stream in self.selected.values():
+            window = self._window(stream)
+            if window is None:
                 stream.log("Nothing to ask for: the bookmark has reached end_date.")
                 continue
             for dataset in self.settings["dataset_ids"]:
                 self._read_dataset(stream, dataset, window)
             stream.commit_window(window)
             stream.write_state()
+
+    def _window(self, stream: ExportStream) -> Window | None:
+        """Choose the window of the statistics; None if nothing is new.
+
+        It selects no records, and an upsert replaces older scores: so it is never shorter than `statistics_days`.
+        """
+        end = self.end()
+        bookmark = stream.bookmark()
+        if bookmark and bookmark >= end:
+            return None
+        starts = [bookmark or self.start_date()]
+        if self.settings["statistics_days"]:
+            starts.append(whole_second(end - timedelta(days=self.settings["statistics_days"])))
+        known = [start for start in starts if start]
+        if not known:
+            raise SettingsError(
+                f"Setting start_date is missing: {stream.name} needs it on its first run if statistics_days is 0."
+            )
+        return Window(min(known), end) if min(known) < end else None
 
     def check_access(self) -> None:
         """Read one record of the first dataset: these requests start no job."""
@@ -84,9 +110,10 @@ class PersonalizationSource(ExportSource):
                 raise
             stream.suppress_activate_version()
             logger.warning(
-                "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none. "
+                "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none.%s "
                 "Deselect accounts to silence this, or set accounts_missing to error.",
                 error.status,
+                error.reason,
             )
 
     def _client(self) -> PersonalizationClient:
@@ -103,18 +130,14 @@ class PersonalizationSource(ExportSource):
         what = f"{stream.name} of dataset {dataset}"
         pages = Pages(what, fetch, self._objects(stream), are_numbered=bool(page_size))
         mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
-        tap_columns = {
-            "dataset_id": dataset,
-            "window_start": time_text(window.start),
-            "window_end": time_text(window.end),
-        }
+        tap_columns = {"dataset_id": dataset, **client.window_columns(window)}
         if stream.can_encode_columns():
             for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, mapper, tap_columns))):
                 stream.emit_lines(lines)
             return
         objects = self._first_allowed_to_fail(stream, pages.objects())
         for number, fields in enumerate(objects, start=1):
-            if not isinstance(fields.get("name"), str):
+            if not isinstance(fields.get("name"), str) or not fields["name"]:
                 raise UnusableAnswer(
                     f"Record {number} of the {stream.name} of dataset {dataset} has no text as its name."
                 )
@@ -130,7 +153,9 @@ class PersonalizationSource(ExportSource):
     def _objects(self, stream: ExportStream) -> Callable[[Spool], Iterator[dict[str, Any]]]:
         return self._csv(stream).objects if self.settings["format"] == "csv" else JsonPages().objects
 
-    def _encoder(self, stream: ExportStream, mapper: RecordMapper, tap_columns: Mapping[str, str]) -> PageDecoder:
+    def _encoder(
+        self, stream: ExportStream, mapper: RecordMapper, tap_columns: Mapping[str, str | None]
+    ) -> PageDecoder:
         if self.settings["format"] == "csv":
             return CsvPageDecoder(self._csv(stream), mapper, tap_columns, stream)
         return JsonPageDecoder(JsonRecordDecoder(mapper, tap_columns, stream, required="name"))

@@ -20,12 +20,12 @@ from tap_cdp_export.errors import (
     IncompleteAnswer,
     QuotaReached,
     RequestRefused,
-    SettingsError,
     UnusableAnswer,
     VendorUnavailable,
 )
 from tap_cdp_export.files.json_splitter import NoMembers
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
 from tap_cdp_export.windows import Window
@@ -50,9 +50,9 @@ FILE = b'{"profiles":{"a":{"sections":{}}}}'
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def exporter(*, earliest: datetime | None = None, deadline: float = 900, **changes: Any) -> ApsisExporter:
+def exporter(*, deadline: float = 900, **changes: Any) -> ApsisExporter:
     settings = completed("apsis", **changes)
-    return ApsisExporter(ApsisApi(settings, deadline_seconds=deadline), settings, earliest=earliest)
+    return ApsisExporter(ApsisApi(settings, deadline_seconds=deadline), settings)
 
 
 def check_access() -> None:
@@ -199,11 +199,14 @@ def test_a_token_refused_twice_is_a_refusal(requests_mock: Mocker) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_wrong_credentials_are_explained_and_not_tried_again(requests_mock: Mocker, status: int) -> None:
-    requests_mock.post(TOKEN_URL, status_code=status, json={"detail": "apsis-client-secret canary"})
+    REDACTOR.add_secrets(["apsis-client-secret"])
+    answer = {"title": "Not so", "detail": "apsis-client-secret", "other": "canary"}
+    requests_mock.post(TOKEN_URL, status_code=status, json=answer)
     with pytest.raises(CdpExportError, match=r"client_id|credentials|settings") as refusal:
         check_access()
     assert refusal.value.exit_code in {10, 11}
     assert requests_mock.call_count == 1
+    assert 'The vendor says: "Not so; (redacted)"' in str(refusal.value)
     assert "canary" not in str(refusal.value)
 
 
@@ -219,6 +222,12 @@ def test_a_busy_token_endpoint_is_waited_for(requests_mock: Mocker, clock: Virtu
 def test_an_answer_without_a_token_is_an_error(requests_mock: Mocker, answer: dict[str, Any]) -> None:
     requests_mock.post(TOKEN_URL, json=answer)
     with pytest.raises(UnusableAnswer, match="access_token"):
+        check_access()
+
+
+def test_an_answer_without_a_token_may_say_why(requests_mock: Mocker) -> None:
+    requests_mock.post(TOKEN_URL, json={"error": "invalid_client"})
+    with pytest.raises(UnusableAnswer, match=r'access_token\. The vendor says: "invalid_client"'):
         check_access()
 
 
@@ -239,7 +248,7 @@ def asked_body(mock: Mocker, client: ApsisExporter, request: ExportRequest = REQ
 
 
 def test_parameters_go_untouched_and_both_bounds_are_always_sent(requests_mock: Mocker) -> None:
-    assert asked_body(requests_mock, exporter(lookback_minutes=0)) == {
+    assert asked_body(requests_mock, exporter()) == {
         "attributes": [{"version_id": "1"}],
         "extra": {"deep": [1]},
         "start_at": "2024-03-01T00:00:00Z",
@@ -248,22 +257,8 @@ def test_parameters_go_untouched_and_both_bounds_are_always_sent(requests_mock: 
 
 
 def test_the_lookback_is_subtracted_from_the_start_only(requests_mock: Mocker) -> None:
-    body = asked_body(requests_mock, exporter(lookback_minutes=90))
+    body = asked_body(requests_mock, exporter(), dataclasses.replace(REQUEST, lookback=timedelta(minutes=90)))
     assert (body["start_at"], body["end_at"]) == ("2024-02-29T22:30:00Z", "2024-03-08T00:00:00Z")
-
-
-@pytest.mark.parametrize(
-    ("earliest", "start"),
-    [
-        (datetime(2024, 3, 1, tzinfo=UTC), "2024-03-01T00:00:00Z"),
-        (datetime(2024, 2, 29, 23, 30, tzinfo=UTC), "2024-02-29T23:30:00Z"),
-        (datetime(2023, 1, 1, tzinfo=UTC), "2024-02-29T22:30:00Z"),
-        (datetime(2024, 3, 5, tzinfo=UTC), "2024-03-01T00:00:00Z"),
-    ],
-)
-def test_the_lookback_never_reaches_before_start_date(requests_mock: Mocker, earliest: datetime, start: str) -> None:
-    client = exporter(lookback_minutes=90, earliest=earliest)
-    assert asked_body(requests_mock, client)["start_at"] == start
 
 
 def test_a_job_holds_what_finds_it_again_and_expires_within_its_day(requests_mock: Mocker) -> None:
@@ -344,9 +339,8 @@ def test_a_poll_path_from_a_forged_state_cannot_lead_the_token_elsewhere(
     forged = job(path=path or "")
     if path is None:
         forged = dataclasses.replace(forged, reference={})
-    with pytest.raises(SettingsError):
-        poll(exporter(), forged)
-    assert {request.hostname for request in requests_mock.request_history} <= {"api.apsis.one"}
+    assert poll(exporter(), forged) == (GONE, None)
+    assert requests_mock.call_count == 0
 
 
 def test_an_answer_without_a_poll_url_shows_its_keys_and_no_value(requests_mock: Mocker) -> None:
@@ -354,6 +348,12 @@ def test_an_answer_without_a_poll_url_shows_its_keys_and_no_value(requests_mock:
     with pytest.raises(UnusableAnswer, match="id, result") as refusal:
         exporter().request_export(REQUEST)
     assert "canary" not in str(refusal.value)
+
+
+def test_an_accepted_export_without_a_poll_url_says_why(requests_mock: Mocker) -> None:
+    accept(requests_mock, message="Segment is empty")
+    with pytest.raises(UnusableAnswer, match=r'message\. The vendor says: "Segment is empty"'):
+        exporter().request_export(REQUEST)
 
 
 def test_of_several_unknown_urls_none_is_guessed(requests_mock: Mocker) -> None:
@@ -377,8 +377,8 @@ def test_exports_are_asked_for_at_the_configured_pace(requests_mock: Mocker, clo
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refused_request_is_an_error_of_the_settings(requests_mock: Mocker, status: int) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, status_code=status, json={"title": "canary"})
-    with pytest.raises(RequestRefused) as refusal:
+    requests_mock.post(EXPORTS_URL, status_code=status, json={"detail": "No such version", "other": "canary"})
+    with pytest.raises(RequestRefused, match=r'The vendor says: "No such version"\. (Ask|Check)') as refusal:
         exporter().request_export(REQUEST)
     assert "canary" not in str(refusal.value)
 
@@ -425,6 +425,13 @@ def test_every_documented_answer_to_a_poll_has_its_meaning(
     requests_mock.get(POLL_URL, status_code=status)
     assert poll(exporter(), job(field=field)) == (expected, None)
     assert len(sent_to(requests_mock, POLL_URL)) == 1
+
+
+@pytest.mark.parametrize("status", [404, 410, 503])
+def test_what_the_vendor_says_of_an_export_is_handed_on(requests_mock: Mocker, status: int) -> None:
+    give_tokens(requests_mock, "t")
+    requests_mock.get(POLL_URL, status_code=status, json={"detail": "The segment was deleted"})
+    assert "The segment was deleted" in exporter().poll(job(), deadline_seconds=600).reason
 
 
 @pytest.mark.parametrize("status", [200, 202, 404])
@@ -512,7 +519,7 @@ def test_a_refusal_for_size_is_told_from_one_for_content(
     requests_mock: Mocker, status: int, text: str, kind: type[RequestRefused]
 ) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, status_code=status, json={"title": text, "detail": "canary"})
+    requests_mock.post(EXPORTS_URL, status_code=status, json={"title": text, "other": "canary"})
     with pytest.raises(RequestRefused) as refusal:
         exporter().request_export(REQUEST)
     assert type(refusal.value) is kind

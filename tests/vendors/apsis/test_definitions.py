@@ -145,13 +145,15 @@ def test_tags_and_event_types_are_flattened_alike(requests_mock: Mocker, stream:
 @pytest.mark.parametrize(
     ("item", "version_id", "extra"),
     [
-        ({"name": "x"}, "", None),
+        ({"name": "x"}, "-", None),
         ({"id": 5, "name": "x"}, "5", None),
         ({"id": "5", "versions": []}, "5", {"versions": []}),
         ({"id": "5", "versions": None}, "5", {"versions": None}),
         ({"id": "5", "versions": "odd"}, "5", {"versions": "odd"}),
         ({"id": "5", "versions": ["6"]}, "6", None),
-        ({"versions": [{"id": None, "x": 1}]}, "", {"versions": [{"id": None, "x": 1}]}),
+        ({"id": "", "name": "x"}, "-", None),
+        ({"versions": [{"id": None, "x": 1}]}, "-", {"versions": [{"id": None, "x": 1}]}),
+        ({"versions": [{"id": "", "x": 1}]}, "-", {"versions": [{"id": "", "x": 1}]}),
         ({"name": "a", "versions": [{"id": "6", "name": "b"}]}, "6", {"versions": [{"name": "b"}]}),
     ],
 )
@@ -160,7 +162,32 @@ def test_what_an_item_lacks_or_has_more_loses_nothing(
 ) -> None:
     Vendor(requests_mock).of_shop(item)
     (record,) = records("apsis_attributes")
-    assert (record["discriminator"], record["version_id"], record["extra"]) == ("", version_id, extra)
+    assert (record["discriminator"], record["version_id"], record["extra"]) == ("-", version_id, extra)
+
+
+@pytest.mark.parametrize("discriminator", [{}, {"discriminator": None}, {"discriminator": ""}])
+def test_no_key_of_a_definition_is_ever_empty(requests_mock: Mocker, discriminator: dict[str, Any]) -> None:
+    vendor = Vendor(requests_mock)
+    item = {**discriminator, "name": "x"}
+    vendor.give("/audience/segments", item)
+    vendor.give(f"/v2/audience/sections/{SHOP}/topics", item)
+    for kind in ("attributes", "tags", "events"):
+        vendor.of_shop(item, kind=kind)
+    done = run(*ALL)
+    assert done.exit_code == 0
+    keys = {message["stream"]: message["key_properties"] for message in done.messages if message["type"] == "SCHEMA"}
+    for stream in ALL:
+        assert done.records(stream)
+        assert all(record[name] for record in done.records(stream) for name in keys[stream])
+
+
+def test_nothing_of_lists_that_come_twice_is_lost(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    items = '"items":[{"discriminator":"%s","versions":[{"id":"1"}],"versions":[{"id":"2"}]}]'
+    text = "{" + items % "a" + "," + items % "b" + "}"
+    vendor.mock.get(f"{APSIS_URL}/audience/sections/{SHOP}/attributes", text=text)
+    found = [(record["discriminator"], record["version_id"]) for record in records("apsis_attributes")]
+    assert found == [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]
 
 
 def test_what_only_the_version_says_fills_the_columns(requests_mock: Mocker) -> None:

@@ -13,19 +13,24 @@ from hypothesis import strategies as st
 from singer_sdk import typing as th
 
 from tap_cdp_export.errors import UnusableAnswer
-from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.files.json_chunks import read_verified_chunks
+from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.export_file import (
     PROFILES as FILE,
 )
 from tap_cdp_export.vendors.apsis.export_file import (
-    decode_profiles,
     event_records,
     identifier,
     named_identifiers,
     profile_records,
+    profiles_of,
+    prove_file,
 )
+from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.helpers.json_documents import OBJECTS, VALUES
+from tests.helpers.outputs import Columns
 
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
 TAP_COLUMNS = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
@@ -96,9 +101,9 @@ def test_every_section_gives_a_record_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("profile", [{}, {"sections": {}}, {"sections": None}])
-def test_a_profile_without_sections_gives_one_record_with_an_empty_section(profile: dict[str, Any]) -> None:
+def test_a_profile_without_sections_gives_one_record_whose_section_is_a_dash(profile: dict[str, Any]) -> None:
     (record,) = profiles(profile)
-    assert (record["profile_key"], record["section_id"]) == (KEY, "")
+    assert (record["profile_key"], record["section_id"]) == (KEY, "-")
     assert (record["attributes"], record["tags"]) == ({}, [])
 
 
@@ -322,9 +327,104 @@ def test_only_whole_numbers_become_ids(value: object, text: object) -> None:
 # The file
 
 
+def both_ways(text: str | bytes) -> list[list[tuple[Any, ...]]]:
+    """Read a file as a fast run does, and record by record; give keys, attributes and events' types each time."""
+    columns = {"profiles": Columns(PROFILES["properties"]), "events": Columns(EVENTS["properties"])}
+    typed = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), set(), **columns)
+    found: list[list[tuple[Any, ...]]] = []
+    with Spool([text.encode() if isinstance(text, str) else text]) as spool:
+        prove_file(spool)
+        parts = [part for run in read_verified_chunks(spool, FILE) for part in typed.lines(run)]
+        rows = [json.loads(row) for lines in parts for table in lines for row in bytes(table.data).splitlines()]
+        found.append([facts(row) for row in rows])
+        pairs = [pair for run in read_verified_chunks(spool, FILE) for pair in profiles_of(run)]
+        rows = [row for key, profile in pairs for row in profile_records(key, profile, TAP_COLUMNS, set())]
+        rows += [row for key, profile in pairs for row in event_records(key, profile, TAP_COLUMNS)]
+        found.append([facts(row) for row in rows])
+    return [sorted(rows, key=str) for rows in found]
+
+
+def facts(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["profile_key"], row["section_id"], row["attributes"] if "attributes" in row else row["type_id"]
+
+
+def once(number: int, section: str) -> str:
+    return f'"k{number}":{{"sections":{{"{section}":{{"attributes":{{"1":{{"value":{number}}}}}}}}}}}'
+
+
 def test_the_skeleton_of_the_vendors_page_is_read() -> None:
     file = {"profiles": {KEY: PROFILE, "second": {"sections": {}}}, "metadata": {"sections": {"1187": {"events": {}}}}}
-    read = [
-        pair for run in runs([json.dumps(file).encode()], FILE, decode_profiles, dict[str, Any]) for pair in run.items()
-    ]
+    with Spool([json.dumps(file).encode()]) as spool:
+        prove_file(spool)
+        read = [pair for run in read_verified_chunks(spool, FILE) for pair in profiles_of(run)]
     assert read == [(KEY, PROFILE), ("second", {"sections": {}})]
+
+
+@pytest.mark.parametrize("filling", [0, 300_000])
+@pytest.mark.parametrize("order", ["in pairs", "one after the other"])
+def test_no_row_of_a_profile_whose_key_comes_twice_is_lost(filling: int, order: str) -> None:
+    numbers = [*range(20)]
+    pairs = [(n, s) for n in numbers for s in ("1187", "1188")] if order == "in pairs" else []
+    pairs = pairs or [(n, s) for s in ("1187", "1188") for n in numbers]
+    members = [once(*pair) for pair in pairs]
+    members.insert(20, f'"filling":{{"sections":{{}},"x":"{"x" * filling}"}}')  # which makes several runs of them
+    expected = sorted([(f"k{n}", s, {"1": n}) for n, s in pairs] + [("filling", "-", {})], key=str)
+    assert both_ways('{"profiles":{' + ",".join(members) + "}}") == [expected, expected]
+
+
+TWICE = {
+    "a section": '{"sections":{"1":{"attributes":{"a":{"value":1}}},"1":{"events":[{"typeId":"x"}]}}}',
+    "all sections": '{"sections":{"1":{"attributes":{"a":{"value":1}}}},"sections":{"1":{"events":[{"typeId":"x"}]}}}',
+    "events": '{"sections":{"1":{"events":[{"typeId":"x"}],"attributes":{"a":{"value":1}},"events":[]}}}',
+    "events, and none": '{"sections":{"1":{"events":[{"typeId":"x"}],"attributes":{"a":{"value":1}},"events":null}}}',
+    "attributes": '{"sections":{"1":{"attributes":{"a":{"value":1}},"events":[{"typeId":"x"}],"attributes":{}}}}',
+    "spelled otherwise": '{"sections":{"1":{"attributes":{"a":{"value":1}}}},'
+    '"\\u0073ections":{"1":{"events":[{"typeId":"x"}]}}}',
+    "what databases do not store": '{"sections":{"1\\u0000":{"attributes":{"a":{"value":1}}},'
+    '"1\\ud800":{"events":[{"typeId":"x"}]}}}',
+    "with something odd beside": '{"sections":{"1":{"attributes":{"a":{"value":1}},"odd":1},'
+    '"1":{"events":[{"typeId":"x"}]}}}',
+}
+
+
+@pytest.mark.parametrize("profile", TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("others", [0, 3])
+def test_of_what_comes_twice_in_a_profile_all_parts_are_joined(profile: str, others: int) -> None:
+    beside = [once(number, "1") for number in range(others)]
+    section = "1\ufffd" if "u0000" in profile else "1"
+    expected: list[tuple[Any, ...]] = [("p", section, {"a": 1}), ("p", section, "x")]
+    expected = sorted(expected + [(f"k{n}", "1", {"1": n}) for n in range(others)], key=str)
+    assert both_ways('{"profiles":{' + ",".join([*beside, f'"p":{profile}']) + "}}") == [expected, expected]
+
+
+def test_profiles_that_stand_under_their_key_twice_are_all_read() -> None:
+    parts = ["{" + ",".join(once(n, s) for n in range(20)) + "}" for s in ("1", "2")]
+    text = f'{{"profiles":{parts[0]}, "x":{{"profiles":{{}}}},\n"profiles" :{parts[1]},"profiles":{{}},"more":[1]}}'
+    expected = sorted([(f"k{n}", s, {"1": n}) for n in range(20) for s in ("1", "2")], key=str)
+    assert both_ways(text) == [expected, expected]
+
+
+def test_names_of_parts_inside_of_data_change_nothing() -> None:
+    event = {"typeId": "x", "data": {"sections": 1, "events": ["attributes"], "attributes": '"sections"'}}
+    section = {"attributes": {"a": {"value": "events"}}, "events": [event]}
+    one, other = both_ways(json.dumps({"profiles": {"p": {"sections": {"1": section}}}}))
+    assert one == other == [("p", "1", "x"), ("p", "1", {"a": "events"})]
+
+
+@pytest.mark.parametrize("others", [0, 3])
+@pytest.mark.parametrize(
+    "profile", ["{}", '{"sections":{"1":{"attributes":{"canary":{"value":1}}}}}', '{"x":"\\u0000"}']
+)
+def test_a_profile_without_a_key_is_refused_by_its_place_before_anything_is_used(others: int, profile: str) -> None:
+    members = [*(once(number, "1") for number in range(others)), f'"":{profile}']
+    text = b'{"profiles":{' + ",".join(members).encode() + b"}}"
+    words = r"a profile whose key is empty, near byte \d+"
+    with Spool([text]) as spool, pytest.raises(UnusableAnswer, match=words) as failure:
+        prove_file(spool)
+    assert "canary" not in str(failure.value)
+
+
+def test_a_section_without_a_name_is_a_dash_in_both_tables() -> None:
+    section = '{"attributes":{},"events":[{"typeId":"x"}]}'
+    one, other = both_ways(f'{{"profiles":{{"p":{{"sections":{{"":{section}}}}}}}}}')
+    assert one == other == [("p", "-", "x"), ("p", "-", {})]

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_cdp_export.vendors.apsis import streams
+from tap_cdp_export.windows import Window, split
 from tests.helpers.configurations import APSIS_URL, config
 from tests.helpers.in_process import bookmark, sync
 from tests.vendors.apsis.test_export_file import PROFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from requests_mock import Mocker
 
@@ -37,18 +39,19 @@ class Vendor:
         polls: the numbers of the exports looked at.
     """
 
-    def __init__(self, mock: Mocker, *answers: dict[str, Any]) -> None:
+    def __init__(self, mock: Mocker, *answers: dict[str, Any], host: str = APSIS_URL) -> None:
         self.exports: list[dict[str, Any]] = []
         self.polls: list[int] = []
         self._answers = list(answers) or [{"content": FILE}]
-        mock.post(f"{APSIS_URL}/oauth/token", json={"access_token": "t", "expires_in": 86400})
-        mock.post(EXPORTS_URL, json=self._accept)
+        self._url = f"{host}/audience/profiles/exports"
+        mock.post(f"{host}/oauth/token", json={"access_token": "t", "expires_in": 86400})
+        mock.post(self._url, json=self._accept)
         for number in range(60):
-            mock.get(f"{EXPORTS_URL}/{number}", content=self._poll)
+            mock.get(f"{self._url}/{number}", content=self._poll)
 
     def _accept(self, request: Any, _context: Any) -> dict[str, str]:
         self.exports.append(request.json())
-        return {"file_download_url": f"{EXPORTS_URL}/{len(self.exports)}"}
+        return {"file_download_url": f"{self._url}/{len(self.exports)}"}
 
     def _poll(self, request: Any, context: Any) -> bytes:
         self.polls.append(int(request.path.rpartition("/")[2]))
@@ -125,6 +128,22 @@ def test_windows_follow_each_other_without_gap_to_the_second(requests_mock: Mock
     assert all(start < end for start, end in vendor.windows)
 
 
+def test_windows_are_cut_one_by_one(requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    Vendor(requests_mock)
+    requests_mock.post(EXPORTS_URL, status_code=400)
+    cut = []
+
+    def noted(span: Window, length: timedelta) -> Iterator[Window]:
+        for window in split(span, length):
+            cut.append(window)
+            yield window
+
+    monkeypatch.setattr(streams, "split", noted)
+    done = run({**config("apsis", window_days=1 / 1440), "start_date": "2023-03-01"}, only={"apsis_events"})
+    assert done.exit_code == 10
+    assert len(cut) == 1
+
+
 def test_each_window_is_closed_before_the_next_is_asked_for(requests_mock: Mocker) -> None:
     Vendor(requests_mock)
     done = run(config("apsis", window_days=3, lookback_minutes=0), only={"apsis_events"})
@@ -145,12 +164,120 @@ def bookmark_in(state: dict[str, Any]) -> str | None:
 
 def test_records_show_their_window_without_the_lookback(requests_mock: Mocker) -> None:
     vendor = Vendor(requests_mock)
-    state = {"bookmarks": {"apsis_events": {"replication_key_value": "2024-03-04T00:00:00Z"}}}
-    done = run(config("apsis", lookback_minutes=60), state=state)
+    done = run(config("apsis", lookback_minutes=60), state=since(4))
     assert vendor.windows == [("2024-03-03T23:00:00Z", "2024-03-08T00:00:00Z")]
     for stream in BOTH:
         for record in done.records(stream):
             assert (record["window_start"], record["window_end"]) == ("2024-03-04T00:00:00.000Z", WHOLE)
+
+
+def day(number: int, hour: int = 0) -> str:
+    return f"2024-03-{number:02}T{hour:02}:00:00Z"
+
+
+def since(number: int, stream: str = "apsis_events", **more: Any) -> dict[str, Any]:
+    """STATE with a bookmark."""
+    return {"bookmarks": {stream: {"replication_key_value": day(number), **more}}}
+
+
+def test_a_day_is_looked_back_by_default_and_by_the_first_window_behind_a_bookmark_alone(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    run(config("apsis", window_days=2), state=since(4))
+    assert vendor.windows == [(day(3), day(6)), (day(6), day(8))]
+
+
+def test_a_first_run_looks_back_nowhere(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    run(config("apsis", window_days=4))
+    assert vendor.windows == [(day(1), day(5)), (day(5), day(8))]
+
+
+@pytest.mark.parametrize(
+    ("bookmark_day", "minutes", "start"),
+    [(4, 4320, day(1)), (4, 10**5, day(1)), (2, 2880, day(1)), (1, 1440, day(1)), (4, 0, day(4)), (4, 90, None)],
+)
+def test_the_lookback_never_reaches_before_start_date(
+    requests_mock: Mocker, bookmark_day: int, minutes: int, start: str | None
+) -> None:
+    vendor = Vendor(requests_mock)
+    run(config("apsis", lookback_minutes=minutes), state=since(bookmark_day))
+    assert vendor.windows == [(start or "2024-03-03T22:30:00Z", day(8))]
+
+
+def test_a_start_date_behind_the_bookmark_is_where_reading_begins(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    run({**config("apsis"), "start_date": day(5)}, state=since(4))
+    assert vendor.windows == [(day(5), day(8))]
+
+
+def test_without_start_date_the_lookback_is_whole(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    settings = config("apsis")
+    del settings["start_date"]
+    run(settings, state=since(4))
+    assert vendor.windows == [(day(3), day(8))]
+
+
+def test_profiles_alone_look_back_nowhere(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    run(config("apsis"), only={"apsis_profiles"}, state=since(4, "apsis_profiles"))
+    assert vendor.windows == [(day(1), day(8))]
+
+
+TOO_LARGE = {"content": b'{"status":"error"}'}
+
+
+def test_the_lookback_of_what_is_too_large_becomes_a_window_of_its_own(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, TOO_LARGE, {"content": FILE})
+    done = run(config("apsis"), state=since(4))
+    assert vendor.windows == [(day(3), day(8)), (day(3), day(4)), (day(4), day(8))]
+    bounds = [(record["window_start"], record["window_end"]) for record in done.records("apsis_events")]
+    assert bounds == [tuple(time.replace("Z", ".000Z") for time in window) for window in vendor.windows[1:]]
+    assert {record["window_end"] for record in done.records("apsis_profiles")} == {WHOLE}
+    assert {bookmark_in(state) for state in done.states[:-1]} <= {day(4), day(4).replace("Z", ".000Z")}
+    assert bookmark(done, "apsis_events") == WHOLE
+
+
+def test_a_lookback_that_is_too_large_itself_is_halved_without_moving_the_bookmark(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, TOO_LARGE, TOO_LARGE, {"content": FILE})
+    done = run({**config("apsis"), "end_date": day(5)}, state=since(4))
+    halves = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12)), (day(4, 12), day(5))]
+    assert vendor.windows == [(day(3), day(5)), (day(3), day(4)), *halves]
+    marks = [str(bookmark_in(state)).replace(".000Z", "Z") for state in done.states]
+    assert list(dict.fromkeys(marks)) == [day(4), day(4, 12), day(5)]
+
+
+def test_a_lookback_under_an_hour_is_cut_off_too(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, TOO_LARGE, {"content": FILE})
+    run({**config("apsis", lookback_minutes=30), "end_date": day(4, 1)}, state=since(4))
+    assert vendor.windows[1:] == [("2024-03-03T23:30:00Z", day(4)), (day(4), day(4, 1))]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_an_open_export_of_a_cut_lookback_is_taken_up_and_nothing_is_left_out(requests_mock: Mocker, cut: int) -> None:
+    """Each of three exports in turn stays open: both halves of the lookback, and the window behind them."""
+    answers: list[dict[str, Any]] = [TOO_LARGE, TOO_LARGE, *[{"content": FILE}] * cut, {"status_code": 404}]
+    vendor = Vendor(requests_mock, *answers)
+    patient = {**config("apsis", export_timeout_seconds=10), "end_date": day(4, 12)}
+    stopped = run(patient, state=since(4))
+    assert stopped.exit_code == 15
+    asked = vendor.windows[2:]
+    vendor = Vendor(requests_mock)
+    again = run({**patient, "end_date": day(6)}, state=stopped.states[-1])
+    assert again.exit_code == 0
+    whole = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12)), (day(4, 12), day(6))]
+    whole = whole if cut == 2 else [*whole[:2], (day(4), day(6))]
+    assert (asked + vendor.windows) == whole
+    assert vendor.polls[0] == cut + 3
+    assert bookmark(again, "apsis_events") == day(6).replace("Z", ".000Z")
+
+
+def test_an_open_export_that_is_too_large_is_not_taken_up_again_without_its_lookback(requests_mock: Mocker) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    stopped = run(config("apsis", export_timeout_seconds=10), state=since(4))
+    vendor = Vendor(requests_mock, TOO_LARGE, {"content": FILE})
+    assert run(state=stopped.states[-1], settings=config("apsis")).exit_code == 0
+    assert vendor.windows == [(day(3), day(4)), (day(4), day(8))]
 
 
 def test_of_several_windows_only_the_last_ones_profiles_are_emitted(requests_mock: Mocker) -> None:
@@ -276,6 +403,42 @@ def test_an_open_export_asked_for_with_other_settings_is_asked_for_anew(
     assert len(vendor.exports) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        ({"client_id": "another-client"}, 1),
+        ({"lookback_minutes": 60}, 1),
+        ({"base_url": "https://api.other.test"}, 1),
+        ({"client_secret": "a-new-secret"}, 0),
+        ({"base_url": f"{APSIS_URL}/"}, 0),
+    ],
+)
+def test_an_open_export_is_taken_up_by_the_same_account_with_the_same_lookback_only(
+    requests_mock: Mocker, change: dict[str, Any], asked: int
+) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    stopped = run(config("apsis", lookback_minutes=0, export_timeout_seconds=10))
+    assert "another-client" not in json.dumps(stopped.states[-1])
+    vendor = Vendor(requests_mock)
+    other = Vendor(requests_mock, host="https://api.other.test")
+    again = run(config("apsis", **{"lookback_minutes": 0, **change}), state=stopped.states[-1])
+    assert again.exit_code == 0
+    assert len(vendor.exports + other.exports) == asked
+
+
+@pytest.mark.parametrize("version", [2, "1", None])
+def test_an_open_export_of_a_version_to_come_is_warned_of_and_asked_for_anew(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, version: object
+) -> None:
+    Vendor(requests_mock, {"status_code": 404})
+    state = copy.deepcopy(run(config("apsis", lookback_minutes=0, export_timeout_seconds=10)).states[-1])
+    state["bookmarks"]["apsis_events"]["export"]["version"] = version
+    vendor = Vendor(requests_mock)
+    assert run(state=state).exit_code == 0
+    assert len(vendor.exports) == 1
+    assert "does not know" in caplog.text
+
+
 def test_an_expired_export_is_asked_for_anew(requests_mock: Mocker) -> None:
     Vendor(requests_mock, {"status_code": 404})
     state = copy.deepcopy(run(config("apsis", lookback_minutes=0, export_timeout_seconds=10)).states[-1])
@@ -372,13 +535,20 @@ def test_a_file_that_is_not_as_documented_moves_no_bookmark(requests_mock: Mocke
 
 
 @pytest.mark.parametrize(
-    "export", ["x", 5, [], {}, {"handle": {}}, {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"}]
+    "export",
+    [
+        *("x", 5, [], {}, {"handle": {}}, {"v": 2, "id": "x"}),
+        {"handle": {}, "digest": "d", "asked_at": "x", "expires_at": "y"},
+    ],
 )
-def test_a_state_that_holds_no_export_where_one_should_be_ends_with_10(requests_mock: Mocker, export: object) -> None:
+def test_what_is_no_export_where_one_should_be_is_warned_of_and_asked_for_anew(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, export: object
+) -> None:
     vendor = Vendor(requests_mock)
     done = run(state={"bookmarks": {"apsis_events": {"export": export}}})
-    assert done.exit_code == 10
-    assert vendor.exports == []
+    assert done.exit_code == 0
+    assert len(vendor.exports) == 1
+    assert "apsis_events in a form" in caplog.text
 
 
 def test_a_bookmark_never_moves_back(requests_mock: Mocker) -> None:

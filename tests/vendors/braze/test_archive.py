@@ -227,9 +227,7 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None
 
 def refusal_of_the_fast_way(archive: bytes) -> str:
     mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=iso_time)
-    typed = JsonRecordDecoder(
-        mapper, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id", may_be_empty=False
-    )
+    typed = JsonRecordDecoder(mapper, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id")
     with Spool([archive]) as spool:
         verify(spool)
         with pytest.raises(UnusableAnswer) as failure:

@@ -17,6 +17,8 @@ from tap_cdp_export.vendors.braze.bucket import Bucket, is_place
 from tests.helpers.archives import zipped
 from tests.helpers.configurations import BRAZE_URL, config
 from tests.helpers.in_process import completed, sync
+from tests.helpers.loopback import LoopbackServer, cut, with_length
+from tests.helpers.running import run_tap
 
 if TYPE_CHECKING:
     from requests_mock import Mocker
@@ -257,9 +259,9 @@ def test_an_export_of_a_day_ago_is_asked_for_anew(requests_mock: Mocker, folder:
 def test_no_row_of_an_earlier_run_is_dropped_by_a_run_that_went_on(requests_mock: Mocker, folder: Folder) -> None:
     versions = {"emit_activate_version_messages": True}
     state = interrupted(requests_mock, folder, **versions).states[-1]
-    going_on = sync({**folder.settings(), **versions}, state=state)
+    going_on = sync({**folder.settings(bucket_activate_version=True), **versions}, state=state)
     assert "ACTIVATE_VERSION" not in {message["type"] for message in going_on.messages}
-    whole = sync({**folder.settings(), **versions}, state=going_on.states[-1])
+    whole = sync({**folder.settings(bucket_activate_version=True), **versions}, state=going_on.states[-1])
     assert "ACTIVATE_VERSION" in {message["type"] for message in whole.messages}
 
 
@@ -268,6 +270,106 @@ def test_the_segment_of_an_interrupted_export_comes_first(requests_mock: Mocker,
     folder.put("z.zip", "z", segment="segment-0")
     again = sync(folder.settings(segment_ids=["segment-0", "segment-1"]), state=state)
     assert ids(again) == ["c1", "c2", "d1", "d2", "z"]
+
+
+# Files that come after the quiet time, and what nothing proves
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    caplog.clear()
+    return [text for text in texts if "came to the bucket after" in text]
+
+
+def test_files_that_came_after_an_export_was_read_are_told_by_the_next_run(
+    requests_mock: Mocker, folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    requests_mock.post(EXPORT_URL, json=ACCEPTED)
+    for segment in ("segment-1", "segment-2"):
+        folder.put("a.zip", "a", segment=segment)
+    settings = folder.settings(segment_ids=["segment-1", "segment-2"])
+    first = sync(settings)
+    assert first.states[-1]["bookmarks"]["braze_users"] == {
+        "export": None,
+        "finished_exports": {
+            "segment-1": {"object_prefix": PREFIX, "files": 1},
+            "segment-2": {"object_prefix": PREFIX, "files": 1},
+        },
+    }
+    same = sync(settings, state=first.states[-1])
+    assert warnings(caplog) == []
+    folder.put("b.zip", "b", segment="segment-2")
+    folder.put("c.zip", "c", segment="segment-2", day="2020-06-18")
+    again = sync(settings, state=same.states[-1])
+    (warning,) = warnings(caplog)
+    assert "segment-2: 2 files" in warning
+    assert "braze.bucket_quiet_seconds" in warning
+    assert ids(again) == ["a", "a", "b", "c"]
+    sync(settings, state=again.states[-1])
+    assert warnings(caplog) == []
+    assert requests_mock.call_count == 8
+
+
+@pytest.mark.parametrize(
+    "finished",
+    [
+        None,
+        5,
+        [],
+        {},
+        {"segment-1": None},
+        {"segment-1": {"object_prefix": "..", "files": 0}},
+        {"segment-1": {"object_prefix": PREFIX, "files": "x"}},
+        {"other": {"object_prefix": PREFIX, "files": 0}},
+    ],
+)
+def test_a_state_without_a_finished_export_warns_of_nothing(
+    requests_mock: Mocker, folder: Folder, caplog: pytest.LogCaptureFixture, finished: object
+) -> None:
+    requests_mock.post(EXPORT_URL, json=ACCEPTED)
+    folder.put("a.zip", "a")
+    state = {"bookmarks": {"braze_users": {"export": None, "finished_exports": finished}}}
+    assert ids(sync(folder.settings(), state=state)) == ["a"]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("may_activate", [False, True])
+def test_what_was_read_from_a_bucket_activates_no_version_unless_the_settings_say_so(
+    requests_mock: Mocker, folder: Folder, caplog: pytest.LogCaptureFixture, *, may_activate: bool
+) -> None:
+    requests_mock.post(EXPORT_URL, json=ACCEPTED)
+    for segment in ("segment-1", "segment-2"):
+        folder.put("a.zip", "a", segment=segment)
+    settings = folder.settings(segment_ids=["segment-1", "segment-2"], bucket_activate_version=may_activate)
+    with caplog.at_level("INFO"):
+        run = sync({**settings, "emit_activate_version_messages": True}, only={"braze_users", "braze_user_devices"})
+        assert sum(message["type"] == "ACTIVATE_VERSION" for message in run.messages) == may_activate
+        assert caplog.text.count("braze.bucket_activate_version") == (not may_activate)
+        caplog.clear()
+        sync(settings)
+    assert "bucket_activate_version" not in caplog.text
+
+
+def test_what_was_read_by_url_activates_its_version_although_a_bucket_is_configured(
+    requests_mock: Mocker, folder: Folder
+) -> None:
+    requests_mock.post(EXPORT_URL, json={**ACCEPTED, "url": "https://storage.test/canary.zip"})
+    requests_mock.get("https://storage.test/canary.zip", content=zipped({"a": b'{"braze_id":"from the url"}'}))
+    run = sync({**folder.settings(), "emit_activate_version_messages": True})
+    assert "ACTIVATE_VERSION" in {message["type"] for message in run.messages}
+
+
+def test_the_name_of_an_object_cannot_forge_a_line_of_the_log(folder: Folder) -> None:
+    name = "x\n2026-01-01 | INFO | forged\x1b[31m\u202e"
+    folder.put(f"{name}.zip", "a")
+    folder.put_bytes(f"{name}y.zip", b"no archive")
+    with LoopbackServer(cut(with_length(json.dumps(ACCEPTED).encode()))) as api:
+        run = run_tap(folder.settings(base_url=api.url, bucket_quiet_seconds=0.1, poll_initial_seconds=0.05))
+    assert run.exit_code == 12, run.log
+    lines = run.log.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("2026-01-01 | INFO") for line in lines)
+    assert sum("x\\n2026-01-01" in line for line in lines) >= 2
 
 
 # The client

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from tap_cdp_export.errors import (
 )
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.jobs.runner import PollPolicy
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.client import BrazeExporter
 from tests.helpers.archives import gzipped, zipped
@@ -126,6 +128,7 @@ def test_an_answer_without_a_safe_url_is_an_error_that_does_not_show_it(
     with pytest.raises(UnusableAnswer) as failure:
         exporter().request_export(REQUEST)
     assert failure.value.exit_code == 12
+    assert ("failed" in str(failure.value)) is (answer.get("message") == "failed")
     assert "storage.test" not in str(failure.value)
 
 
@@ -148,12 +151,14 @@ def test_a_missing_url_is_explained_by_the_connected_bucket(requests_mock: Mocke
 def test_a_refusal_is_explained_and_does_not_echo_the_key(
     requests_mock: Mocker, status: int, kind: type[CdpExportError]
 ) -> None:
+    REDACTOR.add_secrets(["braze-api-key"])
     headers = {"X-RateLimit-Limit": "", "X-RateLimit-Remaining": "", "X-RateLimit-Reset": ""}
     requests_mock.post(
         EXPORT_URL, status_code=status, json={"message": "Invalid API key: braze-api-key"}, headers=headers
     )
     with pytest.raises(kind) as refusal:
         exporter().request_export(REQUEST)
+    assert 'The vendor says: "Invalid API key: (redacted)"' in str(refusal.value)
     assert "braze-api-key" not in str(refusal.value)
     assert "Braze segment s" in str(refusal.value)
     assert requests_mock.call_count == 1
@@ -172,7 +177,7 @@ def test_a_busy_segment_is_waited_for_with_growing_pauses(requests_mock: Mocker,
 
 def test_a_segment_that_stays_busy_ends_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, **busy())
-    with pytest.raises(QuotaReached, match="on_conflict") as failure:
+    with pytest.raises(QuotaReached, match=r'says: "already in progress".* on_conflict') as failure:
         exporter(timeout=600).request_export(REQUEST)
     assert failure.value.exit_code == 14
     assert 500 < clock.paused <= 600
@@ -180,7 +185,7 @@ def test_a_segment_that_stays_busy_ends_at_the_deadline(requests_mock: Mocker, c
 
 def test_a_busy_segment_fails_at_once_where_the_settings_say_so(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, **busy())
-    with pytest.raises(QuotaReached, match="on_conflict") as failure:
+    with pytest.raises(QuotaReached, match=r'says: "already in progress".* on_conflict') as failure:
         exporter(on_conflict="fail").request_export(REQUEST)
     assert failure.value.exit_code == 14
     assert clock.pauses == []
@@ -235,6 +240,36 @@ def test_limit_headers_that_say_nothing_of_use_mean_a_busy_segment(
     requests_mock.post(EXPORT_URL, [busy(**headers), {"json": SUCCESS}])
     exporter().request_export(REQUEST)
     assert 2.5 <= clock.paused <= 5
+
+
+@pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+@pytest.mark.parametrize("remaining", ["0", "5"])
+def test_a_busy_segment_is_never_asked_for_without_a_pause(
+    requests_mock: Mocker, clock: VirtualClock, wait: str, remaining: str
+) -> None:
+    limit = {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "0"}
+    requests_mock.post(EXPORT_URL, **busy(**{"Retry-After": wait, **limit}))
+    with pytest.raises(QuotaReached):
+        exporter(timeout=600).request_export(REQUEST)
+    assert requests_mock.call_count < 25
+    assert clock.paused > 500
+
+
+def test_a_busy_segment_is_left_alone_as_long_as_the_vendor_says(requests_mock: Mocker, clock: VirtualClock) -> None:
+    requests_mock.post(EXPORT_URL, [busy(**{"Retry-After": "300"}), {"json": SUCCESS}])
+    exporter().request_export(REQUEST)
+    assert clock.pauses == [300]
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_the_hourly_limit_is_measured_from_the_vendors_clock(
+    requests_mock: Mocker, clock: VirtualClock, hours: int
+) -> None:
+    now = datetime.now(UTC) + timedelta(hours=hours)
+    limit = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(now.timestamp()) + 1200)}
+    requests_mock.post(EXPORT_URL, [busy(**{"Date": format_datetime(now, usegmt=True), **limit}), {"json": SUCCESS}])
+    exporter().request_export(REQUEST)
+    assert 1198 <= clock.paused <= 1201
 
 
 @pytest.mark.parametrize("reset", ["0", "1", "9" * 12, "9" * 400])
@@ -316,8 +351,28 @@ def test_an_archive_is_told_by_its_first_bytes_and_not_by_what_was_asked_for(
     requests_mock: Mocker, archive: bytes
 ) -> None:
     for output_format in ("zip", "gzip"):
-        requests_mock.get(STORAGE_URL, content=archive)
+        requests_mock.get(STORAGE_URL, content=archive, headers={"Content-Length": str(len(archive))})
         assert poll(exporter(output_format=output_format)) == (READY, archive)
+
+
+@pytest.mark.parametrize("headers", ["", "Transfer-Encoding: identity\r\n", "Content-Length: x\r\n"])
+def test_gzip_that_only_the_connections_end_ends_may_be_cut_and_is_refused_while_a_zip_proves_itself(
+    headers: str,
+) -> None:
+    for archive, is_whole in ((ARCHIVE, True), (gzipped(b'{"braze_id":"a"}'), False)):
+        with LoopbackServer(cut(f"HTTP/1.1 200 OK\r\n{headers}\r\n".encode() + archive)) as storage:
+            client = exporter(base_url=storage.url)
+            made = job(f"{storage.url}/x.zip")
+            if is_whole:
+                assert poll(client, made) == (READY, archive)
+                continue
+            with pytest.raises(UnusableAnswer, match="output_format"):
+                poll(client, made)
+
+
+def test_a_wait_that_the_storage_asks_for_is_handed_on(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, status_code=403, headers={"Retry-After": "17"})
+    assert exporter().poll(job(), deadline_seconds=600).retry_after == 17
 
 
 def test_an_archive_cut_short_is_loaded_again_and_never_ready(requests_mock: Mocker) -> None:

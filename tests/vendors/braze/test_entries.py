@@ -118,9 +118,18 @@ def test_one_export_fills_users_and_all_tables(requests_mock: Mocker) -> None:
 @pytest.mark.parametrize("table", TABLES)
 def test_what_the_vendor_names_twice_or_not_at_all_keeps_a_row_of_its_own(requests_mock: Mocker, table: str) -> None:
     identity = TABLES[table][1]
-    entries = [{identity: "x"}, {identity: None}, {identity: "x"}, {}, {identity: "y"}]
+    entries = [{identity: "x"}, {identity: None}, {identity: "x"}, {}, {identity: "y"}, {identity: ""}]
     keys = [(row[identity], row["occurrence"]) for row in rows(requests_mock, table, entries)]
-    assert keys == [("x", 1), ("", 1), ("x", 2), ("", 2), ("y", 1)]
+    assert keys == [("x", 1), ("-", 1), ("x", 2), ("-", 2), ("y", 1), ("-", 3)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_nothing_of_a_list_that_comes_twice_is_lost(requests_mock: Mocker, table: str) -> None:
+    field, identity, _ = TABLES[table]
+    line = f'{{"braze_id":"a","{field}":[{{"{identity}":"x"}}],"{field}":[{{"{identity}":"y"}}],"{field}":null}}'
+    Vendor(requests_mock, {"segment-1": zipped({"a.txt": line.encode()})})
+    done = sync(config("braze"), only={table, "braze_users"})
+    assert [row[identity] for row in done.records(table)] == ["x", "y"]
 
 
 def test_a_key_does_not_move_when_an_older_entry_drops_out(requests_mock: Mocker) -> None:
@@ -135,7 +144,7 @@ def test_unknown_fields_and_values_of_another_type_are_kept_in_extra(requests_mo
     odd = {identity: 5, "brand_new": [1], "braze_id": "theirs", "segment_id": "theirs", "occurrence": 9}
     (row,) = rows(requests_mock, table, [odd])
     assert row["extra"] == odd
-    assert (row["braze_id"], row["segment_id"], row["occurrence"], row[identity]) == ("a", "segment-1", 1, "")
+    assert (row["braze_id"], row["segment_id"], row["occurrence"], row[identity]) == ("a", "segment-1", 1, "-")
 
 
 @given(value=VALUES)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from requests_mock import ANY
 
-from tap_cdp_export.errors import CredentialsRefused, RequestRefused, VendorUnavailable
+from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer, VendorUnavailable
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
 from tap_cdp_export.windows import Window
 from tests.helpers.in_process import completed
@@ -85,8 +85,8 @@ def test_the_location_is_asked_for_in_lower_case_and_for_users_only(requests_moc
     assert "includeGeo" not in asked(requests_mock, "accounts", include_geo=True)
 
 
-def test_extra_parameters_are_passed_on_and_do_not_displace_ours(requests_mock: Mocker) -> None:
-    query = asked(requests_mock, extra_params={"page": 0, "newOption": "x", "flag": True, "number": 5})
+def test_extra_parameters_are_passed_on(requests_mock: Mocker) -> None:
+    query = asked(requests_mock, extra_params={"newOption": "x", "flag": True, "number": 5})
     assert query["page"] == ["3"]
     assert query["newOption"] == ["x"]
     assert query["number"] == ["5"]
@@ -142,3 +142,11 @@ def test_a_vendor_that_stays_away_is_said_so(requests_mock: Mocker) -> None:
     requests_mock.get(USERS, status_code=503)
     with pytest.raises(VendorUnavailable, match="Personalization"):
         client().page("users", "engage", None, page=0, page_size=1)
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 205, 206])
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_another_success_is_not_taken_for_a_page(requests_mock: Mocker, status: int, form: str) -> None:
+    requests_mock.get(ANY, status_code=status, headers={"Content-Length": "0"})
+    with pytest.raises(UnusableAnswer, match=str(status)):
+        client(format=form).page("users", "engage", None, page=0, page_size=1)

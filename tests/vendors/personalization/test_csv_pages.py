@@ -175,3 +175,36 @@ def test_pages_with_columns_of_their_own_leave_nothing_behind() -> None:
     kinds = len(msgspec.Struct.__subclasses__())
     assert sum(rows() for _ in range(50)) == 100
     assert len(msgspec.Struct.__subclasses__()) == kinds
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n"])
+def test_a_page_of_blank_lines_is_refused_and_some_of_them_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    monkeypatch.setattr("tap_cdp_export.vendors.personalization.csv_pages._MOST_BLANK", 1_000)
+    pages = CsvPages("users", USERS, None)
+    with Spool([f"name{blank}{blank * 400}a{blank}".encode()]) as spool:
+        assert [row["name"] for row in pages.objects(spool)] == ["a"]
+    with Spool([f'name,x{blank}a,"{"line" + blank * 3}"{blank}'.encode()]) as spool:
+        assert [row["x"] for row in pages.objects(spool)] == ["line" + blank * 3]
+    with Spool([f"name{blank}{blank * 5_000}a{blank}".encode()]) as spool, pytest.raises(UnusableAnswer, match="blank"):
+        list(pages.objects(spool))
+    rows = "".join(f"a user of the page {number}{blank}{blank * 3}" for number in range(1_000))
+    with Spool([f"name{blank}{rows}".encode()]) as spool:
+        assert len(list(pages.objects(spool))) == 1_000
+
+
+@pytest.mark.parametrize("cells", [b"%b", b'"%b\n%b\n%b"', b'"%b","%b\n"'])
+@pytest.mark.parametrize("behind", [b"", b"\nb,,\n"])
+def test_a_row_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, cells: bytes, behind: bytes) -> None:
+    monkeypatch.setattr(csv_pages, "MEMBER_BYTES", 500_000)
+    monkeypatch.setattr(csv_pages, "_TABLE_CHARACTERS", 50_000)
+    pieces = cells.count(b"%b")
+    for length, is_refused in ((499_900, False), (500_100, True), (5_000_000, True)):
+        row = b"a," + cells % ((b"x" * (length // pieces),) * pieces) + b"," * (2 - cells.count(b'","') - 1)
+        page = b"name,one,two\n" + b"c,,\n" * 600 + row + behind
+        if is_refused:
+            with pytest.raises(UnusableAnswer, match="A row of a CSV page is longer"):
+                read(page)
+        else:
+            assert any("x" * 100 in str(found) for found in read(page))

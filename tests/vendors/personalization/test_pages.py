@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,14 +15,17 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
-from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages
+from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages, Pages
 from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
 from tests.helpers.json_documents import OBJECTS, RUN_BYTES, small_runs, spelled
 from tests.helpers.outputs import Columns
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 SHAPE = RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
 OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
-USERS_OF_A_PAGE = st.lists(st.tuples(st.text(), OBJECTS), min_size=1, max_size=12)
+USERS_OF_A_PAGE = st.lists(st.tuples(st.text(min_size=1), OBJECTS), min_size=1, max_size=12)
 
 
 def encoder() -> JsonPageDecoder:
@@ -52,7 +56,7 @@ def test_the_pieces_of_a_page_give_what_the_page_gives(
     assert encoded(found) == encoded([page])
 
 
-@pytest.mark.parametrize("bad", [{}, {"name": None}, {"name": 42}])
+@pytest.mark.parametrize("bad", [{}, {"name": None}, {"name": 42}, {"name": ""}])
 @pytest.mark.parametrize("way", [pieces, lambda page: encoded([page])])
 def test_an_object_without_a_name_is_found_before_the_first_piece_and_by_its_place(
     bad: dict[str, Any], way: Any
@@ -81,3 +85,59 @@ def test_pieces_are_runs_of_their_own() -> None:
             assert len(list(encoder().lines(spool))) == 1
         with Spool.of(piece) as spool:
             assert list(JsonPages().objects(spool)) == json.loads(piece)
+
+
+# A server that ignores the number of a page
+
+
+def served(pages: Iterable[list[str]], *, by_objects: bool, fat: bool = False) -> int:
+    """Read pages of these names, each with other values; give how many were asked for."""
+    numbers = itertools.count()
+    given = iter(pages)
+
+    def fetch(number: int) -> Spool:
+        next(numbers)
+        assert number < 400, "it loops"
+        filler = {"attributes": {"x": "y" * 60_000}} if fat else {}
+        users = [{"name": name, "lastActivity": 1e12 + number, **filler} for name in next(given, [])]
+        body = json.dumps(users).encode()
+        return Spool([body if fat else gzip.compress(body, mtime=number)])
+
+    pages_of_all = Pages("users", fetch, JsonPages().objects, are_numbered=True)
+    for _ in pages_of_all.objects() if by_objects else pages_of_all.lines(encoder()):
+        pass
+    return next(numbers)
+
+
+@pytest.mark.parametrize("by_objects", [False, True])
+@pytest.mark.parametrize(
+    ("names", "fat", "before"), [(["a", "b"], False, 20), ([f"{n}" for n in range(60)], True, 20), (["a"], False, 120)]
+)
+def test_pages_whose_names_all_stood_on_earlier_pages_are_a_loop(
+    names: list[str], before: int, *, fat: bool, by_objects: bool
+) -> None:
+    asked = itertools.count()
+
+    def same() -> Iterator[list[str]]:
+        yield ["z", "y"]
+        while True:
+            next(asked)
+            yield names
+
+    with pytest.raises(UnusableAnswer, match="seems to ignore the parameter page"):
+        served(same(), by_objects=by_objects, fat=fat)
+    assert next(asked) < before
+
+
+@pytest.mark.parametrize("by_objects", [False, True])
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [["a", "b"]] * 3 + [["c", "d"]] + [["a", "b"]] * 2,
+        [["a"]] * 100 + [["b"]] + [["b"]] * 50,
+        [["a"], ["b"]] * 40 + [["c"], ["c", "d"], ["c", "d"]],
+        [["a", "b"], ["b", "c"], ["c", "a"], ["a", "b", "c"], ["a", "a"], ["b", "b"], ["a"]],
+    ],
+)
+def test_pages_that_repeat_names_by_right_are_no_loop(pages: list[list[str]], *, by_objects: bool) -> None:
+    assert served(pages, by_objects=by_objects) == len(pages) + 1

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.exceptions import MapExpressionError
 
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.personalization.streams import PersonalizationSource
@@ -45,7 +44,9 @@ ACCOUNT = {
     "totalActions": 51,
     "accountStatus": "active",
 }
-WINDOW = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
+WINDOW = {"window_start": "2024-02-07T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
+
+WHOLE = WINDOW["window_end"]
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -226,7 +227,7 @@ def test_a_server_that_ignores_the_page_number_does_not_loop_for_ever(
         number = next(numbers)
         if number > 50:
             pytest.fail("it loops")
-        return packed(b'[{"name":"a"}]', number)
+        return packed(b'[{"name":"a"},{"name":"b"}]', number)
 
     requests_mock.get(url(), content=same)
     run = users()
@@ -250,31 +251,81 @@ def test_the_same_page_in_two_datasets_is_no_repetition(requests_mock: Mocker) -
 # Windows and state
 
 
-def test_the_first_run_asks_from_start_date_to_end_date_and_bookmarks_the_end(requests_mock: Mocker) -> None:
+@pytest.mark.parametrize(
+    ("days", "times", "start"),
+    [
+        (30, (START, None), "2024-02-07"),
+        (30, (None, None), "2024-02-07"),
+        (30, ("2024-01-01", None), "2024-01-01"),
+        (30, (START, "2024-03-07T23:59:00Z"), "2024-02-07"),
+        (30, ("2024-01-01", "2024-03-07T23:59:00Z"), "2024-02-07"),
+        (30, (None, "2023-12-24"), "2023-12-24"),
+        (2.5, (None, "2024-03-07"), "2024-03-05T12:00"),
+        (1e-9, (None, None), "2024-03-07T23:59:59"),
+        (0, (START, None), "2024-03-01"),
+        (0, (None, "2024-03-07T23:59:00Z"), "2024-03-07T23:59"),
+        (0, (START, "2024-02-01"), "2024-02-01"),
+    ],
+)
+@pytest.mark.parametrize("stream", ["users", "accounts"])
+def test_the_statistics_start_at_the_bookmark_or_start_date_but_reach_back_far_enough(
+    requests_mock: Mocker, stream: str, days: float, times: tuple[str | None, str | None], start: str
+) -> None:
+    serve(requests_mock, [{"name": "a"}], kind=stream)
+    start_date, bookmarked = times
+    settings = {**config("personalization", statistics_days=days), "start_date": start_date}
+    state = {"bookmarks": {stream: {"replication_key_value": bookmarked}}} if bookmarked else None
+    run = sync(settings, only={stream}, state=state)
+    assert run.exit_code == 0, run.log
+    asked_for = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    for request in requests_mock.request_history:
+        assert request.qs["start"] == [str(epoch_milliseconds(asked_for))]
+        assert request.qs["end"] == ["1709856000000"]
+    (record,) = run.records(stream)
+    assert (record["window_start"], record["window_end"]) == (time_text(asked_for), WHOLE)
+    assert bookmark(run, stream) == WHOLE
+
+
+def test_without_statistics_days_the_first_run_needs_start_date(requests_mock: Mocker) -> None:
     serve(requests_mock, [USER])
-    run = users()
-    assert requests_mock.request_history[0].qs["start"] == ["1709251200000"]
-    assert requests_mock.request_history[0].qs["end"] == ["1709856000000"]
-    assert bookmark(run, "users") == WINDOW["window_end"]
+    settings = {**config("personalization", statistics_days=0), "start_date": None}
+    run = users(settings)
+    assert run.exit_code == 10
+    assert "start_date is missing: users needs it" in run.log
 
 
-def test_the_second_run_asks_from_the_bookmark_on(requests_mock: Mocker) -> None:
+def test_a_window_in_extra_params_is_sent_and_shown_and_the_bookmark_stays_the_runs_end(requests_mock: Mocker) -> None:
     serve(requests_mock, [USER])
-    state = users({**config("personalization"), "end_date": "2024-03-04T00:00:00Z"}).states[-1]
-    run = users(state=state)
-    assert run.records("users")[0]["window_start"] == "2024-03-04T00:00:00.000Z"
-    assert requests_mock.request_history[-1].qs["start"] == ["1709510400000"]
-    assert bookmark(run, "users") == WINDOW["window_end"]
+    run = users(config("personalization", extra_params={"start": "1704067200000", "end": 1706745600001, "filter": "x"}))
+    assert {name: requests_mock.request_history[0].qs[name] for name in ("start", "end", "filter")} == {
+        "start": ["1704067200000"],
+        "end": ["1706745600001"],
+        "filter": ["x"],
+    }
+    (record,) = run.records("users")
+    assert record["window_start"] == "2024-01-01T00:00:00.000Z"
+    assert record["window_end"] == "2024-02-01T00:00:00.001Z"
+    assert bookmark(run, "users") == WHOLE
 
 
-def test_a_bookmark_makes_start_date_needless(requests_mock: Mocker) -> None:
+def test_a_window_bound_that_extra_params_set_to_null_is_not_sent_and_null_in_the_records(
+    requests_mock: Mocker,
+) -> None:
     serve(requests_mock, [USER])
-    settings = config("personalization")
-    del settings["start_date"]
-    assert users(settings).exit_code == 10
-    run = users(settings, state={"bookmarks": {"users": {"replication_key_value": START}}})
-    assert run.exit_code == 0
-    assert len(run.records("users")) == 1
+    run = users(config("personalization", extra_params={"start": None}))
+    assert "start" not in requests_mock.request_history[0].qs
+    (record,) = run.records("users")
+    assert record["window_start"] is None
+    assert record["window_end"] == WHOLE
+    assert bookmark(run, "users") == WHOLE
+
+
+def test_extra_params_win_over_the_taps_own(requests_mock: Mocker) -> None:
+    serve(requests_mock, [USER])
+    extra = {"filter": "B", "includeGeo": False}
+    users(config("personalization", filter="A", include_geo=True, extra_params=extra))
+    assert requests_mock.request_history[0].qs["filter"] == ["b"]
+    assert requests_mock.request_history[0].qs["includegeo"] == ["false"]
 
 
 def test_a_run_without_new_time_asks_nothing_and_keeps_the_bookmark(requests_mock: Mocker) -> None:
@@ -339,12 +390,24 @@ def test_a_page_that_is_no_array_of_objects_is_an_error_and_gives_no_record(requ
     assert "canary" not in run.log
 
 
-@pytest.mark.parametrize("user", [{}, {"name": None}, {"name": 42}, {"name": ["a"]}, {"id": "a"}])
+NAMELESS = [{}, {"name": None}, {"name": 42}, {"name": ["a"]}, {"id": "a"}, {"name": ""}]
+
+
+@pytest.mark.parametrize("user", NAMELESS)
 def test_a_user_without_a_name_is_an_error_that_says_where(requests_mock: Mocker, user: dict[str, Any]) -> None:
     serve(requests_mock, [{"name": "a"}, {**user, "emailAddress": "canary"}])
     run = users()
     assert run.exit_code == 12
     assert "no text as its name, near byte 16" in run.log
+    assert "canary" not in run.log
+
+
+@pytest.mark.parametrize("user", NAMELESS)
+def test_record_by_record_it_is_one_too(requests_mock: Mocker, user: dict[str, Any]) -> None:
+    serve(requests_mock, [{"name": "a"}, {**user, "emailAddress": "canary"}])
+    run = users({**config("personalization"), "stream_maps": {"users": {"whole": "str(record)"}}})
+    assert run.exit_code == 12
+    assert "Record 2 of the users of dataset engage has no text as its name" in run.log
     assert "canary" not in run.log
 
 
@@ -412,11 +475,13 @@ def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(
 
 @pytest.mark.parametrize("expression", ["name.nonsense", "record['name'].nonsense"])
 @pytest.mark.parametrize("number", [1, 3_000])
-def test_an_expression_that_fails_ends_the_run(requests_mock: Mocker, number: int, expression: str) -> None:
+def test_an_expression_that_fails_is_a_wrong_setting(requests_mock: Mocker, number: int, expression: str) -> None:
     accounts = [{**ACCOUNT, "name": f"account {place}"} for place in range(number)]
     requests_mock.get(url("accounts"), [{"json": accounts}, {"json": []}])
-    with pytest.raises(MapExpressionError):
-        sync({**config("personalization"), "stream_maps": {"accounts": {"x": expression}}}, only={"accounts"})
+    run = sync({**config("personalization"), "stream_maps": {"accounts": {"x": expression}}}, only={"accounts"})
+    assert run.exit_code == 10
+    assert "stream map of accounts fails on a record" in run.log
+    assert bookmark(run, "accounts") is None
 
 
 def test_users_are_never_taken_for_retired(requests_mock: Mocker) -> None:
