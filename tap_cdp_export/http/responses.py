@@ -139,11 +139,19 @@ def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
 
 
 def _wait_no_longer_than(deadline: float, raw: urllib3.BaseHTTPResponse) -> None:
-    """Let the next read end by the deadline, where the connection can still be reached."""
-    connection = getattr(getattr(raw, "connection", None), "sock", None)
-    if isinstance(connection, socket.socket):
+    """Let the next read end by the deadline, where the socket can be reached."""
+    connected = _socket(raw)
+    if connected:
         left = max(deadline - time.monotonic(), 1.0)
-        connection.settimeout(min(LONGEST_SILENCE, left))
+        connected.settimeout(min(LONGEST_SILENCE, left))
+
+
+def _socket(raw: urllib3.BaseHTTPResponse) -> socket.socket | None:
+    """Find the socket of an answer: after `Connection: close`, `http.client` leaves it to the answer's file alone."""
+    connected = getattr(getattr(raw, "connection", None), "sock", None)
+    if connected is None:
+        connected = getattr(getattr(getattr(_parsed(raw), "fp", None), "raw", None), "_sock", None)
+    return connected if isinstance(connected, socket.socket) else None
 
 
 def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from tap_cdp_export.http.responses import body
 from tests.helpers.loopback import LoopbackServer
 
 
-def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"])
+def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_alone(
+    monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
     timeouts: list[float] = []
     set_timeout = socket.socket.settimeout
     is_over = threading.Event()
@@ -24,7 +27,7 @@ def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_alone(monkeyp
         set_timeout(connection, 0.01)
 
     def fall_silent(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n%b\r\nbegun" % header)
         is_over.wait(10)
 
     with LoopbackServer(fall_silent) as server:
@@ -34,4 +37,5 @@ def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_alone(monkeyp
                 list(body(response, deadline=time.monotonic() + 7))
             monkeypatch.undo()
         is_over.set()
-    assert timeouts == [pytest.approx(7, abs=1)]
+    assert timeouts[-1] == pytest.approx(7, abs=1)
+    assert len(timeouts) == 2  # before the first read, and before the one that is in vain

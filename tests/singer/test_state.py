@@ -81,7 +81,7 @@ def test_what_is_no_state_is_refused_and_not_taken_for_none(given: Any) -> None:
 
 def test_a_wrapped_state_is_gone_on_from(requests_mock: Mocker) -> None:
     requests_mock.get(f"{PERSONALIZATION_URL}/api/dataset/engage/users.json", json=[])
-    done = sync(config("personalization"), state=of_meltano(as_line(STATE)), only={"users"})
+    done = sync(config("personalization", statistics_days=0), state=of_meltano(as_line(STATE)), only={"users"})
     assert done.exit_code == 0
     assert requests_mock.request_history[0].qs["start"] == ["1709510400000"]
 
