@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from singer_sdk import Tap
 from singer_sdk.helpers._util import load_json
@@ -11,29 +11,15 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import Catalog
 
 from tap_cdp_export.cli.command import TapCommand, readable
-from tap_cdp_export.config.settings import SETTINGS
+from tap_cdp_export.config.settings import settings_schema
 from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import stays_below_root
-from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
-from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS
-from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisProfiles, ApsisSource
-from tap_cdp_export.vendors.braze.streams import (
-    BrazeSegments,
-    BrazeSegmentsSource,
-    BrazeUserCampaigns,
-    BrazeUserCanvases,
-    BrazeUserCustomEvents,
-    BrazeUserDevices,
-    BrazeUserPurchases,
-    BrazeUsers,
-    BrazeUsersSource,
-)
-from tap_cdp_export.vendors.personalization.streams import Accounts, PersonalizationSource, Users
+from tap_cdp_export.vendors import apsis, braze, personalization
 
 if TYPE_CHECKING:
     import click
@@ -41,25 +27,10 @@ if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
     from tap_cdp_export.singer.source import ExportSource
+    from tap_cdp_export.singer.stream import ExportStream
+    from tap_cdp_export.vendors.vendor import Vendor
 
-_FEEDS: tuple[tuple[str, type[ExportSource], tuple[type[ExportStream], ...]], ...] = (
-    ("personalization", PersonalizationSource, (Users,)),
-    ("personalization", PersonalizationSource, (Accounts,)),
-    ("apsis", ApsisSource, (ApsisEvents, ApsisProfiles, *DEFINITION_STREAMS)),
-    (
-        "braze",
-        BrazeUsersSource,
-        (
-            BrazeUsers,
-            BrazeUserCustomEvents,
-            BrazeUserPurchases,
-            BrazeUserCampaigns,
-            BrazeUserCanvases,
-            BrazeUserDevices,
-        ),
-    ),
-    ("braze", BrazeSegmentsSource, (BrazeSegments,)),
-)
+VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
 
 
 def state_in(given: object) -> dict[str, Any]:
@@ -94,7 +65,8 @@ class TapCDPExport(Tap):
     """Exports of Salesforce Marketing Cloud Personalization, APSIS One and Braze."""
 
     name = "tap-cdp-export"
-    config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
+    vendors: ClassVar[tuple[Vendor, ...]] = VENDORS
+    config_jsonschema: ClassVar[dict[str, Any]] = settings_schema(vendor.property for vendor in VENDORS)
     dynamic_catalog = True  # so that --discover checks the settings too
     message_writer_class = LineWriter
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -112,19 +84,26 @@ class TapCDPExport(Tap):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- the SDK's own keyword arguments
         """Take the SDK's options."""
         self.errors: list[CdpExportError] = []
+        self.sources: list[ExportSource[Any]] = []
         super().__init__(**options)
 
     def discover_streams(self) -> list[ExportStream]:
-        """Make the streams of every vendor that is on.
+        """Make the sources and streams of every vendor that is on.
 
         Returns:
-            The streams; those of one feed share it.
+            The streams; those that one source fills share it.
         """
+        self.sources = []
         streams: list[ExportStream] = []
-        for vendor, source_class, stream_classes in _FEEDS:
-            if vendor in self.config:
-                source = source_class(self.config, vendor, self.errors)
-                streams += [stream_class(self, source) for stream_class in stream_classes]
+        deadline = float(self.config["request_deadline_seconds"])
+        for vendor in self.vendors:
+            if vendor.name in self.config:
+                client = vendor.connect(self.config[vendor.name], deadline_seconds=deadline)
+                for source_class, stream_classes in vendor.sources:
+                    source = source_class(client, self.config, vendor.name, self.errors)
+                    source.streams += [stream(self, source, source.schema(stream)) for stream in stream_classes]
+                    self.sources.append(source)
+                    streams += source.streams
         return streams
 
     def run_discovery(self) -> str:
@@ -134,11 +113,11 @@ class TapCDPExport(Tap):
             Its text.
 
         Raises:
-            CdpExportError: If a feed cannot tell which columns its streams have.
+            CdpExportError: If the columns of a stream cannot be told.
         """
-        for stream in self.streams.values():
-            if isinstance(stream, ExportStream) and stream.source.discovery_error:
-                raise stream.source.discovery_error
+        for source in self.sources:
+            if source.discovery_error:
+                raise source.discovery_error
         return super().run_discovery()
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002 -- wrong settings always stop
@@ -150,8 +129,9 @@ class TapCDPExport(Tap):
         if config.get("sandbox") is True:
             from tap_cdp_export.config.sandbox import with_sandbox  # noqa: PLC0415 -- a server is imported only to run one
 
-            config = with_sandbox(config)
-        self._config = complete(config, self.config_jsonschema)
+            config = with_sandbox(config, self.config_jsonschema)
+        checks = {vendor.name: vendor.check_settings for vendor in self.vendors}
+        self._config = complete(config, self.config_jsonschema, checks)
         return []
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -186,12 +166,12 @@ class TapCDPExport(Tap):
         Raises:
             SettingsError: The first thing that is wrong; the log names the others.
         """
-        sources = {stream.source: None for stream in self.streams.values() if isinstance(stream, ExportStream)}
-        for source in sources:
+        offered = self.streams.keys()
+        for source in self.sources:
             with source.noting_failures():
                 source.judge()
         self._raise_failures()
-        if unknown := self.state.get("bookmarks", {}).keys() - self.streams.keys():
+        if unknown := self.state.get("bookmarks", {}).keys() - offered:
             self.logger.info("STATE holds %d streams that are not offered now; they stay as they are.", len(unknown))
 
     def _raise_failures(self) -> None:

@@ -17,9 +17,9 @@ from singer_sdk.logging import StructuredFormatter
 from singer_sdk.metrics import Metric, Point
 from urllib3.util import parse_url
 
-from tap_cdp_export.config.settings import SETTINGS
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.redaction import Redactor, printable, secret_values
+from tests.helpers.configurations import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,13 @@ def test_every_secret_setting_is_found_and_no_other() -> None:
         "braze": {"api_key": "b-key", "base_url": "https://b.example", "segment_ids": ["s"]},
         "unknown": {"api_key": "not known to be one"},
     }
-    assert set(secret_values(config, SETTINGS)) == {"p-id", "p-secret", "a-id", "a-secret", "b-key"}
+    assert set(secret_values(config, SETTINGS)) == {
+        "p-id",
+        "p-secret",
+        "a-id",
+        "a-secret",
+        "b-key",
+    }
 
 
 def test_every_text_inside_a_secret_object_is_a_secret() -> None:

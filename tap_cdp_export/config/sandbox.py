@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.errors import SettingsError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def with_sandbox(config: dict[str, Any]) -> dict[str, Any]:
-    """Start the sandbox and point all three vendors' settings to it.
+
+def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Start the sandbox, and point the settings of all vendors that it knows to it.
 
     Args:
-        config: settings; what they say of a vendor stays, but for its address and credentials.
+        config: the settings; those of a vendor stay, except for its address and credentials.
+        schema: the JSON schema of all settings.
 
     Returns:
         Settings that read everything from the sandbox, which lives as long as the process.
@@ -31,9 +35,11 @@ def with_sandbox(config: dict[str, Any]) -> dict[str, Any]:
     for vendor, settings in sandbox.settings().items():
         given = config.get(vendor)
         if isinstance(settings, dict) and isinstance(given, dict):
-            fixed = {key: settings[key] for key in settings if key == "base_url" or key in _CREDENTIALS}
-            merged[vendor] = {**settings, **given, **fixed}
+            fixed = {"base_url", *_credentials(schema["properties"][vendor])}
+            merged[vendor] = {**settings, **given, **{name: settings[name] for name in fixed}}
     return merged
 
 
-_CREDENTIALS = frozenset({"api_key_id", "api_key_secret", "client_id", "client_secret", "api_key"})
+def _credentials(schema: Mapping[str, Any]) -> set[str]:
+    """Name the secrets without which a vendor cannot be used."""
+    return {name for name in schema["required"] if schema["properties"][name].get("secret")}

@@ -8,42 +8,32 @@ from __future__ import annotations
 import copy
 import importlib.util
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 
-from tap_cdp_export.config.settings import VENDORS
 from tap_cdp_export.errors import SettingsError
-from tap_cdp_export.files.object_store import SCHEMES
 from tap_cdp_export.singer.batch_files import stays_below_root
 from tap_cdp_export.windows import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from jsonschema import ValidationError
 
-_NEVER_EMPTY: Final = (
-    ("personalization", "dataset_ids"),
-    ("braze", "segment_ids"),
-    ("braze", "fields_to_export"),
-)
-_MOST_CUSTOM_ATTRIBUTES: Final = 500
-_SHORTEST_APSIS_WINDOW: Final = timedelta(minutes=1)
-_LONGEST_APSIS_WINDOW: Final = timedelta(days=89)
-_EPOCH_TIME: Final = re.compile(r"[0-9]{1,14}", re.ASCII)
-_HOST_PART: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
+    Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
-def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
     """Check settings and fill in the defaults.
 
     Args:
         config: the settings as given; null is the same as absent, but for what free-form objects hold.
-        schema: `SETTINGS`, with the SDK's own settings added.
+        schema: the JSON schema of all settings, with the SDK's own added.
+        checks: by the name of a vendor's object, what finds contradictions between its settings.
 
     Returns:
         A copy with defaults, without such nulls, and with plain numbers in place of the SDK's `Decimal`.
@@ -55,7 +45,7 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
     if not problems:
         _add_defaults(plain, schema)
-        problems = list(_contradictions(plain))
+        problems = list(_contradictions(plain, schema, checks))
     if problems:
         raise SettingsError("; ".join(dict.fromkeys(problems)))
     return plain
@@ -137,28 +127,23 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield f"setting {name or 'file'} is not as documented ({error.validator})"
 
 
-def _contradictions(config: dict[str, Any]) -> Iterator[str]:
+def _contradictions(config: dict[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> Iterator[str]:
     yield from _date_problems(config)
-    for vendor in VENDORS:
-        settings = config.get(vendor, {})
-        for key in ("base_url", "callback_endpoint"):
-            if key in settings and not _is_web_address(settings[key]):
-                yield f"setting {vendor}.{key} must be an http or https URL without user name, query and fragment"
-    for vendor, key in _NEVER_EMPTY:
-        if config.get(vendor, {}).get(key) == []:
-            yield f"setting {vendor}.{key} must name at least one"
-    for vendor, problems in (
-        ("personalization", _personalization_problems),
-        ("apsis", _apsis_problems),
-        ("braze", _braze_problems),
-    ):
+    for vendor, check in checks.items():
         if vendor in config:
-            yield from problems(config[vendor])
+            yield from _url_problems(vendor, config[vendor], schema["properties"][vendor])
+            yield from check(config[vendor])
     yield from _output_problems(config)
     if "faker_config" in config and not importlib.util.find_spec("faker"):
         yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
-    if not any(vendor in config for vendor in VENDORS):
-        yield f"no vendor is configured: give at least one of the objects {', '.join(VENDORS)}, or sandbox: true"
+    if not any(vendor in config for vendor in checks):
+        yield f"no vendor is configured: give at least one of the objects {', '.join(checks)}, or sandbox: true"
+
+
+def _url_problems(vendor: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, inner in schema["properties"].items():
+        if inner.get("format") == "uri" and name in settings and not _is_web_address(settings[name]):
+            yield f"setting {vendor}.{name} must be an http or https URL without user name, query and fragment"
 
 
 def _output_problems(config: dict[str, Any]) -> Iterator[str]:
@@ -194,56 +179,3 @@ def _is_web_address(text: str) -> bool:
         return False
     plain = not (parts.username or parts.password or parts.query or parts.fragment)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and plain and port != 0
-
-
-def _personalization_problems(settings: dict[str, Any]) -> Iterator[str]:
-    for name in sorted({"page", "pageSize"} & set(settings["extra_params"])):
-        yield f"setting personalization.extra_params must not hold {name}: page_size says how the pages are read"
-    for name in ("start", "end"):
-        time = settings["extra_params"].get(name)
-        if time is not None and not _is_epoch_time(time):
-            yield f"setting personalization.extra_params.{name} must be a time in epoch milliseconds"
-    if "base_url" in settings:
-        return
-    if not settings.get("account_name"):
-        yield "setting personalization.account_name is missing (or give personalization.base_url)"
-    for name in ("account_name", "instance"):
-        if settings.get(name) and not _HOST_PART.fullmatch(settings[name]):
-            yield f"setting personalization.{name} must be one part of a host name (letters, digits, hyphens)"
-
-
-def _is_epoch_time(value: object) -> bool:
-    return _EPOCH_TIME.fullmatch(value if isinstance(value, str) else repr(value)) is not None
-
-
-def _apsis_problems(settings: dict[str, Any]) -> Iterator[str]:
-    if not settings["attributes"] and not settings["tags"]:
-        yield (
-            "setting apsis.attributes or apsis.tags must name at least one: "
-            "the vendor returns no profile, and so no event, without any"
-        )
-    if timedelta(days=settings["window_days"]) < _SHORTEST_APSIS_WINDOW:
-        yield "setting apsis.window_days must be at least a minute (0.0007)"
-    lookback = min(settings["lookback_minutes"], 2 * _LONGEST_APSIS_WINDOW / timedelta(minutes=1))  # no overflow
-    if timedelta(days=settings["window_days"], minutes=lookback) > _LONGEST_APSIS_WINDOW:
-        yield "settings apsis.window_days and apsis.lookback_minutes together must stay within 89 days"
-
-
-def _braze_problems(settings: dict[str, Any]) -> Iterator[str]:
-    if len(settings.get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
-        yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"
-    if "bucket_url" in settings and not _is_bucket(settings["bucket_url"]):
-        yield (
-            "setting braze.bucket_url must name a bucket, as s3://bucket/folder, gs://... or az://... does, "
-            "or a folder, as file:///folder does, without user name and query"
-        )
-
-
-def _is_bucket(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    plain = not (parts.query or parts.fragment or "@" in parts.netloc or "::" in text or ".." in parts.path.split("/"))
-    is_whole = parts.path.startswith("/") and not parts.netloc if parts.scheme == "file" else bool(parts.netloc)
-    return parts.scheme in SCHEMES and plain and is_whole

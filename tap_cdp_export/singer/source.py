@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError, TargetGone
 from tap_cdp_export.windows import parse_time, whole_second
@@ -18,32 +18,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Client = TypeVar("Client")
 
-class ExportSource(ABC):
-    """One pass over a vendor's exports, for all the streams that joined it.
+
+class ExportSource(ABC, Generic[Client]):
+    """Reads one kind of export of a vendor, for all the streams that are filled from it.
 
     Attributes:
-        streams: those that joined.
-        settings: the vendor's settings.
+        streams: the streams that it fills; the tap adds them.
+        client: what the vendor's sources of a run share (its API, its token).
         config: all settings.
-        vendor: key of the vendor's settings.
-        errors: where a failure is noted that leaves other feeds a chance.
-        discovery_error: what kept a feed from describing its streams; a discovery ends with it, a sync notes it.
+        settings: the vendor's settings.
+        errors: the run's errors so far; a source that fails adds its error, and the other sources still run.
+        discovery_error: why the columns of a stream could not be told; ends a discovery, and fails a sync.
     """
 
     discovery_error: CdpExportError | None = None
 
-    def __init__(self, config: Mapping[str, Any], vendor: str, errors: list[CdpExportError]) -> None:
-        """Take the settings; connect to nothing.
+    def __init__(self, client: Client, config: Mapping[str, Any], vendor: str, errors: list[CdpExportError]) -> None:
+        """Take the settings; nothing is sent yet.
 
         Args:
-            config: all settings, complete.
+            client: what the vendor's sources of a run share.
+            config: all settings, with their defaults.
             vendor: key of the vendor's settings.
-            errors: where a failure is noted that leaves other feeds a chance.
+            errors: where the source adds its error if it fails.
         """
         self.streams: list[ExportStream] = []
+        self.client = client
         self.config = config
-        self.vendor = vendor
         self.settings: Mapping[str, Any] = config[vendor]
         self.errors = errors
         self._started = False
@@ -52,6 +55,17 @@ class ExportSource(ABC):
     def selected(self) -> dict[str, ExportStream]:
         """The selected streams by name."""
         return {stream.name: stream for stream in self.streams if stream.selected}
+
+    def schema(self, stream: type[ExportStream]) -> dict[str, Any]:
+        """Give a stream's JSON schema; a subclass may ask the vendor for columns that the settings add.
+
+        Args:
+            stream: one of this source's.
+
+        Returns:
+            The schema.
+        """
+        return stream.columns
 
     def sync(self) -> None:
         """Fill all selected streams, when the first of them has its turn.

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from singer_sdk.helpers._batch import SDKBatchMessage
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
@@ -39,12 +39,21 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.records.batch import EncodedRecords
     from tap_cdp_export.singer.column_maps import ColumnMap
-    from tap_cdp_export.singer.source import ExportSource
     from tap_cdp_export.singer.writer import LineWriter
     from tap_cdp_export.windows import Window
 
 _COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
+
+
+class StreamSource(Protocol):
+    """What a stream needs of its source."""
+
+    def sync(self) -> None:
+        """Fill all selected streams of the source, once a run."""
+
+    def check_access(self) -> None:
+        """Check the credentials with a request that starts no export."""
 
 
 class ExportStream(Stream):
@@ -62,16 +71,16 @@ class ExportStream(Stream):
     is_full_snapshot: ClassVar[bool] = True
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are made to fit when they are made
 
-    def __init__(self, tap: Tap, source: ExportSource) -> None:
-        """Join a feed.
+    def __init__(self, tap: Tap, source: StreamSource, schema: dict[str, Any]) -> None:
+        """Take what fills this stream.
 
         Args:
             tap: the tap.
-            source: what fills this stream.
+            source: fills this stream, and perhaps others, when the first of them is synced.
+            schema: the JSON schema: `columns`, and those that the settings add.
         """
-        super().__init__(tap, schema=self.columns)
+        super().__init__(tap, schema=schema)
         self.source = source
-        source.streams.append(self)
         self._schema_is_written = False
         self._version_to_activate: int | None = None
         self._emitted = 0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_cdp_export.config.settings import SETTINGS, VENDORS
+from tap_cdp_export.tap import VENDORS
+from tests.helpers.configurations import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,11 +74,13 @@ SECRETS = {
     "braze.bucket_options",
 }
 
+NAMES = [vendor.name for vendor in VENDORS]
+
 
 def every_setting() -> Iterator[tuple[str, dict[str, Any], bool]]:
     """Give name, schema and whether it is required."""
     for name, schema in SETTINGS["properties"].items():
-        if name not in VENDORS:
+        if name not in NAMES:
             yield name, schema, name in SETTINGS.get("required", ())
             continue
         for inner, inner_schema in schema["properties"].items():
@@ -116,7 +119,7 @@ def test_every_setting_has_a_title_and_a_description_that_ends_a_sentence(name: 
     assert schema["description"].endswith(".")
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", NAMES)
 def test_no_vendor_is_required_and_unknown_keys_are_refused(vendor: str) -> None:
     assert vendor not in SETTINGS.get("required", ())
     assert SETTINGS["properties"][vendor]["additionalProperties"] is False

@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_cdp_export.config.settings import SETTINGS
-from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.windows import time_text
-from tests.helpers.configurations import END, START, config, vendor_settings
+from tests.helpers.configurations import END, SETTINGS, START, complete, config, vendor_settings
 from tests.helpers.json_documents import VALUES
 
 VENDOR_OF = st.sampled_from(["personalization", "apsis", "braze"])
@@ -39,7 +37,7 @@ def problems(settings: dict[str, Any], schema: dict[str, Any] = SETTINGS) -> str
 
 @pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
 def test_one_vendor_with_what_it_needs_is_enough(vendor: str) -> None:
-    assert vendor in complete(config(vendor), SETTINGS)
+    assert vendor in complete(config(vendor))
 
 
 def test_no_vendor_at_all_is_one_error_that_names_the_three_objects() -> None:
@@ -103,7 +101,7 @@ def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) 
     )
     settings["end_date"] = data.draw(st.sampled_from([END, canary]) | st.just(wrong))
     try:
-        complete(settings, SETTINGS)
+        complete(settings)
     except SettingsError as error:
         shown = str(error).replace(f"unknown setting {vendor}.{name}.{canary}", "")
         assert canary not in shown
@@ -149,12 +147,12 @@ def test_an_empty_list_of_what_to_read_is_refused(vendor: str, name: str) -> Non
 def test_more_custom_attributes_than_the_vendor_takes_are_refused() -> None:
     names = [f"a{number}" for number in range(501)]
     assert "500" in problems(config("braze", custom_attributes_to_export=names))
-    assert complete(config("braze", custom_attributes_to_export=names[:500]), SETTINGS)
+    assert complete(config("braze", custom_attributes_to_export=names[:500]))
 
 
 def test_events_without_any_attribute_or_tag_are_refused_since_the_vendor_would_return_nothing() -> None:
     assert "apsis.attributes or apsis.tags" in problems(config("apsis", attributes=[]))
-    assert complete(config("apsis", attributes=[], tags=["312460234"]), SETTINGS)
+    assert complete(config("apsis", attributes=[], tags=["312460234"]))
 
 
 @pytest.mark.parametrize("lookback", [1, 60, 10**9, 10**15, 10**30])
@@ -164,11 +162,11 @@ def test_window_and_lookback_beyond_89_days_are_refused(lookback: int) -> None:
 
 @pytest.mark.parametrize(("days", "minutes"), [(89, 0), (88, 1440), (88.9, 144), (7, 82 * 1440)])
 def test_window_and_lookback_of_exactly_89_days_are_allowed(days: float, minutes: float) -> None:
-    assert complete(config("apsis", window_days=days, lookback_minutes=minutes), SETTINGS)
+    assert complete(config("apsis", window_days=days, lookback_minutes=minutes))
 
 
 def test_a_window_of_a_minute_is_allowed() -> None:
-    assert complete(config("apsis", window_days=1 / 1440), SETTINGS)
+    assert complete(config("apsis", window_days=1 / 1440))
 
 
 @pytest.mark.parametrize("name", ["page", "pageSize"])
@@ -180,7 +178,7 @@ def test_parameters_that_would_break_the_paging_are_refused_by_name(name: str) -
 @pytest.mark.parametrize("value", ["", "today", "1e12", " 1709251200000", 1.5, True, [1], {}, -1, 10**15, "10" * 10])
 def test_a_statistics_window_in_extra_params_must_be_times(value: Any) -> None:
     assert "extra_params.start must be a time" in problems(config("personalization", extra_params={"start": value}))
-    assert complete(config("personalization", extra_params={"start": "1709251200000", "end": 0}), SETTINGS)
+    assert complete(config("personalization", extra_params={"start": "1709251200000", "end": 0}))
 
 
 @pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
@@ -190,7 +188,7 @@ def test_a_start_date_in_the_future_is_refused(vendor: str) -> None:
         settings = {**config(vendor), "start_date": start}
         for end in ({}, {"end_date": "2999-01-02"}):
             assert "start_date lies in the future" in problems({**settings, **end})
-    assert complete({**config(vendor), "start_date": time_text(datetime.now(UTC)), "end_date": "2999-01-02"}, SETTINGS)
+    assert complete({**config(vendor), "start_date": time_text(datetime.now(UTC)), "end_date": "2999-01-02"})
 
 
 @pytest.mark.parametrize("name", ["start_date", "end_date"])
@@ -202,7 +200,7 @@ def test_a_date_that_is_none_is_refused_by_name(name: str, value: str) -> None:
 def test_an_end_that_is_not_after_the_start_is_refused() -> None:
     for end in (START, "2024-03-01T01:00:00+02:00", "1999-01-01"):
         assert "end_date must be later" in problems({**config("braze"), "end_date": end})
-    assert complete({**config("braze"), "end_date": "2024-03-01T00:00:00-00:01"}, SETTINGS)
+    assert complete({**config("braze"), "end_date": "2024-03-01T00:00:00-00:01"})
 
 
 @pytest.mark.parametrize(
@@ -231,7 +229,7 @@ def test_a_base_url_that_credentials_cannot_go_to_is_refused(vendor: str, url: s
 )
 def test_a_proxy_or_a_local_server_may_take_the_vendors_place(url: str) -> None:
     for vendor in ("personalization", "apsis", "braze"):
-        assert complete(config(vendor, base_url=url), SETTINGS)[vendor]["base_url"] == url
+        assert complete(config(vendor, base_url=url))[vendor]["base_url"] == url
 
 
 @pytest.mark.parametrize("name", ["account_name", "instance"])
@@ -241,14 +239,14 @@ def test_a_host_part_cannot_lead_to_another_host(name: str, value: str) -> None:
 
 
 def test_an_old_tenant_needs_no_instance() -> None:
-    assert complete(config("personalization", instance=""), SETTINGS)
-    assert complete(config("personalization", instance=None), SETTINGS)
+    assert complete(config("personalization", instance=""))
+    assert complete(config("personalization", instance=None))
 
 
 def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
     given_settings = config("apsis", window_days=3)
     before = copy.deepcopy(given_settings)
-    done = complete(given_settings, SETTINGS)
+    done = complete(given_settings)
     assert done["apsis"]["window_days"] == 3
     assert done["apsis"]["lookback_minutes"] == 1440
     assert done["request_deadline_seconds"] == 900
@@ -257,14 +255,14 @@ def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
 
 
 def test_a_filled_in_default_is_not_shared_between_runs() -> None:
-    complete(config("apsis"), SETTINGS)["apsis"]["extra_body"]["x"] = 1
-    assert complete(config("apsis"), SETTINGS)["apsis"]["extra_body"] == {}
+    complete(config("apsis"))["apsis"]["extra_body"]["x"] = 1
+    assert complete(config("apsis"))["apsis"]["extra_body"] == {}
 
 
 def test_null_is_the_same_as_absent() -> None:
     settings = {**config("braze", callback_endpoint=None), "apsis": None, "end_date": None}
     settings["braze"]["callback_endpoint"] = None
-    done = complete(settings, SETTINGS)
+    done = complete(settings)
     assert "apsis" not in done
     assert "end_date" not in done
     assert "callback_endpoint" not in done["braze"]
@@ -272,7 +270,7 @@ def test_null_is_the_same_as_absent() -> None:
 
 def test_free_form_settings_go_through_untouched() -> None:
     body = {"topics": [{"id": "1"}, "2", 3], "deep": {"a": {"b": [True, 1.5]}}}
-    done = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]), SETTINGS)
+    done = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]))
     assert done["apsis"]["extra_body"] == body
     assert done["apsis"]["attributes"] == ["1", 2, {"id": "3"}]
 
@@ -324,11 +322,11 @@ def test_a_prefix_that_leaves_the_root_of_the_batch_files_is_refused(prefix: str
 @pytest.mark.parametrize("prefix", ["", "part-", "folder/", "a/b/part-", "..part-", "v1..", "ä "])
 def test_a_prefix_below_the_root_is_allowed(prefix: str) -> None:
     batch = {"storage": {"root": "file:///srv", "prefix": prefix}}
-    assert complete({**config("braze"), "batch_config": batch}, SETTINGS)["batch_config"]["storage"]["prefix"] == prefix
+    assert complete({**config("braze"), "batch_config": batch})["batch_config"]["storage"]["prefix"] == prefix
 
 
 def test_the_sdks_decimals_become_plain_numbers() -> None:
-    done = complete(config("apsis", window_days=Decimal("0.5"), lookback_minutes=Decimal("30.0")), SETTINGS)
+    done = complete(config("apsis", window_days=Decimal("0.5"), lookback_minutes=Decimal("30.0")))
     assert done["apsis"]["window_days"] == 0.5
     assert type(done["apsis"]["window_days"]) is float
     assert type(done["apsis"]["lookback_minutes"]) is int
@@ -339,7 +337,7 @@ def test_the_sdks_decimals_become_plain_numbers() -> None:
     ["s3://bucket", "s3://bucket/a/b", "gs://bucket/", "az://container/a", "file:///srv/exports", "file:///"],
 )
 def test_a_bucket_may_be_in_every_store_or_a_folder(url: str) -> None:
-    assert complete(config("braze", bucket_url=url), SETTINGS)["braze"]["bucket_url"] == url
+    assert complete(config("braze", bucket_url=url))["braze"]["bucket_url"] == url
 
 
 @pytest.mark.parametrize(

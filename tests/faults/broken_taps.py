@@ -212,7 +212,7 @@ def local_time_for_the_window_end() -> None:
     """Take the machine's zone for UTC."""
     end = ExportSource.end
 
-    def local_end(self: ExportSource, *lead: timedelta) -> datetime:
+    def local_end(self: ExportSource[Any], *lead: timedelta) -> datetime:
         return datetime.fromtimestamp(end(self, *lead).timestamp()).replace(tzinfo=UTC)  # noqa: DTZ006 -- the mistake itself
 
     _replace(ExportSource, "end", local_end)

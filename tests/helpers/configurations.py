@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+from tap_cdp_export.config import validation
+from tap_cdp_export.tap import VENDORS, TapCDPExport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS: Final = TapCDPExport.config_jsonschema
+CHECKS: Final = {vendor.name: vendor.check_settings for vendor in VENDORS}
 START = "2024-03-01T00:00:00Z"
 END = "2024-03-08T00:00:00Z"
 
@@ -43,3 +51,8 @@ def vendor_settings(vendor: str, **changes: Any) -> dict[str, Any]:
 def config(vendor: str, **changes: Any) -> dict[str, Any]:
     """Give whole settings for one vendor and one week."""
     return {"start_date": START, "end_date": END, vendor: vendor_settings(vendor, **changes)}
+
+
+def complete(settings: Mapping[str, Any], schema: Mapping[str, Any] = SETTINGS) -> dict[str, Any]:
+    """Validate whole settings as the tap does, and fill in the defaults."""
+    return validation.complete(settings, schema, CHECKS)

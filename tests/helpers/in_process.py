@@ -7,11 +7,9 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from tap_cdp_export.config.settings import SETTINGS
-from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted
 from tap_cdp_export.tap import TapCDPExport
-from tests.helpers.configurations import config
+from tests.helpers.configurations import complete, config
 from tests.helpers.running import Run
 
 if TYPE_CHECKING:
@@ -62,5 +60,5 @@ def bookmark(run: Run, stream: str) -> str | None:
 
 def completed(vendor: str, **changes: Any) -> dict[str, Any]:
     """Give one vendor's settings as its client gets them, defaults filled in."""
-    settings: dict[str, Any] = complete(config(vendor, **changes), SETTINGS)[vendor]
+    settings: dict[str, Any] = complete(config(vendor, **changes))[vendor]
     return settings

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from tap_cdp_export.records.mapper import RecordMapper, any_time
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.apsis import definition_schemas as schemas
+from tap_cdp_export.vendors.apsis.account import ApsisAccount
 from tap_cdp_export.vendors.apsis.definitions import rows
-
-if TYPE_CHECKING:
-    from singer_sdk import Tap
-
-    from tap_cdp_export.vendors.apsis.streams import ApsisSource
 
 _KEYS: Final = frozenset({"section_discriminator", "section_id", "discriminator", "version_id"})
 
@@ -28,40 +24,21 @@ class DefinitionStream(ExportStream):
     kind: ClassVar[str]
     selected_by_default = False
 
-    def __init__(self, tap: Tap, source: ApsisSource) -> None:
-        """Join a feed of its own: one missing right stops no other stream.
 
-        Args:
-            tap: the tap.
-            source: the vendor's.
-        """
-        super().__init__(tap, DefinitionSource(source, self.kind))
-
-
-class DefinitionSource(ExportSource):
-    """Reads one list of definitions."""
-
-    def __init__(self, beside: ApsisSource, kind: str) -> None:
-        """Share the API and the lists with the vendor's other feeds.
-
-        Args:
-            beside: the feed of the vendor's exports.
-            kind: the list.
-        """
-        super().__init__(beside.config, beside.vendor, beside.errors)
-        self._beside = beside
-        self._kind = kind
+class DefinitionSource(ExportSource[ApsisAccount]):
+    """Reads one list of definitions: each stream has a source of its own, so that one missing right stops no other."""
 
     def run(self) -> None:
         """Emit every definition."""
         for stream in self.selected.values():
+            kind = cast("DefinitionStream", stream).kind
             mapper = RecordMapper(stream.columns, tap_columns=_KEYS, time=any_time)
-            for keys, fields in rows(self._beside.definitions, self._kind):
+            for keys, fields in rows(self.client.definitions, kind):
                 stream.emit(mapper.record(fields, keys))
 
     def check_access(self) -> None:
         """Ask for a token; the right to read definitions is needed by those who select them only."""
-        self._beside.api.check_access()
+        self.client.api.check_access()
 
 
 class ApsisSections(DefinitionStream):

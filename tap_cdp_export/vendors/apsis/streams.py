@@ -18,10 +18,9 @@ from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.singer.workers import map_ordered
-from tap_cdp_export.vendors.apsis.api import ApsisApi
+from tap_cdp_export.vendors.apsis.account import ApsisAccount
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
-from tap_cdp_export.vendors.apsis.definitions import Definitions
 from tap_cdp_export.vendors.apsis.export_file import (
     PROFILES as FILE,
 )
@@ -39,10 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from singer_sdk import Tap
-
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportJob
+    from tap_cdp_export.vendors.apsis.api import ApsisApi
 
 _LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: it is not the time that makes such an export large
 _MOST: Final = {"attributes": 75, "tags": 25}
@@ -56,16 +54,6 @@ class ApsisProfiles(ExportStream):
     primary_keys: ClassVar[tuple[str, ...]] = ("profile_key", "section_id")
     replication_key = "window_end"
 
-    def __init__(self, tap: Tap, source: ApsisSource) -> None:
-        """Join a feed, with the columns that its settings add.
-
-        Args:
-            tap: the tap.
-            source: what fills this stream.
-        """
-        super().__init__(tap, source)
-        self._schema = {**PROFILES, "properties": {**PROFILES["properties"], **source.attribute_columns.properties}}
-
 
 class ApsisEvents(ExportStream):
     """Events of the profiles."""
@@ -77,25 +65,33 @@ class ApsisEvents(ExportStream):
     replication_key = "window_end"
 
 
-class ApsisSource(ExportSource):
-    """Asks for one export a window, and fills both streams from it."""
+class ApsisSource(ExportSource[ApsisAccount]):
+    """Requests one export a window, and fills both streams from it."""
 
-    @cached_property
+    @property
     def api(self) -> ApsisApi:
-        """What this vendor is asked through, by every feed of a run."""
-        return ApsisApi(self.settings, deadline_seconds=self.request_deadline())
+        """The account's API."""
+        return self.client.api
 
-    @cached_property
-    def definitions(self) -> Definitions:
-        """What the account defines."""
-        return Definitions(self.api)
+    def schema(self, stream: type[ExportStream]) -> dict[str, Any]:
+        """Give a stream's JSON schema; that of the profiles has the columns that the settings add.
+
+        Args:
+            stream: one of this source's.
+
+        Returns:
+            The schema.
+        """
+        if stream is not ApsisProfiles:
+            return stream.columns
+        return {**PROFILES, "properties": {**PROFILES["properties"], **self.attribute_columns.properties}}
 
     @cached_property
     def attribute_columns(self) -> AttributeColumns:
         """The optional columns, from the definitions as they are now; none if those cannot be read."""
         if self.settings["attribute_columns"]:
             try:
-                return AttributeColumns.read(self.definitions, self.settings)
+                return AttributeColumns.read(self.client.definitions, self.settings)
             except CdpExportError as error:
                 self.discovery_error = error
         return AttributeColumns()

@@ -1,1 +1,39 @@
 """Braze: a segment export that ends in an archive of JSON lines."""
+
+from tap_cdp_export.vendors.braze.api import BrazeApi
+from tap_cdp_export.vendors.braze.settings import SETTINGS, setting_problems
+from tap_cdp_export.vendors.braze.streams import (
+    BrazeSegments,
+    BrazeSegmentsSource,
+    BrazeUserCampaigns,
+    BrazeUserCanvases,
+    BrazeUserCustomEvents,
+    BrazeUserDevices,
+    BrazeUserPurchases,
+    BrazeUsers,
+    BrazeUsersSource,
+)
+from tap_cdp_export.vendors.vendor import Vendor
+
+VENDOR = Vendor(
+    name="braze",
+    title="Braze",
+    description="Braze; present = on (stream braze_users, and others when they are selected).",
+    settings=SETTINGS,
+    check_settings=setting_problems,
+    connect=BrazeApi,
+    sources=(
+        (
+            BrazeUsersSource,
+            (
+                BrazeUsers,
+                BrazeUserCustomEvents,
+                BrazeUserPurchases,
+                BrazeUserCampaigns,
+                BrazeUserCanvases,
+                BrazeUserDevices,
+            ),
+        ),
+        (BrazeSegmentsSource, (BrazeSegments,)),
+    ),
+)

@@ -120,7 +120,7 @@ class BrazeSegments(ExportStream):
     selected_by_default = False
 
 
-class BrazeUsersSource(ExportSource):
+class BrazeUsersSource(ExportSource[BrazeApi]):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
     def judge(self) -> None:
@@ -139,12 +139,12 @@ class BrazeUsersSource(ExportSource):
         streams = self.selected
         state_owner = next(iter(streams.values()))
         self._warn(state_owner)
-        api, exporter = self._clients()
+        exporter = self._exporter()
         exporter.check_bucket()
         runner = ExportRunner(exporter, self._poll_policy(), partial(self._record, state_owner))
         job = self._job(state_owner, exporter)
-        origin = {"base_url": api.base_url}  # not the key, which may be rotated
-        segments = resolve(self.settings["segment_ids"], api.segments)
+        origin = {"base_url": self.client.base_url}  # not the key, which may be rotated
+        segments = resolve(self.settings["segment_ids"], self.client.segments)
         self._warn_of_late_files(state_owner, exporter, segments)
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.reference["segment_id"]):
             request = ExportRequest(
@@ -210,14 +210,12 @@ class BrazeUsersSource(ExportSource):
 
     def check_access(self) -> None:
         """List segments, and look into the bucket."""
-        api, exporter = self._clients()
-        api.check_access()
-        exporter.check_bucket()
+        self.client.check_access()
+        self._exporter().check_bucket()
 
-    def _clients(self) -> tuple[BrazeApi, BrazeExporter]:
+    def _exporter(self) -> BrazeExporter:
         deadline = self.request_deadline()
-        api = BrazeApi(self.settings, deadline_seconds=deadline)
-        return api, BrazeExporter(api, self.settings, self._poll_policy(), deadline_seconds=deadline)
+        return BrazeExporter(self.client, self.settings, self._poll_policy(), deadline_seconds=deadline)
 
     def _poll_policy(self) -> PollPolicy:
         return PollPolicy.from_settings(self.settings)
@@ -278,7 +276,7 @@ class BrazeUsersSource(ExportSource):
                 stream.log("custom_attributes_to_export is not offered for the global control group.")
 
 
-class BrazeSegmentsSource(ExportSource):
+class BrazeSegmentsSource(ExportSource[BrazeApi]):
     """Lists the segments, page by page."""
 
     def run(self) -> None:
@@ -287,17 +285,14 @@ class BrazeSegmentsSource(ExportSource):
             SEGMENTS, tap_columns=frozenset(), to_vendor_name=lambda name: "id" if name == "segment_id" else name
         )
         for stream in self.selected.values():
-            for segment in self._api().segments():
+            for segment in self.client.segments():
                 stream.emit(mapper.record(segment, {}))
             stream.commit_window(None)
             stream.write_state()
 
     def check_access(self) -> None:
         """List segments."""
-        self._api().check_access()
-
-    def _api(self) -> BrazeApi:
-        return BrazeApi(self.settings, deadline_seconds=self.request_deadline())
+        self.client.check_access()
 
 
 def _chosen(stream: ExportStream) -> set[str]:

@@ -1,1 +1,16 @@
 """Salesforce Marketing Cloud Personalization (was Evergage): paged exports of users and accounts."""
+
+from tap_cdp_export.vendors.personalization.client import PersonalizationClient
+from tap_cdp_export.vendors.personalization.settings import SETTINGS, setting_problems
+from tap_cdp_export.vendors.personalization.streams import Accounts, PersonalizationSource, Users
+from tap_cdp_export.vendors.vendor import Vendor
+
+VENDOR = Vendor(
+    name="personalization",
+    title="Personalization",
+    description="Salesforce Marketing Cloud Personalization; present = on (streams users, accounts).",
+    settings=SETTINGS,
+    check_settings=setting_problems,
+    connect=PersonalizationClient,
+    sources=((PersonalizationSource, (Users,)), (PersonalizationSource, (Accounts,))),
+)

@@ -49,7 +49,7 @@ class Accounts(ExportStream):
     replication_key = "window_end"
 
 
-class PersonalizationSource(ExportSource):
+class PersonalizationSource(ExportSource[PersonalizationClient]):
     """Fills one of the two streams: they are read apart."""
 
     def judge(self) -> None:
@@ -95,7 +95,7 @@ class PersonalizationSource(ExportSource):
         dataset = self.settings["dataset_ids"][0]
         with (
             self._missing_accounts_allowed(self.streams[0]),
-            self._client().page(kind, dataset, None, page=0, page_size=1) as body,
+            self.client.page(kind, dataset, None, page=0, page_size=1) as body,
         ):
             list(self._objects(self.streams[0])(body))
 
@@ -116,12 +116,9 @@ class PersonalizationSource(ExportSource):
                 error.reason,
             )
 
-    def _client(self) -> PersonalizationClient:
-        return PersonalizationClient(self.settings, deadline_seconds=self.request_deadline())
-
     def _read_dataset(self, stream: ExportStream, dataset: str, window: Window) -> None:
         """Emit a dataset: page by page where nothing must see a record, else record by record."""
-        client = self._client()
+        client = self.client
         page_size = self.settings["page_size"]
 
         def fetch(number: int) -> Spool:
