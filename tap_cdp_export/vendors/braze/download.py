@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from tap_cdp_export.errors import UnusableAnswer
@@ -44,11 +45,16 @@ class Downloads:
             deadline_seconds: for one request with all its tries.
         """
         self._api = api
-        self._http = HttpClient(
+        self._deadline_seconds = deadline_seconds
+
+    @cached_property
+    def _http(self) -> HttpClient:
+        """The client of the storage host; whether `base_url` is a private address itself, the name service tells."""
+        return HttpClient(
             "Braze's storage",
-            deadline_seconds=deadline_seconds,
-            trust_environment=not api.is_local,
-            public_only=not is_private_host(api.base_url),
+            deadline_seconds=self._deadline_seconds,
+            trust_environment=not self._api.is_local,
+            public_only=not is_private_host(self._api.base_url),
         )
 
     def accepts(self, url: str) -> bool:
