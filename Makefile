@@ -18,9 +18,10 @@ test: ## run the tests that need neither Meltano nor minutes
 check: ## run all that must pass before a change is merged (half an hour)
 	bash .ci/run
 
-lint: ## check style and types
+lint: ## check style, types and declared dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/deptry tap_cdp_export
 	$(BIN)/mypy
 
 format: ## put the style right
