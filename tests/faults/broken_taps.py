@@ -64,7 +64,8 @@ BROKEN_TAPS: Final = {
 
 
 def _replace(owner: Any, name: str, value: object) -> None:
-    """Put something else in the place of a part of the product."""
+    """Put something else in the place of a part of the product, which must be there."""
+    getattr(owner, name)
     setattr(owner, name, value)
 
 
@@ -155,7 +156,7 @@ def export_asked_for_twice() -> None:
         ask(self, request)
         return ask(self, request)
 
-    _replace(apsis_client.ApsisExporter, "ask", ask_twice)
+    _replace(apsis_client.ApsisExporter, "request_export", ask_twice)
 
 
 def answer_not_waited_for() -> None:
@@ -205,7 +206,7 @@ def short_write_ignored() -> None:
 def exception_with_url() -> None:
     """Put the library's words into the message."""
     _replace(client, "_network_reason", str)
-    _replace(Redactor, "clean", lambda _self, text: text)
+    _replace(Redactor, "redact", lambda _self, text: text)
 
 
 def local_time_for_the_window_end() -> None:

@@ -114,7 +114,7 @@ def _with(fork_server: ForkServer, broken_tap: str, scenario: Scenario) -> Outco
         fork_server.broken = []
 
 
-_COLUMNS: Final = ("cells", "histories", "runs", "kills", "signals", "faults", "states", "inputs")
+_COLUMNS: Final = ("scenarios", "histories", "runs", "kills", "signals", "faults", "states", "inputs")
 
 
 def as_markdown(table: dict[str, tuple[Outcome, float]]) -> str:

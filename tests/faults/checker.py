@@ -77,7 +77,8 @@ def _of_run(run: Run, history: History, memory: int) -> list[str]:
         found.append("I3 the last line does not say why it failed")
     found += leaks(run, history.scene)
     found += strays(run, history.scene)
-    found += _second_exports(run)
+    if not (history.foreign_state and run is history.runs[0]):
+        found += _second_exports(run)
     if run.left:
         found.append(f"I8 files left: {run.left}")
     if run.memory > memory:

@@ -29,6 +29,7 @@ class History:
         keys_before: for each run, the keys that were durable when it began.
         false_ends: runs that ended with 0 though not every row was there.
         lossy: for each run, whether its reader left some of the output behind.
+        foreign_state: whether the first run's state was written against another address, whose exports are not resumed.
     """
 
     def __init__(self, scene: Scene, target: type[Target] = Target, host: type[Host] = Host) -> None:
@@ -40,6 +41,7 @@ class History:
         self.keys_before: list[dict[str, set[Any]]] = []
         self.lossy: list[bool] = []
         self.false_ends: list[str] = []
+        self.foreign_state = False
         self._target = target
 
     def run(self, *, target: type[Target] | None = None, **how: Any) -> Run:

@@ -64,9 +64,10 @@ def _replayed(fork_server: ForkServer, vendor: str, kind: str, *, varied: bool) 
 
 
 def _start(scene: Scene, vendor: str, tables: Tables, state: dict[str, Any], number: int) -> History:
-    """Start where the exports of the state still are, or where the vendor has forgotten them."""
+    """Start where the exports of the state still are, or at another address, where they are unknown."""
     place = scene if number % 2 or vendor == BUCKET else Scene(scene.fork_server, vendor, options=scene.variant[1])
     replay = History(place, Target, MergingHost if number % 3 == 0 else Host)
+    replay.foreign_state = place is not scene
     replay.tables = {stream: dict(rows) for stream, rows in tables.items()}
     replay.host.keep(state)
     return replay

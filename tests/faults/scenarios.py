@@ -41,7 +41,7 @@ class Outcome:
     def add(self, other: Outcome) -> None:
         """Count another one in."""
         self.findings += other.findings
-        for name in ("cells", "histories", "runs", "kills", "signals", "faults", "states", "inputs"):
+        for name in ("scenarios", "histories", "runs", "kills", "signals", "faults", "states", "inputs"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
