@@ -14,7 +14,7 @@ from isal import isal_zlib as zlib
 
 from tap_cdp_export.errors import IncompleteAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.compression import DAMAGE
+from tap_cdp_export.files.compression import INFLATE_ERROR
 from tap_cdp_export.http.responses import body
 from tap_cdp_export.redaction import REDACTOR
 
@@ -74,7 +74,7 @@ def reason_of(text: bytes) -> str:
         if text.startswith(_GZIP):
             text = zlib.decompressobj(_GZIP_WINDOW).decompress(text, _LARGEST_BODY)
         return reason_in(strict_json.decode(text))
-    except (DAMAGE, strict_json.InvalidJSON):
+    except (INFLATE_ERROR, strict_json.InvalidJSON):
         return ""
 
 
