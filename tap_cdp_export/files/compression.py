@@ -1,4 +1,4 @@
-"""From the bytes of a file to plain bytes and lines, told by the first bytes alone."""
+"""Detect gzip by its magic bytes; yield decompressed chunks and lines."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DAMAGE: Final = cast("type[Exception]", zlib.error)  # the library's stubs call it an instance
-"""What inflating damaged bytes raises."""
+INFLATE_ERROR: Final = cast("type[Exception]", zlib.error)  # the library's stubs declare an instance
+"""Raised by isal when compressed data is corrupt."""
 
-_GZIP: Final = b"\x1f\x8b"
-_GZIP_WINDOW: Final = 31
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WBITS: Final = 31
 _SMALL_BYTES: Final = 3 * 2**20
-_USUAL_RATIO: Final = 24
+_TYPICAL_RATIO: Final = 24
 _BLOCK_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _HARMLESS_BYTES: Final = 256 * 2**20
-_HIGHEST_RATIO: Final = 200
-"""JSON packs ten to thirty times, text that repeats itself fifty times and more; a bomb a thousand times."""
+_MAX_RATIO: Final = 200
+"""JSON compresses by a factor of 10 to 30, repetitive text by 50 or more, a decompression bomb by about 1,000."""
 
 _BLANK_LINES: Final = re.compile(rb"\n\n+|\n\s+\n")
-_FILLED: Final = re.compile(rb"[^ \t\n\r\f\v][^\n]*")  # a set is found sooner than \S
+_NONBLANK_LINE: Final = re.compile(rb"[^ \t\n\r\f\v][^\n]*")  # a negated set is matched faster than \S
 
 
 def check_ratio(size: int, packed_size: int) -> None:
-    """Make sure that there are not absurdly more plain bytes than packed ones; up to 256 MiB are always allowed.
+    """Refuse a decompression bomb: more than 256 MiB and more than 200 times the compressed size.
 
     Args:
-        size: plain bytes of a file or of a whole archive.
-        packed_size: bytes they were packed in.
+        size: decompressed bytes of a file or of a whole archive.
+        packed_size: compressed bytes of the same.
 
     Raises:
-        UnusableAnswer: If it is a bomb.
+        UnusableAnswer: If both limits are exceeded.
     """
-    if size > max(_HARMLESS_BYTES, _HIGHEST_RATIO * packed_size):
-        raise UnusableAnswer(f"A packed file holds more than {_HIGHEST_RATIO} times its size; it is not unpacked.")
+    if size > max(_HARMLESS_BYTES, _MAX_RATIO * packed_size):
+        raise UnusableAnswer(f"A packed file holds more than {_MAX_RATIO} times its size; it is not unpacked.")
 
 
 def guard_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
-    """Let plain bytes pass as long as there are not absurdly more of them than of packed ones.
+    """Pass decompressed chunks through, and check their total size after each one.
 
     Args:
-        chunks: plain bytes.
-        packed_size: bytes they were packed in.
+        chunks: decompressed bytes.
+        packed_size: size of the compressed file, in bytes.
 
     Yields:
-        The same.
+        The chunks, unchanged.
 
     Raises:
-        UnusableAnswer: If the file is a bomb.
+        UnusableAnswer: If the file is a decompression bomb; see `check_ratio`.
     """
     total = 0
     for chunk in chunks:
@@ -69,17 +69,19 @@ def guard_ratio(chunks: Iterable[bytes], packed_size: int) -> Iterator[bytes]:
 
 
 def verified(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
-    """Read a file, and give nothing of it before all of it is proven whole.
+    """Read a file to its end before yielding anything from it.
+
+    A small file is read once, into memory; a large one is read twice.
 
     Args:
         spool: the file.
-        read: reads it from its beginning, as often as asked to.
+        read: reads the file from its beginning; may be called twice.
 
     Returns:
-        What `read` yields.
+        The results of `read`.
 
     Raises:
-        UnusableAnswer: As `read` does, but before the first result.
+        UnusableAnswer: If `read` raises it anywhere in the file.
     """
     if is_small(spool):
         return iter(list(read(spool)))
@@ -87,81 +89,71 @@ def verified(spool: Spool, read: Callable[[Spool], Iterator[T]]) -> Iterator[T]:
     return read(spool)
 
 
-def drain(parts: Iterable[object]) -> None:
-    """Read to the end for the errors alone; a signal ends it between two parts.
+def drain(items: Iterable[object]) -> None:
+    """Exhaust an iterable for its exceptions alone.
 
     Args:
-        parts: what is read.
+        items: what to exhaust.
 
     Raises:
-        Interrupted: If a signal has arrived.
+        Interrupted: If a signal has arrived; checked after each item.
     """
-    for _ in parts:
+    for _ in items:
         STOP.raise_if_stopped()
 
 
 def is_gzip(spool: Spool) -> bool:
-    """Tell by its first bytes whether a file is gzip.
-
-    Args:
-        spool: the file.
-
-    Returns:
-        Whether it is.
-    """
-    return spool.head(len(_GZIP)) == _GZIP
+    """Return whether a file begins with the magic bytes of gzip."""
+    return spool.head(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
 def is_small(spool: Spool, *, most: int | None = None) -> bool:
-    """Tell whether a file takes little memory as a whole, as far as its size tells.
+    """Return whether a decompressed file is small enough to be held in memory, estimated from its size.
 
     Args:
         spool: the file.
-        most: what counts as little, in plain bytes; by default 3 MiB.
-
-    Returns:
-        Whether it does.
+        most: limit in decompressed bytes; 3 MiB by default.
     """
     most = _SMALL_BYTES if most is None else most
-    return spool.size <= (most // _USUAL_RATIO if is_gzip(spool) else most)
+    return spool.size <= (most // _TYPICAL_RATIO if is_gzip(spool) else most)
 
 
 def open_decompressed(spool: Spool) -> Iterator[bytes]:
-    """Read a file, and undo gzip where its first two bytes say that it is gzip.
+    """Read a file, decompressed if it is gzip.
 
     Args:
         spool: the file.
 
     Returns:
-        Its plain bytes, in chunks.
+        The decompressed bytes, in chunks.
 
     Raises:
-        IncompleteAnswer: If a gzip member does not end.
-        UnusableAnswer: If it is damaged, a bomb, or something else follows it.
+        IncompleteAnswer: If a gzip member is truncated.
+        UnusableAnswer: If gzip data is corrupt, a decompression bomb, or followed by other data.
     """
     return guard_ratio(decompress(spool.chunks()), spool.size)
 
 
 def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Undo gzip where the first two bytes say that it is gzip.
+    """Decompress gzip; pass any other data through.
 
     Args:
-        chunks: a file.
+        chunks: the bytes of a file.
 
     Yields:
-        Its plain bytes.
+        Its decompressed bytes.
 
     Raises:
-        IncompleteAnswer: If a gzip member does not end.
-        UnusableAnswer: If it is damaged, or something else follows it.
+        IncompleteAnswer: If a gzip member is truncated.
+        UnusableAnswer: If gzip data is corrupt or followed by other data.
     """
     iterator = iter(chunks)
     head = b""
     for chunk in iterator:
         head += chunk
-        if len(head) >= len(_GZIP):
+        if len(head) >= len(_GZIP_MAGIC):
             break
-    if head.startswith(_GZIP):
+    if head.startswith(_GZIP_MAGIC):
         yield from _gunzip(head, iterator)
     else:
         if head:
@@ -169,42 +161,42 @@ def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from iterator
 
 
-def _gunzip(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    """Inflate one gzip member after the other, and demand every trailer."""
-    inflater = zlib.decompressobj(_GZIP_WINDOW)
+def _gunzip(head: bytes, tail: Iterator[bytes]) -> Iterator[bytes]:
+    """Inflate all gzip members; each must have a valid trailer."""
+    inflater = zlib.decompressobj(_GZIP_WBITS)
     data = head
     while True:
         try:
             out = inflater.decompress(data, _INFLATED_BYTES)
-        except DAMAGE:
+        except INFLATE_ERROR:
             raise UnusableAnswer("A gzip file is damaged.") from None
         if out:
             yield out
         data = inflater.unconsumed_tail
         if inflater.eof:
-            STOP.raise_if_stopped()  # a file may be made of empty members, with no chunk to stop at
-            data = inflater.unused_data or next(rest, b"")
+            STOP.raise_if_stopped()  # empty members yield no chunk, so the consumer cannot check
+            data = inflater.unused_data or next(tail, b"")
             if not data:
                 return
-            inflater = zlib.decompressobj(_GZIP_WINDOW)
+            inflater = zlib.decompressobj(_GZIP_WBITS)
         elif not data and not out:
-            data = next(rest, b"")
+            data = next(tail, b"")
             if not data:
                 raise IncompleteAnswer("A gzip file ends too early.")
 
 
 def line_blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
-    """Cut at some of the newlines.
+    """Group lines into blocks of about 128 KiB.
 
     Args:
-        chunks: plain bytes.
-        limit: bytes that a line may have.
+        chunks: decompressed bytes.
+        limit: maximum length of a line, in bytes.
 
     Yields:
-        Whole lines, many at a time, without runs of blank ones; only the last block may end without a newline.
+        Blocks of whole lines without consecutive blank lines; only the last block may lack its final newline.
 
     Raises:
-        UnusableAnswer: If a line is longer.
+        UnusableAnswer: If a line is longer than `limit`.
     """
     pending: list[bytes] = []
     size = line = 0
@@ -216,14 +208,14 @@ def line_blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
         if end and size + end >= _BLOCK_BYTES:
             block = b"".join([*pending, memoryview(chunk)[:end]])
             pending, size = [chunk[end:]], len(chunk) - end
-            yield from _without_blanks(block)
+            yield from _without_blank_lines(block)
         else:
             pending.append(chunk)
             size += len(chunk)
-    yield from _without_blanks(b"".join(pending))
+    yield from _without_blank_lines(b"".join(pending))
 
 
-def _without_blanks(block: bytes) -> Iterator[bytes]:
+def _without_blank_lines(block: bytes) -> Iterator[bytes]:
     if block.isspace():
         return
     if block := _BLANK_LINES.sub(b"\n", block).removeprefix(b"\n"):
@@ -231,17 +223,17 @@ def _without_blanks(block: bytes) -> Iterator[bytes]:
 
 
 def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]:
-    """Cut at newlines, and at nothing else that Unicode calls a line's end.
+    r"""Split at `\n` only; other line separators of Unicode are content.
 
     Args:
-        chunks: plain bytes.
-        limit: bytes that a line may have.
+        chunks: decompressed bytes.
+        limit: maximum length of a line, in bytes.
 
     Yields:
         Number (from 1) and bytes of every line that is not blank.
 
     Raises:
-        UnusableAnswer: If a line is longer.
+        UnusableAnswer: If a line is longer than `limit`.
     """
     number = 1
     pending: list[bytes] = []
@@ -249,30 +241,30 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
         if end:
-            whole = b"".join([*pending, memoryview(chunk)[:end]])
+            text = b"".join([*pending, memoryview(chunk)[:end]])
             pending, size = [], 0
-            yield from _filled_lines(whole, number, limit)
-            number += whole.count(b"\n")
+            yield from _nonblank_lines(text, number, limit)
+            number += text.count(b"\n")
         pending.append(chunk[end:])
         size += len(chunk) - end
         if size > limit:
-            raise _too_long(number, limit)
-    yield from _filled_lines(b"".join(pending), number, limit)
+            raise _line_too_long(number, limit)
+    yield from _nonblank_lines(b"".join(pending), number, limit)
 
 
-def _filled_lines(text: bytes, number: int, limit: int) -> Iterator[tuple[int, bytes]]:
-    """Give the lines that are not blank, with their numbers, and take no time for those that are."""
+def _nonblank_lines(text: bytes, number: int, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the nonblank lines with their numbers; blank ones are counted without a loop in Python."""
     if text.isspace():
         return
-    place = 0
-    for match in _FILLED.finditer(text):
-        start = text.rfind(b"\n", place, match.start()) + 1
-        number += text.count(b"\n", place, start)
-        place = match.end()
-        if place - start > limit:
-            raise _too_long(number, limit)
-        yield number, text[start:place]
+    position = 0
+    for match in _NONBLANK_LINE.finditer(text):
+        start = text.rfind(b"\n", position, match.start()) + 1
+        number += text.count(b"\n", position, start)
+        position = match.end()
+        if position - start > limit:
+            raise _line_too_long(number, limit)
+        yield number, text[start:position]
 
 
-def _too_long(number: int, limit: int) -> UnusableAnswer:
+def _line_too_long(number: int, limit: int) -> UnusableAnswer:
     return UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")

@@ -1,4 +1,4 @@
-"""One huge JSON document proven whole before anything of it is used, and then cut at the places found meanwhile."""
+"""Verify a large JSON document, then read it again in chunks without decoding it."""
 
 from __future__ import annotations
 
@@ -18,38 +18,37 @@ if TYPE_CHECKING:
     from tap_cdp_export.files.json_splitter import Container
     from tap_cdp_export.files.spool import Spool
 
-_TOGETHER_BYTES: Final = 128 * 1024
+_CHUNK_BYTES: Final = 128 * 1024
 
 
 def verify(
     spool: Spool,
     container: Container,
     decode: Callable[[bytes], object] | None = None,
-    accept: Callable[[Any], object] = lambda _run: None,
+    accept: Callable[[Any], object] = lambda _members: None,
 ) -> None:
-    """Read a spooled document once to its end, for its errors and for the places where it can be cut.
+    """Read a JSON document to its end, and record the offsets at which it can be cut.
 
     Args:
-        spool: the document, plain or gzip; gets its `chunk_offsets`.
-        container: where its members are.
-        decode: as of `json_members.runs`; by default it demands nothing but objects.
-        accept: as of `json_members.runs`.
+        spool: the document, plain or gzip; its `chunk_offsets` are set.
+        container: the array or object that holds the members.
+        decode: as in `json_splitter.read_chunks`; by default any objects are accepted.
+        accept: as in `json_splitter.read_chunks`.
 
     Raises:
-        IncompleteAnswer: If it ends inside.
-        NoMembers: If it is an object without them.
-        UnusableAnswer: If it is something else.
+        IncompleteAnswer: If the document is truncated.
+        NoMembers: If the top-level object lacks the container's key.
+        UnusableAnswer: If the document is invalid in any other way.
     """
     if decode is None:
         decode = msgspec.json.Decoder(list[ObjectOnly] if container.opening == b"[" else dict[str, ObjectOnly]).decode
     splitter = JsonSplitter(open_decompressed(spool), container, decode, accept, is_verified=False)
-    may_join = container.opening == b"["  # an object would lose a key that comes twice
+    can_merge = container.opening == b"["  # decoding merged objects would lose a repeated key
     chunk_offsets = array("Q")
-    for _ in splitter.runs():
-        start, end = splitter.run
-        if (
-            may_join and chunk_offsets and end - chunk_offsets[-2] <= _TOGETHER_BYTES
-        ):  # where something was odd, members come one by one
+    for _ in splitter.chunks():
+        start, end = splitter.chunk_span
+        # members that were decoded one at a time are merged into chunks of the usual size
+        if can_merge and chunk_offsets and end - chunk_offsets[-2] <= _CHUNK_BYTES:
             chunk_offsets[-1] = end
         else:
             chunk_offsets.extend((start, end))
@@ -58,28 +57,28 @@ def verify(
 
 
 def read_verified_chunks(spool: Spool, container: Container) -> Iterator[bytes]:
-    """Cut a document that `verify` has seen, without decoding it.
+    """Cut a document at the offsets that `verify` recorded.
 
     Args:
-        spool: the document.
-        container: where its members are.
+        spool: the document, with its `chunk_offsets`.
+        container: the array or object that holds the members.
 
     Yields:
-        Runs of members, each wrapped as a small container of the same kind.
+        Chunks of whole members, each wrapped as a complete array or object such as `[{...},{...}]`.
     """
-    chunks = open_decompressed(spool)
+    data = open_decompressed(spool)
     buffer = bytearray()
     position = 0
-    for start, end in _pairs(spool.chunk_offsets):
+    for start, end in _spans(spool.chunk_offsets):
         while position + len(buffer) < end:
-            buffer += next(chunks)
+            buffer += next(data)
         with memoryview(buffer)[start - position : end - position] as members:
-            run = b"".join((container.opening, members, container.closing))
+            chunk = b"".join((container.opening, members, container.closing))
         del buffer[: end - position]
         position = end
-        yield run
+        yield chunk
 
 
-def _pairs(chunk_offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
-    places = iter(chunk_offsets)
-    return zip(places, places, strict=True)
+def _spans(chunk_offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    offsets = iter(chunk_offsets)
+    return zip(offsets, offsets, strict=True)

@@ -1,8 +1,9 @@
-"""One huge JSON array or object, in runs of whole members, in flat memory.
+"""Split one large JSON array or object into chunks of whole members, in constant memory.
 
-A boundary between two members is guessed from the bytes, then the run before it is decoded strictly. JSON is
-read from the left without ambiguity, so a run that decodes is a run of whole members: a wrong guess (inside a
-string, one level too deep) can only fail to decode. What no guess can cut is read member by member.
+A boundary between two members is guessed from the bytes, then the chunk before it is decoded strictly. JSON is
+parsed from left to right without ambiguity, so a chunk that decodes consists of whole members: a wrong guess (inside a
+string, or one level too deep) fails to decode. Where no guess decodes, members are read one at a time.
+See docs/performance.md, section 5.
 """
 
 from __future__ import annotations
@@ -24,35 +25,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MEMBER_BYTES: Final = 40 * 2**20
-"""No member may be larger: Meltano ends a run on a line over 50 MiB."""
+"""Maximum size of a member: Meltano fails on a line over 50 MiB."""
 
 REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON)
-"""What a decoder of runs raises where something is not in order."""
+"""Errors of a decoder that cannot decode a chunk."""
 
-_RUN_BYTES: Final = 128 * 1024
+_CHUNK_BYTES: Final = 128 * 1024
 _SURROUNDINGS_BYTES: Final = 16 * 2**20
 _NEAR_BYTES: Final = 2 * 1024
-_GUESSES: Final = 8
+_MAX_GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\n\r"
-_TEXT: Final = rb'"(?:[^"\\]++|\\.)*+"'
-_REST_OF_TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_STRING_TAIL: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 _TOKEN: Final = re.compile(rb'[\[{]|([\]}])|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 _ONE_OBJECT: Final = {
     b"[": re.compile(rb"\[[ \t\n\r]*\{"),
-    b"{": re.compile(rb"\{[ \t\n\r]*" + _TEXT + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
+    b"{": re.compile(rb"\{[ \t\n\r]*" + _STRING + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
 }
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 class Container(NamedTuple):
-    """What is split.
+    """The array or object that is split.
 
     Attributes:
         opening: `[` or `{`.
         closing: `]` or `}`.
-        boundary: matches from a member's last byte up to the next member's first, and no member itself.
-        key: the top-level key the container stands under; None if it is the whole document.
+        boundary: pattern from the last byte of a member up to the first byte of the next; never matches a whole member.
+        key: top-level key of the container; None if the container is the whole document.
     """
 
     opening: bytes
@@ -62,25 +63,22 @@ class Container(NamedTuple):
 
 
 class NoMembers(UnusableAnswer):
-    """A JSON object lacks the key under which the members stand: the vendor reports some trouble in its place."""
+    """The top-level object lacks the container's key: vendors send an error report of this form instead of a file."""
 
 
 ARRAY_OF_OBJECTS: Final = Container(b"[", b"]", re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)"))
 
 
 def object_under(key: str, first_inner_key: str) -> Container:
-    """Describe an object of objects that stands under a top-level key.
+    """Describe an object of objects under a top-level key, such as `{"profiles":{"a":{...},"b":{...}}}`.
 
     Args:
         key: the top-level key.
-        first_inner_key: the key every member usually begins with; only speed depends on it.
-
-    Returns:
-        The container.
+        first_inner_key: the first key of most members; other members are read correctly, but slower.
     """
     space = rb"[ \t\n\r]*"
     inner = json.dumps(first_inner_key).encode()
-    boundary = rb"\}" + space + b"," + space + rb"(?=" + _TEXT + space + b":" + space + rb"\{" + space + inner + b")"
+    boundary = rb"\}" + space + b"," + space + rb"(?=" + _STRING + space + b":" + space + rb"\{" + space + inner + b")"
     return Container(b"{", b"}", re.compile(boundary), key)
 
 
@@ -92,31 +90,31 @@ def runs(
     *,
     is_verified: bool = False,
 ) -> Iterator[T]:
-    """Split a document.
+    """Split a document into chunks of whole members.
 
     Args:
-        chunks: the document's bytes.
-        container: where its members are.
-        decode: strictly decodes a run of members, wrapped as a small container of the same kind; raises
-            `msgspec.DecodeError` or `UnicodeDecodeError` where it is none.
-        accept: takes a run that had to be decoded here, since `decode` cannot.
-        is_verified: whether `verify` has seen the document, so that what a decoder skips is known to be in order.
+        chunks: the bytes of the document, cut anywhere.
+        container: the array or object that holds the members.
+        decode: decodes a chunk such as `[{...},{...}]` strictly; raises one of `REFUSALS` if it cannot.
+        accept: converts a chunk that `decode` cannot decode, and that was decoded by `strict_json` instead.
+        is_verified: whether `verify` has read the document, so that what `decode` skips need not be checked again.
 
     Yields:
-        What `decode` or `accept` made of each run, in order.
+        The result of `decode` or `accept` for each chunk, in order.
 
     Raises:
-        IncompleteAnswer: If the document ends inside.
-        UnusableAnswer: If it is something else, or anything but space follows it.
+        IncompleteAnswer: If the document is truncated.
+        NoMembers: If the top-level object lacks the container's key.
+        UnusableAnswer: If the document is invalid, or followed by anything but whitespace.
     """
-    return JsonSplitter(chunks, container, decode, accept, is_verified=is_verified).runs()
+    return JsonSplitter(chunks, container, decode, accept, is_verified=is_verified).chunks()
 
 
 class JsonSplitter(Generic[T]):
     """Splits one document.
 
     Attributes:
-        run: where the last run's members begin and end, in bytes of the document.
+        chunk_span: start and end of the members of the last chunk, as byte offsets in the document.
     """
 
     def __init__(
@@ -128,97 +126,105 @@ class JsonSplitter(Generic[T]):
         *,
         is_verified: bool,
     ) -> None:
-        """Read nothing yet; arguments as of `runs`."""
-        self._chunks = iter(chunks)
+        """Initialize without reading; the arguments are those of `runs`."""
+        self._data = iter(chunks)
         self._opening, self._closing, self._boundary, self._key = container
         self._decode = decode
         self._accept = accept
         self._is_verified = is_verified
         self._buffer = b""
         self._position = 0
-        self.run = (0, 0)
-        self._inside = False
-        self._closed = False
+        self.chunk_span = (0, 0)
+        self._has_members = False
+        self._is_closed = False
 
-    def _more(self) -> bool:
-        chunk = next(self._chunks, b"")
-        self._buffer += chunk
-        return bool(chunk)
+    def _read_more(self) -> bool:
+        data = next(self._data, b"")
+        self._buffer += data
+        return bool(data)
 
-    def _drop(self, size: int) -> None:
+    def _consume(self, size: int) -> None:
         self._buffer = self._buffer[size:]
         self._position += size
 
-    def runs(self) -> Iterator[T]:
-        """Split; yields and raises as the function `runs` does."""
+    def chunks(self) -> Iterator[T]:
+        """Split the document; yields and raises as `runs` does."""
         try:
             self._enter()
-            yield from self._members()
-            while self._enters_again():
-                yield from self._members()
-            self._leave()
+            yield from self._container_chunks()
+            while self._enter_repeated_key():
+                yield from self._container_chunks()
+            self._check_tail()
         except strict_json.InvalidJSON as error:
-            raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.run[0])}.") from None
+            raise UnusableAnswer(f"A JSON file {error}, near byte {max(self._position, self.chunk_span[0])}.") from None
 
-    def _members(self) -> Iterator[T]:
-        more = True
-        while not self._closed:
-            while more and len(self._buffer) < _RUN_BYTES:
-                more = self._more()
+    def _container_chunks(self) -> Iterator[T]:
+        has_more = True
+        while not self._is_closed:
+            while has_more and len(self._buffer) < _CHUNK_BYTES:
+                has_more = self._read_more()
             end_of_array = self._end_of_array()
-            if more and end_of_array:
-                more = self._more()
+            if has_more and end_of_array:
+                has_more = self._read_more()
             size = len(self._buffer)
-            yield from self._guessed_run(end_of_array=0 if more else end_of_array)
+            yield from self._guessed_chunk(end_of_array=0 if has_more else end_of_array)
             if len(self._buffer) == size:
                 yield from self._single_members()
             if len(self._buffer) == size:
                 yield from self._long_member()
 
     def _long_member(self) -> Iterator[T]:
-        """Read on to the end of the next member, and decode it alone: each byte is looked at once."""
+        """Read one member of any length: find its end by counting brackets, then decode it once.
+
+        Data that arrives in two parts, with the depth behind each bracket; brackets in strings do not count:
+
+            {"a":[{ | },"]}"]},{"b":1}]
+            1    23   2     10
+
+        The member ends at depth 0: `[{"a":[{},"]}"]}]` is decoded, and `{"b":1}]` stays in the buffer.
+        """
         self._skip_blanks()
-        if not self._inside and self._buffer.startswith(self._closing):
-            self._closed = True
-            self._drop(1)
+        if not self._has_members and self._buffer.startswith(self._closing):
+            self._is_closed = True
+            self._consume(1)
             return
-        brackets = _Brackets()
+        brackets = _BracketScanner()
         parts = [self._opening]
         size = 0
-        chunk = self._buffer
-        while not (end := brackets.end(chunk)):
-            parts.append(chunk)
-            size += len(chunk)
+        data = self._buffer
+        while not (end := brackets.member_end(data)):
+            parts.append(data)
+            size += len(data)
             self._check_size(size)
-            chunk = next(self._chunks, b"")
-            if not chunk:
-                raise self._cut_off()
+            data = next(self._data, b"")
+            if not data:
+                raise self._truncated_error()
         size += end
         self._check_size(size)
-        self.run = self._position, self._position + size
-        run = b"".join([*parts, chunk[:end], self._closing])
+        self.chunk_span = self._position, self._position + size
+        chunk = b"".join([*parts, data[:end], self._closing])
         parts.clear()
-        decoded = self._decoded_alone(run)
-        del run
-        self._buffer = chunk[end:]
+        result = self._decode_long_member(chunk)
+        del chunk
+        self._buffer = data[end:]
         self._position += size
         self._skip_blanks()
-        mark = self._buffer[:1]
-        if mark not in {b",", self._closing}:
+        separator = self._buffer[:1]
+        if separator not in {b",", self._closing}:
             raise strict_json.InvalidJSON("is not valid JSON")
-        self._closed = mark == self._closing
-        self._inside = True
-        self._drop(1)
-        yield decoded
+        self._is_closed = separator == self._closing
+        self._has_members = True
+        self._consume(1)
+        yield result
 
     def _skip_blanks(self) -> None:
-        while not (rest := self._buffer.lstrip(_BLANKS)):
-            self._drop(len(self._buffer))
-            if not self._more():
-                raise self._cut_off()
-        self._drop(len(self._buffer) - len(rest))
+        while not (content := self._buffer.lstrip(_BLANKS)):
+            self._consume(len(self._buffer))
+            if not self._read_more():
+                raise self._truncated_error()
+        self._consume(len(self._buffer) - len(content))
 
-    def _cut_off(self) -> IncompleteAnswer:
+    def _truncated_error(self) -> IncompleteAnswer:
         return IncompleteAnswer(f"A JSON file ends too early, or is no JSON, near byte {self._position}.")
 
     def _check_size(self, size: int) -> None:
@@ -228,128 +234,139 @@ class JsonSplitter(Generic[T]):
                 f"near byte {self._position}."
             )
 
-    def _decoded_alone(self, run: bytes) -> T:
-        if not _ONE_OBJECT[self._opening].match(run):
+    def _decode_long_member(self, chunk: bytes) -> T:
+        if not _ONE_OBJECT[self._opening].match(chunk):
             raise strict_json.InvalidJSON("holds a member that is no object")
-        if not strict_json.has_nul(run):
+        if not strict_json.has_nul(chunk):
             with suppress(*REFUSALS):
-                decoded = self._decode(run)
-                if self._is_verified or strict_json.is_safe_to_pass_through(run):
-                    return decoded
-        return self._accept(strict_json.check_depth(strict_json.decode(run)))
+                result = self._decode(chunk)
+                if self._is_verified or strict_json.is_safe_to_pass_through(chunk):
+                    return result
+        return self._accept(strict_json.check_depth(strict_json.decode(chunk)))
 
     def _end_of_array(self) -> int:
-        """Find where the last member ends if the array seems to end with the buffer; 0 if not."""
+        """Return the end of the last member if the buffer ends like the array, with `}]`; else 0."""
         text = self._buffer.rstrip(_BLANKS)
         return len(text) - 1 if self._key is None and text.endswith(b"}" + self._closing) else 0
 
-    def _guessed_run(self, *, end_of_array: int) -> Iterator[T]:
-        guesses = [(end_of_array, len(self._buffer))] if end_of_array else self._guesses()
-        for end, next_start in guesses:
-            run = b"%b%b%b" % (self._opening, self._buffer[:end], self._closing)
-            if strict_json.has_nul(run):
+    def _guessed_chunk(self, *, end_of_array: int) -> Iterator[T]:
+        """Decode the buffer up to a guessed boundary, the last one first; yield nothing if no guess decodes.
+
+        For a buffer in which the bytes `},{` are twice part of a string:
+
+            buffer   {"a":1},{"b":"},{"},{"c":"},{
+            guess 1  [{"a":1},{"b":"},{"},{"c":"}]   no JSON: the last string does not end
+            guess 2  [{"a":1},{"b":"},{"}]           two whole members; {"c":"},{ stays in the buffer
+        """
+        boundaries = [(end_of_array, len(self._buffer))] if end_of_array else self._boundaries()
+        for end, next_start in boundaries:
+            chunk = b"%b%b%b" % (self._opening, self._buffer[:end], self._closing)
+            if strict_json.has_nul(chunk):
                 return
             try:
-                decoded = self._decode(run)
+                result = self._decode(chunk)
             except REFUSALS:
                 continue
-            if not self._is_verified and not strict_json.is_safe_to_pass_through(run):
+            if not self._is_verified and not strict_json.is_safe_to_pass_through(chunk):
                 return
-            self.run = self._position, self._position + end
-            self._closed = next_start == len(self._buffer)  # a boundary has the next member behind it
-            self._drop(next_start)
-            self._inside = True
-            yield decoded
+            self.chunk_span = self._position, self._position + end
+            self._is_closed = next_start == len(self._buffer)  # behind a boundary there is always the next member
+            self._consume(next_start)
+            self._has_members = True
+            yield result
             return
 
-    def _guesses(self) -> list[tuple[int, int]]:
-        """Find the last boundaries, where a member ends and the next one begins; the very last one first."""
+    def _boundaries(self) -> list[tuple[int, int]]:
+        """Return the last possible boundaries, last one first: end of a member, start of the next."""
         for distance in (_NEAR_BYTES, 16 * _NEAR_BYTES, len(self._buffer)):
             start = max(0, len(self._buffer) - distance)
-            found = list(self._boundary.finditer(self._buffer, start))[-_GUESSES:]
-            if found:
-                return [(match.start() + 1, match.end()) for match in reversed(found)]
+            matches = list(self._boundary.finditer(self._buffer, start))[-_MAX_GUESSES:]
+            if matches:
+                return [(match.start() + 1, match.end()) for match in reversed(matches)]
         return []
 
     def _single_members(self) -> Iterator[T]:
-        """Decode member by member as far as the buffer goes; find the container's end."""
-        text = _decoded(self._buffer)
+        """Decode one member at a time up to the end of the buffer or of the container."""
+        text = _decode_prefix(self._buffer)
         closing = self._closing.decode()
         start = _skip_space(text, 0)
-        if not self._inside and text[start : start + 1] == closing:
-            self._closed = True
-            self._drop(len(text[: start + 1].encode()))
+        if not self._has_members and text[start : start + 1] == closing:
+            self._is_closed = True
+            self._consume(len(text[: start + 1].encode()))
             return
-        done = done_bytes = 0
-        while not self._closed:
-            value = start if closing == "]" else _after(text, _value_end(text, start, '"'), ":")
+        position = position_bytes = 0
+        while not self._is_closed:
+            value = start if closing == "]" else _skip_separator(text, _value_end(text, start, '"'), ":")
             end = _value_end(text, value, "{")
-            after = _skip_space(text, end) if end else 0
-            if not end or text[after : after + 1] not in {",", closing}:
+            separator = _skip_space(text, end) if end else 0
+            if not end or text[separator : separator + 1] not in {",", closing}:
                 break
             member = text[start:end]
-            start_bytes = done_bytes + len(text[done:start].encode())
+            start_bytes = position_bytes + len(text[position:start].encode())
             end_bytes = start_bytes + len(member.encode())
-            self.run = self._position + start_bytes, self._position + end_bytes
-            yield self._decode_single(member)
-            done = after + 1
-            done_bytes = end_bytes + done - end  # between members, a character is a byte
-            self._closed = text[after] == closing
-            start = _skip_space(text, done)
-        if done:
-            self._inside = True
-            self._drop(done_bytes)
+            self.chunk_span = self._position + start_bytes, self._position + end_bytes
+            yield self._decode_single_member(member)
+            position = separator + 1
+            position_bytes = end_bytes + position - end  # between members is only ASCII
+            self._is_closed = text[separator] == closing
+            start = _skip_space(text, position)
+        if position:
+            self._has_members = True
+            self._consume(position_bytes)
 
-    def _decode_single(self, member: str) -> T:
+    def _decode_single_member(self, member: str) -> T:
         return self._accept(
             strict_json.check_depth(strict_json.decode(self._opening + member.encode() + self._closing))
         )
 
     def _enter(self) -> None:
-        """Move past everything before the first member."""
-        while len(self._buffer) < len(_BOM) and self._more():
+        r"""Skip a byte order mark and everything before the first member.
+
+        The mark may arrive in parts: `\xef\xbb`, then `\xbf[{"a":1}]`. Three bytes are read before it is looked for;
+        `{"a":1}]` is left in the buffer.
+        """
+        while len(self._buffer) < len(_BOM) and self._read_more():
             pass
         if self._buffer.startswith(_BOM):
-            self._drop(len(_BOM))
-        self._seek()
+            self._consume(len(_BOM))
+        self._skip_to_first_member()
 
-    def _enters_again(self) -> bool:
-        """Move on to where the members' key comes once more; tell whether it does, else stay."""
-        while self._key is not None and len(self._buffer) <= _SURROUNDINGS_BYTES and self._more():
-            pass  # at once: to look at what is there after each chunk would take the square of the time
-        rest = self._buffer.lstrip(_BLANKS)
-        if self._key is None or not rest.startswith(b","):
+    def _enter_repeated_key(self) -> bool:
+        """Skip to the first member under a repetition of the container's key; return False, unmoved, without one."""
+        while self._key is not None and len(self._buffer) <= _SURROUNDINGS_BYTES and self._read_more():
+            pass  # read at once: a search after each read would take quadratic time
+        tail = self._buffer.lstrip(_BLANKS)
+        if self._key is None or not tail.startswith(b","):
             return False
-        self._drop(len(self._buffer) - len(rest))
-        self._buffer = self._buffer.replace(b",", b"{", 1)  # what follows reads like an object of its own
+        self._consume(len(self._buffer) - len(tail))
+        self._buffer = self._buffer.replace(b",", b"{", 1)  # `,"key":{...}}` becomes a document: `{"key":{...}}`
         try:
-            self._seek()
+            self._skip_to_first_member()
         except (NoMembers, IncompleteAnswer):
             self._buffer = self._buffer.replace(b"{", b",", 1)
             return False
-        self._inside = self._closed = False
+        self._has_members = self._is_closed = False
         return True
 
-    def _seek(self) -> None:
-        """Move to the first member."""
-        seen = _NEAR_BYTES
+    def _skip_to_first_member(self) -> None:
+        prefix_size = _NEAR_BYTES
         while True:
-            text = _decoded(self._buffer[:seen])
+            text = _decode_prefix(self._buffer[:prefix_size])
             position = self._first_member(text)
             if position:
-                self._drop(len(text[:position].encode()))
+                self._consume(len(text[:position].encode()))
                 return
-            if seen < len(self._buffer):
-                seen *= 2
+            if prefix_size < len(self._buffer):
+                prefix_size *= 2
                 continue
             if len(self._buffer) > _SURROUNDINGS_BYTES:
-                where = "behind its members" if self._closed else "at its beginning"
+                where = "behind its members" if self._is_closed else "at its beginning"
                 raise UnusableAnswer(f"A JSON file has {_SURROUNDINGS_BYTES // 2**20} MiB of something else {where}.")
-            if not self._more():
+            if not self._read_more():
                 raise IncompleteAnswer("A JSON file ends too early, or is no JSON at all.")
 
     def _first_member(self, text: str) -> int:
-        """Find where the members begin; 0 if more text is needed."""
+        """Return the index behind the container's opening bracket; 0 if more text is needed."""
         outer = self._opening.decode() if self._key is None else "{"
         position = _skip_space(text, 0)
         if position == len(text):
@@ -362,7 +379,7 @@ class JsonSplitter(Generic[T]):
             if text[key : key + 1] == "}":
                 raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
             key_end = _value_end(text, key, '"')
-            value = _after(text, key_end, ":")
+            value = _skip_separator(text, key_end, ":")
             if not value or value == len(text):
                 return 0
             if json.loads(text[key:key_end]) == self._key:
@@ -375,68 +392,65 @@ class JsonSplitter(Generic[T]):
             position = end + (text[end] == ",")
         return position
 
-    def _leave(self) -> None:
-        """Make sure that the document closes, with nothing behind it."""
-        while self._more():
+    def _check_tail(self) -> None:
+        """Check that the document closes, and that only whitespace follows."""
+        while self._read_more():
             if len(self._buffer) > _SURROUNDINGS_BYTES:
                 raise UnusableAnswer("Too much follows the members of a JSON file.")
-        rest = _decoded(self._buffer)
-        if len(rest.encode()) < len(self._buffer):
+        tail = _decode_prefix(self._buffer)
+        if len(tail.encode()) < len(self._buffer):
             raise IncompleteAnswer("A JSON file ends inside a character.")
         if self._key is not None:
-            outer = '{"":{}' + rest
-            end = strict_json.end_of_value(outer, 0)
+            document = '{"":{}' + tail
+            end = strict_json.end_of_value(document, 0)
             if not end:
                 raise IncompleteAnswer("A JSON file ends too early: its outer object does not close.")
-            rest = outer[end:]
-        if rest.strip():
+            tail = document[end:]
+        if tail.strip():
             raise UnusableAnswer("Something follows the end of a JSON file.")
 
 
-class _Brackets:
-    """Finds where a member ends, in bytes that come in chunks."""
+class _BracketScanner:
+    r"""Find the end of a member in data that arrives in parts.
+
+    A string may be cut anywhere, even inside an escape. With the parts `{"a":"\` and `"]"}`, the backslash is kept and
+    put before the second part: in `\"]"}` the string ends behind the bracket, and the member at the brace.
+    """
 
     def __init__(self) -> None:
         self._depth = 0
-        self._is_in_text = False
-        self._escape = b""
+        self._is_in_string = False
+        self._partial_escape = b""
 
-    def end(self, chunk: bytes) -> int:
-        """Look at the next chunk.
-
-        Args:
-            chunk: what follows the chunks before.
-
-        Returns:
-            Index behind the bracket that closes the member; 0 if that is not in this chunk.
-        """
-        before = len(self._escape)
-        data = self._escape + chunk
+    def member_end(self, part: bytes) -> int:
+        """Scan the next part; return the index behind the bracket that closes the member, or 0 if it does not close."""
+        offset = len(self._partial_escape)
+        data = self._partial_escape + part
         start = 0
-        if self._is_in_text:
-            start = self._text_end(data, _REST_OF_TEXT.match(data))
-        for token in () if self._is_in_text else _TOKEN.finditer(data, start):
-            mark = token[0]
-            if mark.startswith(b'"'):
-                self._text_end(data, token)
+        if self._is_in_string:
+            start = self._string_end(data, _STRING_TAIL.match(data))
+        for token in () if self._is_in_string else _TOKEN.finditer(data, start):
+            text = token[0]
+            if text.startswith(b'"'):
+                self._string_end(data, token)
             elif token[1]:
                 self._depth -= 1
                 if self._depth <= 0:
-                    return token.end() - before
+                    return token.end() - offset
             else:
                 self._depth += 1
         return 0
 
-    def _text_end(self, data: bytes, text: re.Match[bytes] | None) -> int:
-        """Note whether a text goes on in the next chunk, and whether half an escape is left for it."""
-        end = text.end() if text else 0
-        self._is_in_text = not (text and text[text.re.groups])
-        self._escape = data[end:] if self._is_in_text else b""
+    def _string_end(self, data: bytes, string: re.Match[bytes] | None) -> int:
+        """Return where a string ends, and remember whether it goes on in the next part."""
+        end = string.end() if string else 0
+        self._is_in_string = not (string and string[string.re.groups])
+        self._partial_escape = data[end:] if self._is_in_string else b""
         return end
 
 
-def _decoded(data: bytes) -> str:
-    """Decode UTF-8 that may end inside a character."""
+def _decode_prefix(data: bytes) -> str:
+    """Decode UTF-8; a character that is cut off at the end is left out."""
     try:
         return codecs.utf_8_decode(data, "strict", False)[0]  # noqa: FBT003 -- the codec's own signature
     except UnicodeDecodeError:
@@ -449,13 +463,13 @@ def _skip_space(text: str, position: int) -> int:
 
 
 def _value_end(text: str, start: int, first: str) -> int:
-    """Find where a JSON value ends; 0 if it is cut off, or does not begin as it should."""
+    """Return the end of a JSON value; 0 if it is cut off or does not begin with `first`."""
     if text[start : start + 1] != first:
         return 0
     return strict_json.end_of_value(text, start)
 
 
-def _after(text: str, position: int, mark: str) -> int:
-    """Find what follows a mark and space; 0 if the mark is not there."""
+def _skip_separator(text: str, position: int, separator: str) -> int:
+    """Return the index behind a separator and the space around it; 0 if the separator is missing."""
     position = _skip_space(text, position) if position else len(text)
-    return _skip_space(text, position + 1) if text[position : position + 1] == mark else 0
+    return _skip_space(text, position + 1) if text[position : position + 1] == separator else 0

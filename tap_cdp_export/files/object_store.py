@@ -1,6 +1,6 @@
-"""A folder in an object store (S3, Google Cloud Storage, Azure Blob) or on this machine, through fsspec.
+"""Read a folder of an object store (S3, Google Cloud Storage, Azure Blob) or of the local disk through fsspec.
 
-The clients of the stores try again by themselves. Their errors' texts hold addresses and keys, so none is passed on.
+The fsspec clients retry by themselves. Their error texts contain addresses and keys, so they are never passed on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SCHEMES: Final = {"s3": "s3", "gs": "gcs", "az": "azure", "file": None}
-"""The schemes that are read, and the extra of this package that each needs."""
+"""Supported URL schemes, and the extra of this package that each requires."""
 
 _BLOCK_BYTES: Final = 8 * 2**20
 _READ_BYTES: Final = 2**20
@@ -35,12 +35,12 @@ _CREDENTIAL_ERRORS: Final = ("Credential", "Authentication", "RefreshError", "To
 
 
 class StoredObject(NamedTuple):
-    """An object as a listing shows it.
+    """An entry of a listing.
 
     Attributes:
-        path: below the folder.
-        size: in bytes.
-        version: changes with its content.
+        path: path relative to the folder of the store.
+        size: size in bytes.
+        version: ETag or modification time, which changes with the content.
     """
 
     path: str
@@ -49,26 +49,26 @@ class StoredObject(NamedTuple):
 
 
 class ObjectStore:
-    """One folder, and everything below it."""
+    """A folder and its subfolders."""
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        """Make the store's client.
+        """Create the fsspec client.
 
         Args:
-            url: of the folder, such as `s3://bucket/folder`.
-            options: for the client, such as its credentials.
+            url: URL of the folder, such as `s3://bucket/folder`.
+            options: keyword arguments of the client, such as credentials.
 
         Raises:
-            SettingsError: If the client is not installed, or refuses the options.
-            CdpExportError: One of the tree, if it asks somebody already, and fails.
+            SettingsError: If the client is not installed, or rejects the options.
+            CdpExportError: If the client connects on construction, and that fails.
         """
         scheme = url.partition("://")[0]
-        if scheme == "gs" and "endpoint_url" in options:  # an emulator lacks the service gcsfs would ask for a minute
+        if scheme == "gs" and "endpoint_url" in options:  # emulators lack a service that gcsfs retries for a minute
             os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        uncached = {"use_listings_cache": False, "skip_instance_cache": True}
+        cache_options = {"use_listings_cache": False, "skip_instance_cache": True}
         try:
             with _translate_errors():
-                self._files, root = fsspec.url_to_fs(url, **{**options, **uncached})
+                self._files, root = fsspec.url_to_fs(url, **{**options, **cache_options})
         except ImportError:
             raise SettingsError(
                 f"Addresses with {scheme}:// need a client: install the tap with its extra, "
@@ -79,14 +79,15 @@ class ObjectStore:
         self._root = root.rstrip("/")
 
     def check(self, path: str) -> None:
-        """Make sure that the bucket is there and that a folder may be listed, as far as that can be told.
+        """Check that the bucket exists and that a folder may be listed.
 
         Args:
-            path: the folder, which need not be there yet.
+            path: the folder; need not exist yet.
 
         Raises:
-            SettingsError: If there is no such bucket.
+            SettingsError: If the bucket does not exist.
             CredentialsRefused: If the credentials are missing or wrong.
+            VendorUnavailable: If the store cannot be read.
         """
         is_local = "file" in self._files.protocol
         bucket = self._root if is_local else self._root.partition("/")[0]
@@ -97,56 +98,42 @@ class ObjectStore:
                 self._list(bucket)
             except FileNotFoundError:
                 raise SettingsError("There is no such bucket or folder. Check bucket_url.") from None
-            except CredentialsRefused:  # the rights may be for the one folder only
+            except CredentialsRefused:  # the rights may cover the folder alone
                 return
 
     def folders(self, path: str) -> list[str]:
-        """List the names of the folders directly in a folder.
-
-        Args:
-            path: the folder.
-
-        Returns:
-            Names; none if there is no such folder.
-        """
+        """Return the names of the subfolders of a folder; empty if the folder does not exist."""
         return [_name(entry) for entry in self._entries(path) if entry["type"] == "directory"]
 
     def objects(self, path: str) -> list[StoredObject]:
-        """List the objects directly in a folder.
-
-        Args:
-            path: the folder.
-
-        Returns:
-            Objects; none if there is no such folder.
-        """
+        """Return the objects directly in a folder; empty if the folder does not exist."""
         return [_to_object(entry, path) for entry in self._entries(path) if entry["type"] == "file"]
 
-    def fetch(self, wanted: StoredObject) -> Spool:
-        """Read an object, and make sure that it is the one that was listed.
+    def fetch(self, stored_object: StoredObject) -> Spool:
+        """Read an object, and check that it is still the listed version.
 
         Args:
-            wanted: the object.
+            stored_object: the object, as listed.
 
         Returns:
-            Its bytes.
+            Its content.
 
         Raises:
-            IncompleteAnswer: If it has changed or vanished since.
+            IncompleteAnswer: If it has changed or disappeared since it was listed.
         """
-        spool = Spool(self._chunks(wanted.path))
-        folder = wanted.path.rpartition("/")[0]
+        spool = Spool(self._chunks(stored_object.path))
+        folder = stored_object.path.rpartition("/")[0]
         try:
             with _translate_errors():
-                found = _to_object(self._files.info(f"{self._root}/{wanted.path}"), folder)
+                current = _to_object(self._files.info(f"{self._root}/{stored_object.path}"), folder)
         except FileNotFoundError:
-            found = None
+            current = None
         except BaseException:
             spool.close()
             raise
-        if found != wanted or spool.size != wanted.size:
+        if current != stored_object or spool.size != stored_object.size:
             spool.close()
-            raise _changed_error(wanted.path)
+            raise _changed_error(stored_object.path)
         return spool
 
     def _chunks(self, path: str) -> Iterator[bytes]:
@@ -161,16 +148,16 @@ class ObjectStore:
     def _entries(self, path: str) -> list[dict[str, Any]]:
         folder = f"{self._root}/{path}"
         try:
-            found = self._list(folder)
+            entries = self._list(folder)
         except FileNotFoundError:  # a folder without objects does not exist
             return []
-        own = folder.strip("/")
-        return [entry for entry in found if entry["name"].strip("/") != own]  # consoles make an object for a folder
+        name = folder.strip("/")
+        return [entry for entry in entries if entry["name"].strip("/") != name]  # consoles create an object per folder
 
     def _list(self, folder: str) -> list[dict[str, Any]]:
         with STOP.interruptible(), _translate_errors():
-            found: list[dict[str, Any]] = self._files.ls(folder, detail=True)
-        return found
+            entries: list[dict[str, Any]] = self._files.ls(folder, detail=True)
+        return entries
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -188,14 +175,14 @@ def _changed_error(path: str) -> IncompleteAnswer:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Map the clients' errors; two pass, since what they mean depends on the place."""
+    """Translate client errors; FileNotFoundError and ImportError are left to the caller."""
     try:
         yield
     except (CdpExportError, FileNotFoundError, ImportError):
         raise
-    except (TypeError, ValueError):  # some make themselves ready only when they are used first
+    except (TypeError, ValueError):  # some clients read their options on first use
         raise SettingsError("The client of the bucket refuses its options. Check bucket_options.") from None
-    except Exception as error:  # noqa: BLE001 -- each client has errors of its own
+    except Exception as error:  # noqa: BLE001 -- each client has its own exception classes
         if isinstance(error, PermissionError) or _is_refusal(error):
             raise CredentialsRefused(
                 "The bucket refuses access. Check bucket_options and the rights to list it and to read its objects."

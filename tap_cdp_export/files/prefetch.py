@@ -1,4 +1,4 @@
-"""Files fetched in threads while the one in hand is used: a few, in order."""
+"""Fetch a few files or pages ahead, in background threads; results come in order."""
 
 from __future__ import annotations
 
@@ -19,127 +19,127 @@ T = TypeVar("T")
 
 _FILES_AHEAD: Final = 2
 _PAGES_AHEAD: Final = 4
-"""Pages are small, and a hiccup of the network is bridged by more of them."""
+"""Pages are small, and more of them bridge a slow response."""
 
-_THREAD: Final = "fetch ahead"
+_THREAD_NAME: Final = "fetch ahead"
 
 
 def prefetch_files(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator[Spool]:
-    """Fetch items in order, at most two more than the one in hand.
+    """Fetch items in order, up to two ahead of the one last yielded.
 
     Args:
-        items: what to fetch.
-        fetch: fetches one; called in threads of its own.
+        items: the items to fetch.
+        fetch: fetches one item; called in a background thread.
 
     Yields:
-        The files; whoever gets one closes it.
+        The file of each item; the caller closes it.
 
     Raises:
-        Exception: Whatever `fetch` raises, in its item's turn.
+        Exception: An exception of `fetch`, raised when the turn of its item comes.
     """
-    under_way: deque[Future[Spool]] = deque()
+    futures: deque[Future[Spool]] = deque()
     try:
         for item in items:
-            under_way.append(_begun(item, fetch))
-            if len(under_way) > _FILES_AHEAD:
-                yield _next(under_way)
-        while under_way:
-            yield _next(under_way)
+            futures.append(_submit(item, fetch))
+            if len(futures) > _FILES_AHEAD:
+                yield _next_result(futures)
+        while futures:
+            yield _next_result(futures)
     finally:
-        for future in under_way:
+        for future in futures:
             future.add_done_callback(_close)
 
 
 def prefetch_pages(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
-    """Fetch pages in order, at most four more than the one in hand; none is asked for behind the last.
+    """Fetch pages in order, up to four ahead of the one last yielded; none is requested after the last page.
 
     Args:
-        fetch: fetches the page of a number from 0; called in a thread of its own.
-        is_last: whether no page follows one; called there too.
+        fetch: fetches the page with a number, from 0; called in a background thread.
+        is_last: returns whether a page is the last one; called in the same thread.
 
     Yields:
-        The pages; whoever gets one closes it.
+        The pages; the caller closes each.
 
     Raises:
-        Exception: Whatever `fetch` raises, in its page's turn.
+        Exception: An exception of `fetch` or `is_last`, raised when the turn of its page comes.
     """
-    pages = _Pages(fetch, is_last)
-    threading.Thread(target=pages.fetch_all, name=_THREAD, daemon=True).start()
+    pages = _PageQueue(fetch, is_last)
+    threading.Thread(target=pages.fetch_all, name=_THREAD_NAME, daemon=True).start()
     try:
-        yield from pages.arriving()
+        yield from pages.results()
     finally:
         pages.stop()
 
 
-class _Pages:
-    """What one thread fetches and another takes."""
+class _PageQueue:
+    """Passes pages from the fetching thread to the consuming one."""
 
     def __init__(self, fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> None:
         self._fetch = fetch
         self._is_last = is_last
-        self._room = threading.Semaphore(_PAGES_AHEAD)
-        self._arrived: SimpleQueue[tuple[Spool | BaseException, bool]] = SimpleQueue()
+        self._free_slots = threading.Semaphore(_PAGES_AHEAD)
+        self._results: SimpleQueue[tuple[Spool | BaseException, bool]] = SimpleQueue()
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._stopped = threading.Event()
 
     def fetch_all(self) -> None:
-        """Fetch until the last page, trouble, or the end of all interest."""
+        """Fetch until the last page, an error, or `stop`."""
         for number in itertools.count():
-            self._room.acquire()
-            if self._over.is_set():
+            self._free_slots.acquire()
+            if self._stopped.is_set():
                 return
             try:
-                page: Spool | BaseException = (fetched := self._fetch(number))
-                is_last = self._is_last(fetched)
-            except BaseException as error:  # noqa: BLE001 -- it is raised again where the page is taken
+                page: Spool | BaseException = (spool := self._fetch(number))
+                is_last = self._is_last(spool)
+            except BaseException as error:  # noqa: BLE001 -- raised again by `results`
                 page, is_last = error, True
             with self._lock:
-                if not self._over.is_set():
-                    self._arrived.put((page, is_last))
+                if not self._stopped.is_set():
+                    self._results.put((page, is_last))
                 elif isinstance(page, Spool):
                     page.close()
             if is_last:
                 return
 
-    def arriving(self) -> Generator[Spool]:
+    def results(self) -> Generator[Spool]:
         is_last = False
         while not is_last:
             with STOP.interruptible():
-                page, is_last = self._arrived.get()
-            self._room.release()
+                page, is_last = self._results.get()
+            self._free_slots.release()
             if isinstance(page, BaseException):
                 raise page
             yield page
 
     def stop(self) -> None:
-        """Let the thread end, and close what nobody took."""
+        """End the thread, and close the pages that were not consumed."""
         with self._lock:
-            self._over.set()
-        self._room.release()
-        while not self._arrived.empty():
-            page, _ = self._arrived.get()
+            self._stopped.set()
+        self._free_slots.release()
+        while not self._results.empty():
+            page, _ = self._results.get()
             if not isinstance(page, BaseException):
                 page.close()
 
 
-def _begun(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
-    """Begin in a daemon thread, which unlike a pool's holds up no process that was told to end."""
+def _submit(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
+    """Start a daemon thread: unlike the threads of a pool, it does not delay the end of the process."""
     future: Future[Spool] = Future()
 
     def run() -> None:
         try:
             future.set_result(fetch(item))
-        except BaseException as error:  # noqa: BLE001 -- it is raised again where the result is taken
+        except BaseException as error:  # noqa: BLE001 -- raised again by `_next_result`
             future.set_exception(error)
 
-    threading.Thread(target=run, name=_THREAD, daemon=True).start()
+    threading.Thread(target=run, name=_THREAD_NAME, daemon=True).start()
     return future
 
 
-def _next(under_way: deque[Future[Spool]]) -> Spool:
+def _next_result(futures: deque[Future[Spool]]) -> Spool:
     with STOP.interruptible():
-        spool = under_way[0].result()
-        under_way.popleft()
+        spool = futures[0].result()
+        futures.popleft()
         return spool
 
 

@@ -1,4 +1,4 @@
-"""A body on its way: to memory while it is small, else to a file without a name."""
+"""Store a response body in memory while it is small, else in an unlinked temporary file."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class Spool:
-    """All bytes of one body, as they came.
+    """The raw bytes of one response body.
 
-    The file behind it has no name and mode 0600, so that nothing is left of it after any kind of end.
+    The temporary file has no name and mode 0600: the system frees it when the process ends, even after SIGKILL.
 
     Attributes:
-        file: the bytes, readable from any place.
+        file: the bytes, seekable.
         size: their number.
-        chunk_offsets: where who has proven the body found that it can be cut; its own matter.
+        chunk_offsets: start and end of each chunk in turn, set by `json_chunks.verify` and read only by
+            `json_chunks.read_verified_chunks`.
     """
 
     chunk_offsets: Sequence[int] = ()
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        """Take in a whole body.
+        """Store a body; the file is closed if storing fails.
 
         Args:
-            chunks: the body; its producer raises if it is not whole.
+            chunks: the body; the iterator raises if the body is truncated.
 
         Raises:
             LocalFailure: If the disk is full or not writable.
@@ -49,19 +50,16 @@ class Spool:
             with _translate_disk_errors():
                 self.file.flush()
         except BaseException:
-            with suppress(OSError):  # a full disk refuses the last bytes once more
+            with suppress(OSError):  # closing flushes again, which fails on a full disk
                 self.close()
             raise
 
     @classmethod
     def of(cls, data: bytes) -> Self:
-        """Take a whole body that is in memory already, without a copy of it.
+        """Create a spool from bytes in memory, without storing them to disk.
 
         Args:
             data: the body.
-
-        Returns:
-            The same as a spool.
         """
         spool = cls.__new__(cls)
         spool.file = io.BytesIO(data)
@@ -72,7 +70,7 @@ class Spool:
         """Read the body from its beginning.
 
         Args:
-            size: bytes a chunk, at most.
+            size: maximum size of a chunk, in bytes.
 
         Yields:
             The body in chunks.
@@ -82,38 +80,32 @@ class Spool:
             yield chunk
 
     def head(self, size: int) -> bytes:
-        """Read the first bytes.
-
-        Args:
-            size: how many.
-
-        Returns:
-            The first bytes, or fewer if there are fewer.
-        """
+        """Read the first `size` bytes, or all bytes of a shorter body."""
         self.file.seek(0)
         return self.file.read(size)
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Free the memory or disk space."""
         self.file.close()
 
     def __enter__(self) -> Self:
-        """Use as a context manager that closes it."""
+        """Enter a context that closes the spool at its end."""
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close it."""
+        """Close the spool."""
         self.close()
 
 
 @contextmanager
 def _translate_disk_errors() -> Iterator[None]:
+    """Raise `OSError` as `LocalFailure`, with the folder and what to do."""
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         folder = tempfile.tempdir or "any temporary folder"
-        advice = "Free some room there or set TMPDIR" if full else "Make it writable or set TMPDIR"
+        advice = "Free some room there or set TMPDIR" if is_full else "Make it writable or set TMPDIR"
         raise LocalFailure(
             f"An export cannot be kept in {folder} while it is checked: {error.strerror}. {advice}."
         ) from None

@@ -1,9 +1,9 @@
-"""JSON from strangers: one policy for all of it.
+"""Strict JSON decoding for untrusted input.
 
-Strict grammar, UTF-8, exact integers, and numbers beyond a double's range as they are. A NUL or half a surrogate
-pair in a text becomes U+FFFD, since databases refuse them; everything else that is not proper JSON is an error,
-which never quotes the text. Of a key that comes twice in an object the last value counts, as it does for every
-reader; where an object becomes rows, `joined` says that nothing of the others is lost.
+The grammar of RFC 8259 in UTF-8, with exact integers, and numbers beyond the range of a double kept as `Decimal`. A NUL
+or lone surrogate in a string becomes U+FFFD, since databases reject them. All other invalid JSON is an error whose
+message never quotes the input. Of a repeated key the last value counts, as in other parsers; where an object becomes
+rows, `joined` merges the values instead. See docs/reliability.md, section 6.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEEPEST: Final = 100
-"""Objects and arrays may stand inside each other so often; targets' own readers give up near 1,000."""
+"""Maximum nesting of objects and arrays; the parsers of targets fail near 1,000 levels."""
 
-_PIECE_BYTES: Final = 2**20
+_DECODE_BYTES: Final = 2**20
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE: Final = {0: _REPLACEMENT, **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT)}
 _MOST_DIGITS: Final = sys.int_info.default_max_str_digits
@@ -41,20 +41,20 @@ T = TypeVar("T")
 
 
 class ObjectOnly(msgspec.Struct, gc=False):
-    """Any JSON object, looked at and not kept: a decoder checks the grammar of all that it skips."""
+    """Any JSON object, without its content; msgspec still checks the grammar of fields that it skips."""
 
 
 class InvalidJSON(ValueError):
-    """Text is no JSON that can be used; the message says why in a few words, without the text."""
+    """The input is not usable JSON; the message is a phrase such as "is nested too deeply", without the input."""
 
 
 class _Key:
-    """A key of an object, equal to no other one: so a decoder keeps what stands under a key that comes twice."""
+    """A key that equals no other key, so that a dict keeps every value of a repeated key."""
 
     __slots__ = ("text",)
 
     def __init__(self, _type: type, text: str) -> None:
-        """Take what a decoder hands over."""
+        """Initialize as a `dec_hook` of msgspec is called."""
         self.text = text
 
 
@@ -62,7 +62,7 @@ _members: Final = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_Key)
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """The members of an object, in order."""
+    """The members of an object, in order and with repeated keys."""
 
 
 def decode(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- any JSON
@@ -70,74 +70,71 @@ def decode(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- any JSON
 
     Args:
         text: the value in UTF-8.
-        joined: in so many levels of objects, the outermost first, nothing is lost of objects and arrays under a
-            key that comes twice: they are joined.
+        joined: number of levels of objects, from the outermost, in which the objects or arrays under a repeated
+            key are merged; with 1, `{"a":[1],"a":[2]}` gives `{"a": [1, 2]}`.
 
     Returns:
-        Its Python form.
+        The decoded value.
 
     Raises:
-        InvalidJSON: If it is none.
+        InvalidJSON: If the text is not valid JSON.
     """
     if b"\\u0000" not in text:
         try:
             if not repeats_a_key(text, joined):
                 return _strict.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # half a surrogate pair looks like any other mistake here
+            pass  # msgspec rejects a lone surrogate like any other error
     return decode_slowly(text, joined=joined)
 
 
 def decode_members(text: bytes, *, joined: int) -> list[tuple[str, Any]]:
-    """Decode the members of one JSON object, each key as often as it comes.
+    """Decode the members of one JSON object, with repeated keys.
 
     Args:
         text: an object in UTF-8.
-        joined: as of `decode`, for each value.
+        joined: as in `decode`, for each value.
 
     Returns:
-        Keys and values in order.
+        Keys and decoded values, in order.
 
     Raises:
-        InvalidJSON: If it is no JSON.
+        InvalidJSON: If the text is not valid JSON.
     """
     if b"\\u0000" not in text:
         try:
             return [(key, decode(bytes(raw), joined=joined)) for key, raw in raw_members(text)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-    return _loaded(
-        text, lambda members: [(replace_unstorable(key), _plain(value, joined)) for key, value in members], _Pairs
+    return _load(
+        text, lambda members: [(replace_unstorable(key), _to_plain(value, joined)) for key, value in members], _Pairs
     )
 
 
 def raw_members(text: bytes | msgspec.Raw) -> list[tuple[str, msgspec.Raw]]:
-    """Take a JSON object apart, each key as often as it comes.
+    """Split a JSON object into its members, with repeated keys.
 
     Args:
         text: the object in UTF-8.
 
     Returns:
-        Keys and encoded values in order.
+        Keys and encoded values, in order.
 
     Raises:
-        msgspec.DecodeError: If it is no object.
+        msgspec.DecodeError: If the text is not a JSON object.
     """
     return [(key.text, raw) for key, raw in _members.decode(text).items()]
 
 
 def repeats_a_key(text: bytes | msgspec.Raw, levels: int) -> bool:
-    """Tell whether a key comes twice in a JSON object or in the objects inside it.
+    """Return whether an object repeats a key.
 
     Args:
-        text: JSON that a decoder accepts.
-        levels: how many levels of objects are looked at.
-
-    Returns:
-        Whether one does; False where there are no objects.
+        text: any JSON value; objects in arrays count as well.
+        levels: number of levels of objects that are checked, from the outermost.
 
     Raises:
-        msgspec.DecodeError: If it is no JSON.
+        msgspec.DecodeError: If the text is not valid JSON.
     """
     if not levels:
         return False
@@ -154,24 +151,26 @@ def repeats_a_key(text: bytes | msgspec.Raw, levels: int) -> bool:
 
 
 def decode_slowly(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- any JSON
-    """Decode one JSON value that may hold half a surrogate pair, a NUL or a key twice.
+    """Decode one JSON value that may contain lone surrogates, NULs or repeated keys.
 
     Args:
         text: the value in UTF-8.
-        joined: as of `decode`.
+        joined: as in `decode`.
 
     Returns:
-        Its Python form.
+        The decoded value.
 
     Raises:
-        InvalidJSON: If it is none.
+        InvalidJSON: If the text is not valid JSON.
     """
-    return _loaded(text, lambda value: _plain(value, joined), _Pairs) if joined else _loaded(text, replace_unstorable)
+    return _load(text, lambda value: _to_plain(value, joined), _Pairs) if joined else _load(text, replace_unstorable)
 
 
-def _loaded(text: bytes, finish: Callable[[Any], T], make_object: type[_Pairs] | None = None) -> T:
+def _load(text: bytes, finish: Callable[[Any], T], make_object: type[_Pairs] | None = None) -> T:
     try:
-        value = json.loads(text.decode(), parse_constant=_refuse, parse_float=_float, object_pairs_hook=make_object)
+        value = json.loads(
+            text.decode(), parse_constant=_reject_constant, parse_float=_parse_float, object_pairs_hook=make_object
+        )
         return finish(value)
     except UnicodeDecodeError:
         raise InvalidJSON("is not valid UTF-8") from None
@@ -183,50 +182,53 @@ def _loaded(text: bytes, finish: Callable[[Any], T], make_object: type[_Pairs] |
         raise InvalidJSON("is not valid JSON") from None
 
 
-def _plain(value: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
-    """Make objects of pairs, storable, and join what stands under a key that comes twice in the outer levels."""
+def _to_plain(value: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
+    """Convert pairs to dicts and strings to storable ones; merge the values of repeated keys in the outer levels."""
     if isinstance(value, _Pairs):
         fields: dict[str, Any] = {}
         for key, inner in value:
-            name, new = replace_unstorable(key), _plain(inner, max(joined - 1, 0))
-            fields[name] = _union(fields[name], new, joined - 1) if joined and name in fields else new
+            name, new = replace_unstorable(key), _to_plain(inner, max(joined - 1, 0))
+            fields[name] = _merge(fields[name], new, joined - 1) if joined and name in fields else new
         return fields
-    return [_plain(inner, joined) for inner in value] if isinstance(value, list) else replace_unstorable(value)
+    return [_to_plain(inner, joined) for inner in value] if isinstance(value, list) else replace_unstorable(value)
 
 
-def _union(old: Any, new: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
-    """Join two values of one key; what is neither two objects nor two arrays cannot be: there the last counts."""
+def _merge(old: Any, new: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
+    """Merge two objects or two arrays; of other values return the last one that is not null."""
     if isinstance(old, dict) and isinstance(new, dict):
-        both = {key: _union(old[key], new[key], joined - 1) for key in old.keys() & new.keys()} if joined else {}
-        return {**old, **new, **both}
+        common = {key: _merge(old[key], new[key], joined - 1) for key in old.keys() & new.keys()} if joined else {}
+        return {**old, **new, **common}
     if isinstance(old, list) and isinstance(new, list):
         return old + new
     return old if new is None else new
 
 
-def _refuse(_constant: str) -> None:
+def _reject_constant(_constant: str) -> None:
     raise InvalidJSON("holds NaN or Infinity")
 
 
-def _float(digits: str) -> float | Decimal | msgspec.Raw:
+def _parse_float(digits: str) -> float | Decimal | msgspec.Raw:
     number = float(digits)
     if not math.isinf(number):
         return number
     try:
         return Decimal(digits)
-    except InvalidOperation:  # even its exponent has no end; whatever it means, it is passed on
+    except InvalidOperation:  # the exponent is out of Decimal's range: pass the digits on unchanged
         return msgspec.Raw(digits.encode())
 
 
 def is_safe_to_pass_through(text: bytes, *, around: int = 0) -> bool:
-    """Tell that JSON which a decoder has accepted, but may have skipped in part, needs none of this module's care.
+    """Return True if raw JSON may be passed on undecoded, although a decoder skipped parts of it.
+
+    msgspec checks the grammar of skipped parts, but neither their encoding, nor nesting, nor the length of numbers.
 
     Args:
-        text: JSON, or values with commas between them.
-        around: how many objects and arrays it stands in.
+        text: JSON, or values separated by commas.
+        around: nesting level at which the text stands.
 
     Returns:
-        Whether it surely is UTF-8, not nested deeply, and without endless numbers.
+        True if it is valid UTF-8, at most `DEEPEST` levels deep, and has no integer too long for Python. A False may
+        be a false alarm: the caller then decodes the text, which gives the exact answer.
     """
     if not text.isascii() and not _is_utf8(text):
         return False
@@ -234,11 +236,11 @@ def is_safe_to_pass_through(text: bytes, *, around: int = 0) -> bool:
 
 
 def _is_utf8(text: bytes) -> bool:
-    """Decode piece by piece: a long text with one rare character would take four times its size."""
+    """Decode in pieces of 1 MiB: a `str` takes up to four times the memory of its UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, len(text), _PIECE_BYTES):
-            decoder.decode(text[start : start + _PIECE_BYTES])
+        for start in range(0, len(text), _DECODE_BYTES):
+            decoder.decode(text[start : start + _DECODE_BYTES])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
@@ -246,38 +248,45 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def has_nul(text: bytes) -> bool:
-    """Tell whether a text in JSON has a NUL, which must be replaced.
-
-    Args:
-        text: JSON.
-
-    Returns:
-        Whether it may have one.
-    """
+    r"""Return whether JSON may contain an escaped NUL: `\u0000` counts even behind an escaped backslash."""
     return b"\\" in text and _NUL.search(text) is not None
 
 
 def _may_hold_endless_number(text: bytes) -> bool:
-    """Probe for more digits than Python reads: so many in a row cover a probed place, and as many as half beside it."""
+    """Return whether JSON may contain an integer with more digits than Python parses (4,300).
+
+    Only every 4,300th byte is probed: a number that is longer covers at least one of these. If a probed byte is a
+    digit, half as many bytes before it or behind it must be digits too. With a limit of 4 digits in place of 4,300:
+
+        {"n":12,"s":"1x"}   probes at bytes 4, 8, 12 and 16 find no digit                         -> False
+        {"n":1234567}       byte 8 is the digit 4, and the two bytes before it are the digits 23  -> True
+    """
     half = _MOST_DIGITS // 2
     return any(
-        text[place - half : place].isdigit() or text[place : place + half].isdigit()
-        for place in range(_MOST_DIGITS, len(text), _MOST_DIGITS)
-        if text[place : place + 1].isdigit()
+        text[position - half : position].isdigit() or text[position : position + half].isdigit()
+        for position in range(_MOST_DIGITS, len(text), _MOST_DIGITS)
+        if text[position : position + 1].isdigit()
     )
 
 
 def _brackets(text: bytes) -> bytes:
-    """Give the brackets of JSON, all of them square, without those in its texts."""
+    r"""Return the brackets of JSON outside its strings, all of them square.
+
+    For example, `{"a\"{":[{}]}`: escapes are removed (`{"a{":[{}]}`), then strings (`{:[{}]}`), then all but brackets
+    (`[[[]]]`). Where no string contains a bracket, quotes are in pairs, and one pass without a regex is enough.
+    """
     unescaped = _ESCAPE.sub(b"", text) if b"\\" in text else text
     marks = unescaped.translate(_SQUARE, _NOT_BRACKETS_OR_QUOTES)
-    if 2 * marks.count(b'""') == marks.count(b'"'):  # no quote is apart from its text's other one
+    if 2 * marks.count(b'""') == marks.count(b'"'):  # no string contains a bracket
         return marks.translate(None, b'"')
     return _STRING.sub(b"", unescaped).translate(_SQUARE, _NOT_BRACKETS)
 
 
 def _is_shallow(brackets: bytes, most: int) -> bool:
-    """Take away the innermost brackets, one level at a time, until none is left."""
+    """Return whether balanced brackets are at most `most` levels deep: each round removes the innermost level.
+
+    For example, three rounds for three levels: `[[][[]]]` -> `[[]]` -> `[]` -> nothing.
+    """
     for _ in range(most):
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
@@ -286,16 +295,16 @@ def _is_shallow(brackets: bytes, most: int) -> bool:
 
 
 def check_depth(value: T) -> T:
-    """Let pass what is not nested too deeply for the readers behind us.
+    """Check the nesting of a decoded value.
 
     Args:
         value: any decoded JSON.
 
     Returns:
-        The value.
+        The value, unchanged.
 
     Raises:
-        InvalidJSON: If it is nested deeper than `DEEPEST`.
+        InvalidJSON: If it is nested more than `DEEPEST` levels deep.
     """
     level: list[Any] = [value]
     for _ in range(DEEPEST + 1):
@@ -311,13 +320,13 @@ def check_depth(value: T) -> T:
 
 
 def replace_unstorable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
-    """Replace what no database stores in a text.
+    """Replace characters that databases reject.
 
     Args:
         value: any decoded JSON.
 
     Returns:
-        The same with U+FFFD in place of NULs and halves of surrogate pairs, keys included.
+        A copy with U+FFFD in place of NULs and lone surrogates, also in keys.
     """
     if isinstance(value, str):
         return value.translate(_UNSTORABLE)
@@ -328,21 +337,21 @@ def replace_unstorable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
     return value
 
 
-_scanner: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_float)
+_scanner: Final = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_parse_float)
 
 
 def end_of_value(text: str, start: int) -> int:
-    """Find where the value that begins at a place ends.
+    """Find the end of a JSON value.
 
     Args:
-        text: JSON, perhaps cut off.
-        start: index of the value's first character.
+        text: JSON, possibly truncated.
+        start: index of the first character of the value.
 
     Returns:
-        Index behind its last character; 0 if the text ends first or the value is no JSON.
+        Index behind its last character; 0 if the value is truncated or has a syntax error.
 
     Raises:
-        InvalidJSON: If it can never become usable.
+        InvalidJSON: If no continuation could make it usable, as with NaN or too deep nesting.
     """
     try:
         return _scanner.raw_decode(text, start)[1]
@@ -352,5 +361,5 @@ def end_of_value(text: str, start: int) -> int:
         return 0
     except InvalidJSON:
         raise
-    except ValueError:  # an integer of more digits than Python reads
+    except ValueError:  # an integer with more digits than Python parses
         raise InvalidJSON("holds a number out of range") from None

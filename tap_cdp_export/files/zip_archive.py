@@ -1,6 +1,6 @@
-"""The members of a zip, one after the other as its directory lists them, each checked to its last byte.
+"""Read the members of a zip archive in directory order, each with its size and CRC-32 checked.
 
-The directory is `zipfile`'s work; inflating is not, since its own is half as fast (docs/performance.md, section 7).
+`zipfile` reads the directory; isal inflates, since `zipfile` is half as fast (docs/performance.md, section 7).
 """
 
 from __future__ import annotations
@@ -16,68 +16,68 @@ from typing import IO, TYPE_CHECKING, Final
 from isal import isal_zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
-from tap_cdp_export.files.compression import DAMAGE, check_ratio, drain
+from tap_cdp_export.files.compression import INFLATE_ERROR, check_ratio, drain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARKS: Final = (b"PK\x03\x04", b"PK\x05\x06")
-"""What a zip begins with; the second is an empty one."""
+"""First bytes of a zip archive: a local file header, or the end record of an empty archive."""
 
-_LOCAL_MARK: Final = MARKS[0]
+_LOCAL_SIGNATURE: Final = MARKS[0]
 _LOCAL_HEADER: Final = struct.Struct("<4s2xH18xHH")
 _ENCRYPTED: Final = 0x1
 _RAW_DEFLATE: Final = -15
-_PACKED_BYTES: Final = 128 * 1024
+_COMPRESSED_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
-_PROVERS: Final = 2
+_VERIFY_THREADS: Final = 2
 _LARGEST_DESCRIPTOR: Final = 24
 _LARGEST_DIRECTORY: Final = 8 * 2**20
-"""Some 70,000 files; the vendor puts up to 5,000 users into each."""
+"""About 70,000 files; the vendor puts up to 5,000 users into each."""
 
-_ERRORS: Final = (zipfile.BadZipFile, DAMAGE, struct.error, EOFError, OSError, ValueError, IndexError)
-"""What stands for damage: `zipfile` raises a ValueError or an OSError for a bad offset."""
+_ERRORS: Final = (zipfile.BadZipFile, INFLATE_ERROR, struct.error, EOFError, OSError, ValueError, IndexError)
+"""Errors that mean damage: for a bad offset `zipfile` raises a ValueError or an OSError."""
 
 
 def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
-    """Read all files in a zip; folders are left out.
+    """Read all files in a zip archive; folders are skipped.
 
     Args:
-        file: the zip, seekable.
+        file: the archive, seekable.
 
     Yields:
-        The plain bytes of a file, in chunks; each file on its own, in any thread.
+        The decompressed bytes of one file, in chunks; files may be read independently and in any thread.
 
     Raises:
-        IncompleteAnswer: If the zip is cut short or damaged.
-        UnusableAnswer: If it is encrypted, packed in a way of its own, or a bomb.
+        IncompleteAnswer: If the archive is truncated or damaged.
+        UnusableAnswer: If it is encrypted, uses an unexpected compression method, or is a decompression bomb.
     """
-    with _trouble(), zipfile.ZipFile(_Directory(file)) as archive:
-        places = _Places(file)
-        _check_gaps(places, archive)
-        listed = archive.infolist()
-        check_ratio(sum(member.file_size for member in listed), archive.start_dir)
-        for member in listed:
-            if member.file_size or not member.filename.endswith("/"):
-                yield _plain(places, member)
+    with _translate_errors(), zipfile.ZipFile(_DirectoryReader(file)) as archive:
+        shared_file = _SharedFile(file)
+        _check_gaps(shared_file, archive)
+        entries = archive.infolist()
+        check_ratio(sum(entry.file_size for entry in entries), archive.start_dir)
+        for entry in entries:
+            if entry.file_size or not entry.filename.endswith("/"):
+                yield _decompressed(shared_file, entry)
 
 
 def verify(file: IO[bytes]) -> None:
-    """Read all files in a zip to their end, on two cores where there are: inflating lets go of Python's lock.
+    """Read all files in a zip archive to their end, in two threads: isal releases the GIL while it inflates.
 
     Args:
-        file: the zip, seekable.
+        file: the archive, seekable.
 
     Raises:
         IncompleteAnswer: As `members` does.
         UnusableAnswer: As `members` does.
     """
-    with ThreadPoolExecutor(_PROVERS, "prove") as provers:
-        deque(provers.map(drain, members(file)), maxlen=0)
+    with ThreadPoolExecutor(_VERIFY_THREADS, "verify") as pool:
+        deque(pool.map(drain, members(file)), maxlen=0)
 
 
-class _Directory:
-    """A zip as `zipfile` reads it: its directory in one go, which must not be huge, since it becomes objects."""
+class _DirectoryReader:
+    """The file handed to `zipfile`, which reads the directory in one call: a huge one is refused before it is read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.seek, self.tell, self._read = file.seek, file.tell, file.read
@@ -88,68 +88,75 @@ class _Directory:
         return self._read(size)
 
 
-class _Places:
-    """A file that several threads read, each at places of its own."""
+class _SharedFile:
+    """A file that several threads read, each at its own offsets."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._lock = threading.Lock()
 
-    def read(self, place: int, size: int) -> bytes:
+    def read(self, offset: int, size: int) -> bytes:
         with self._lock:
-            self._file.seek(place)
+            self._file.seek(offset)
             return self._file.read(size)
 
 
-def _check_gaps(file: _Places, archive: zipfile.ZipFile) -> None:
-    """Find what the directory does not name: a single damaged byte in it can hide a member."""
-    listed = sorted(archive.infolist(), key=lambda member: member.header_offset)
-    starts = [*(member.header_offset for member in listed), archive.start_dir]
-    ends = [0, *(_data_start(file, member) + member.compress_size for member in listed)]
+def _check_gaps(file: _SharedFile, archive: zipfile.ZipFile) -> None:
+    """Check that the members fill the file up to the directory: one damaged byte there can hide a member.
+
+    For example, members `a` and `b` in a file whose damaged directory lists `a` alone:
+
+        0..99 a | 100..199 b | 200.. directory   ->   starts = [0, 200], ends = [0, 100]
+
+    Between the end of `a` (100) and the directory (200) are more bytes than a data descriptor has (24): an error.
+    """
+    entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    starts = [*(entry.header_offset for entry in entries), archive.start_dir]
+    ends = [0, *(_data_start(file, entry) + entry.compress_size for entry in entries)]
     for end, start in zip(ends, starts, strict=True):
         if not 0 <= start - end <= _LARGEST_DESCRIPTOR:
             raise zipfile.BadZipFile
 
 
-def _data_start(file: _Places, member: zipfile.ZipInfo) -> int:
-    header = file.read(member.header_offset, _LOCAL_HEADER.size)
-    mark, flags, name_size, extra_size = _LOCAL_HEADER.unpack(header)
-    if mark != _LOCAL_MARK:
+def _data_start(file: _SharedFile, entry: zipfile.ZipInfo) -> int:
+    header = file.read(entry.header_offset, _LOCAL_HEADER.size)
+    signature, flags, name_size, extra_size = _LOCAL_HEADER.unpack(header)
+    if signature != _LOCAL_SIGNATURE:
         raise zipfile.BadZipFile
-    if (flags | member.flag_bits) & _ENCRYPTED:
+    if (flags | entry.flag_bits) & _ENCRYPTED:
         raise NotImplementedError
-    return member.header_offset + _LOCAL_HEADER.size + int(name_size) + int(extra_size)
+    return entry.header_offset + _LOCAL_HEADER.size + int(name_size) + int(extra_size)
 
 
-def _plain(file: _Places, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Unpack one file, and demand its length and checksum."""
-    with _trouble():
+def _decompressed(file: _SharedFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Decompress one file, and check its size and CRC-32."""
+    with _translate_errors():
         size = checksum = 0
-        for chunk in _unpacked(_packed(file, member), member.compress_type):
+        for chunk in _inflated(_compressed(file, entry), entry.compress_type):
             size += len(chunk)
-            if size > member.file_size:  # what the directory does not name is not counted either
+            if size > entry.file_size:  # check_ratio knows only the sizes in the directory
                 raise zipfile.BadZipFile
             checksum = isal_zlib.crc32(chunk, checksum)
             yield chunk
-        if (size, checksum) != (member.file_size, member.CRC):
+        if (size, checksum) != (entry.file_size, entry.CRC):
             raise zipfile.BadZipFile
 
 
-def _packed(file: _Places, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    place, left = _data_start(file, member), member.compress_size
-    while left:
-        chunk = file.read(place, min(_PACKED_BYTES, left))
+def _compressed(file: _SharedFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    offset, remaining = _data_start(file, entry), entry.compress_size
+    while remaining:
+        chunk = file.read(offset, min(_COMPRESSED_BYTES, remaining))
         if not chunk:
             raise EOFError
-        place += len(chunk)
-        left -= len(chunk)
+        offset += len(chunk)
+        remaining -= len(chunk)
         yield chunk
 
 
-def _unpacked(chunks: Iterator[bytes], packing: int) -> Iterator[bytes]:
-    if packing == zipfile.ZIP_STORED:
+def _inflated(chunks: Iterator[bytes], method: int) -> Iterator[bytes]:
+    if method == zipfile.ZIP_STORED:
         yield from chunks
-    elif packing == zipfile.ZIP_DEFLATED:
+    elif method == zipfile.ZIP_DEFLATED:
         inflater = isal_zlib.decompressobj(_RAW_DEFLATE)
         data = b""
         while not inflater.eof:
@@ -165,7 +172,7 @@ def _unpacked(chunks: Iterator[bytes], packing: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _trouble() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except _ERRORS:

@@ -1,1 +1,1 @@
-"""Requests with retries and a deadline, and what comes back."""
+"""HTTP requests with retries and a deadline, and their responses."""

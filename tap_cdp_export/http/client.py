@@ -1,4 +1,7 @@
-"""HTTP as all vendors need it: one client for each API, and a bare one for downloads."""
+"""HTTP client with retries, a total deadline and renewal of credentials.
+
+Each vendor's API has its own client; downloads use another one without credentials.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from tap_cdp_export.errors import (
 )
 from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.reasons import read_reason
-from tap_cdp_export.http.responses import LONGEST_SILENCE, body, http_date, retry_after
+from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after
 from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
@@ -41,42 +44,35 @@ ResponseHandler: TypeAlias = "Callable[[requests.Response, Iterator[bytes]], T]"
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_SECONDS: Final = 30.0
+_CONNECT_TIMEOUT: Final = 30.0
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-_DATE_STEP: Final = timedelta(seconds=1)
-_LONGEST_WAIT: Final = 60.0
-_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
-_TRIES: Final[dict[type[CdpExportError], int]] = {IncompleteAnswer: 3, VendorUnavailable: 8}
+_DATE_RESOLUTION: Final = timedelta(seconds=1)
+_MAX_DELAY: Final = 60.0
+_CERTIFICATE_ERROR: Final = "CERTIFICATE_VERIFY_FAILED"
+_MAX_ATTEMPTS: Final[dict[type[CdpExportError], int]] = {IncompleteAnswer: 3, VendorUnavailable: 8}
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Take the part of a URL that credentials are bound to.
+    """Return the origin of a URL, to which credentials are bound.
 
     Args:
         url: an absolute URL.
 
     Returns:
-        Scheme, host and port.
+        Scheme, host in lower case, and port.
 
     Raises:
-        ValueError: If it is no http or https URL.
+        ValueError: If it is not an http or https URL.
     """
     parts = urlsplit(url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    if default is None or not parts.hostname:
+    default_port = {"http": 80, "https": 443}.get(parts.scheme)
+    if default_port is None or not parts.hostname:
         raise ValueError("no http or https URL")
-    return parts.scheme, parts.hostname, parts.port or default
+    return parts.scheme, parts.hostname, parts.port or default_port
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL stays on this machine, where no proxy has business.
-
-    Args:
-        url: an absolute URL.
-
-    Returns:
-        Whether its host is `localhost` or a loopback address.
-    """
+    """Return whether the host of a URL is `localhost` or a loopback address; such requests bypass proxies."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -85,35 +81,35 @@ def is_loopback(url: str) -> bool:
 
 
 class Credentials(AuthBase):
-    """What goes with every request to an API; being there also keeps `.netrc` out."""
+    """Authentication of requests to an API; with any `auth` set, requests does not read `.netrc`."""
 
     def renew(self, _status: int) -> bool:
-        """Get new credentials after a refusal, where that can help.
+        """Renew the credentials after a 401 or 403 response.
 
         Returns:
-            Whether the request is worth one more try.
+            True if the request should be sent once more.
         """
         return False
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Leave the request as it is."""
+        """Return the request unchanged."""
         return request
 
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """One request, as its vendor's client describes it.
+    """A request to a vendor's API.
 
     Attributes:
         method: `GET` or `POST`.
         url: absolute URL.
-        what: what is asked for, in a few words for a message.
-        params: query.
-        json: body.
-        headers: further headers.
-        expected: statuses besides 2xx that the caller judges himself.
-        is_idempotent: whether sending it twice does no harm.
-        starts_job: whether the answer names a job that the next run must know of, so that a signal waits for it.
+        what: description for messages, such as "an export".
+        params: query parameters.
+        json: JSON body.
+        headers: additional headers.
+        expected: statuses besides 2xx that are passed to the response handler instead of raised.
+        is_idempotent: whether the request may be repeated if the vendor may have received it.
+        starts_job: whether the response names a job that must be saved in STATE; a signal then waits for the response.
     """
 
     method: str
@@ -128,26 +124,28 @@ class ApiRequest:
 
 
 class _Retry(Exception):
-    def __init__(self, error: CdpExportError, retry_after: float | None = None, *, at_once: bool = False) -> None:
+    """The attempt failed, and may be repeated; `error` is raised after the last attempt."""
+
+    def __init__(self, error: CdpExportError, retry_after: float | None = None, *, immediately: bool = False) -> None:
         super().__init__()
         self.error = error
         self.retry_after = retry_after or 0.0
-        self.at_once = at_once
+        self.immediately = immediately
 
 
 def _retry_delays() -> Generator[float, _Retry, None]:
-    """Wait a random time below a doubling bound (full jitter), or as long as the server says where that is longer."""
+    """Yield random delays below a doubling limit (full jitter), or the server's `Retry-After` if that is longer."""
     failure = yield 0
     for attempt in itertools.count():
-        pause = random.uniform(0, min(_LONGEST_WAIT, 2.0 ** min(attempt, 10)))  # noqa: S311 -- no secret
-        failure = yield 0.0 if failure.at_once else max(pause, failure.retry_after)
+        delay = random.uniform(0, min(_MAX_DELAY, 2.0 ** min(attempt, 10)))  # noqa: S311 -- no secret
+        failure = yield 0.0 if failure.immediately else max(delay, failure.retry_after)
 
 
 class HttpClient:
-    """Sends calls to one vendor, and tries again what can heal, until a deadline.
+    """Sends requests to one vendor, and retries transient failures until a deadline.
 
     Attributes:
-        clock_lead: how far this machine's clock is ahead of the server's, by its last answer.
+        clock_lead: how far this machine's clock is ahead of the server's, by the `Date` of the last response.
     """
 
     def __init__(
@@ -162,11 +160,11 @@ class HttpClient:
         """Open a session.
 
         Args:
-            vendor: name for messages.
-            credentials: what every request carries; none for a bare client.
-            deadline_seconds: for one call with all its tries and waits.
-            trust_environment: whether proxy variables count; not for a loopback server.
-            public_only: whether to refuse addresses of private networks.
+            vendor: name of the vendor, for messages.
+            credentials: authentication of every request; None for downloads.
+            deadline_seconds: limit for one request with all its attempts and delays.
+            trust_environment: whether proxy variables are used; False for a loopback server.
+            public_only: whether to refuse connections to private addresses.
         """
         self._vendor = vendor
         self._credentials = credentials or Credentials()
@@ -181,50 +179,57 @@ class HttpClient:
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 
-    def send(self, call: ApiRequest, consume: ResponseHandler[T], *, deadline_seconds: float | None = None) -> T:
-        """Send a call and use its answer.
+    def send(self, request: ApiRequest, consume: ResponseHandler[T], *, deadline_seconds: float | None = None) -> T:
+        """Send a request, with retries, and process its response.
 
         Args:
-            call: what to send.
-            consume: uses the open answer and the chunks of its body; when those end too early, the whole call
-                is tried again.
-            deadline_seconds: for reading the body, in place of the client's; an answer must begin by the client's.
+            request: the request.
+            consume: processes the open response and the chunks of its body; called again if the body is truncated.
+            deadline_seconds: deadline for the body, in place of the client's; the response must still begin by the
+                client's deadline.
 
         Returns:
-            What `consume` returned.
+            The result of `consume`.
 
         Raises:
-            CdpExportError: One of the tree, if no try succeeded.
+            CredentialsRefused: If the vendor answers 401 or 403, after a renewal of the credentials.
+            RequestRefused: If it answers with another 4xx status that is not retried.
+            QuotaReached: If it answers 429 until the deadline.
+            VendorUnavailable: If it cannot be reached or answers with 5xx.
+            UnusableAnswer: If it redirects, or its body is truncated (`IncompleteAnswer`) in each of three attempts.
+            Interrupted: If a signal arrives.
         """
         seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
-        began = time.monotonic()
-        deadline = began + seconds
-        tries: dict[type[CdpExportError], int] = {}
+        start = time.monotonic()
+        deadline = start + seconds
+        attempts: dict[type[CdpExportError], int] = {}
 
         def exchange() -> T:
-            with self._request(call, deadline) as response:
-                self._compare_clocks(response)
-                self._raise_for_status(call, response, deadline=deadline, first=CredentialsRefused not in tries)
+            with self._open_response(request, deadline) as response:
+                self._measure_clock_lead(response)
+                self._raise_for_status(
+                    request, response, deadline=deadline, may_renew=CredentialsRefused not in attempts
+                )
                 return consume(response, body(response, deadline=deadline))
 
         def attempt() -> T:
             try:
-                with STOP.finishing() if call.starts_job else nullcontext():
+                with STOP.finishing() if request.starts_job else nullcontext():
                     return exchange()
             except IncompleteAnswer as error:
-                if not call.is_idempotent:
+                if not request.is_idempotent:
                     raise IncompleteAnswer(
-                        f"{error} The request for {call.what} may have been accepted all the same, "
+                        f"{error} The request for {request.what} may have been accepted all the same, "
                         "so it is not sent again: run once more later."
                     ) from None
                 failure = _Retry(error)
             except _Retry as error:
                 failure = error
             kind = type(failure.error)
-            tries[kind] = tries.get(kind, 0) + 1
-            ends = deadline if kind is IncompleteAnswer else min(deadline, began + self._deadline_seconds)
-            left = ends - time.monotonic()
-            if tries[kind] >= _TRIES.get(kind, tries[kind] + 1) or failure.retry_after >= left:
+            attempts[kind] = attempts.get(kind, 0) + 1
+            kind_deadline = deadline if kind is IncompleteAnswer else min(deadline, start + self._deadline_seconds)
+            remaining = kind_deadline - time.monotonic()
+            if attempts[kind] >= _MAX_ATTEMPTS.get(kind, attempts[kind] + 1) or failure.retry_after >= remaining:
                 raise failure.error from None
             raise failure
 
@@ -240,71 +245,77 @@ class HttpClient:
     def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
         logger.warning("%s Next try in %.0f s.", details["exception"].error, details["wait"])
 
-    def _request(self, call: ApiRequest, deadline: float) -> requests.Response:
-        left = max(deadline - time.monotonic(), 1.0)
+    def _open_response(self, request: ApiRequest, deadline: float) -> requests.Response:
+        remaining = max(deadline - time.monotonic(), 1.0)
         try:
             return self._session.request(
-                call.method,
-                call.url,
-                params=call.params,
-                json=call.json,
-                headers=dict(call.headers),
-                timeout=(min(_CONNECT_SECONDS, left), min(LONGEST_SILENCE, left)),
-                allow_redirects=False,  # credentials never follow a redirect
+                request.method,
+                request.url,
+                params=request.params,
+                json=request.json,
+                headers=dict(request.headers),
+                timeout=(min(_CONNECT_TIMEOUT, remaining), min(READ_TIMEOUT, remaining)),
+                allow_redirects=False,  # credentials must not be sent to another host
                 stream=True,
             )
         except requests.RequestException as failure:
-            error = VendorUnavailable(f"{self._vendor}: {_network_reason(failure)} while asking for {call.what}.")
-            if _UNTRUSTED in str(failure):  # never heals, and is never overlooked
+            error = VendorUnavailable(f"{self._vendor}: {_network_reason(failure)} while asking for {request.what}.")
+            if _CERTIFICATE_ERROR in str(failure):  # retries do not help, and verification is never turned off
                 raise VendorUnavailable(
                     f"{error} Check base_url, and the authorities that this machine trusts (REQUESTS_CA_BUNDLE)."
                 ) from None
-            if call.is_idempotent or _was_not_sent(failure):
+            if request.is_idempotent or _was_not_sent(failure):
                 raise _Retry(error) from None
             raise VendorUnavailable(
                 f"{error} Whether the request arrived is not known, so it is not sent again: run once more later."
             ) from None
 
-    def _compare_clocks(self, response: requests.Response) -> None:
-        """Notice how far this machine's clock is ahead of the server's: a window must not end in its future."""
+    def _measure_clock_lead(self, response: requests.Response) -> None:
+        """Set `clock_lead`, so that a window does not end in the server's future."""
         date = http_date(response.headers.get("Date", ""))
         if date is None:
             return
-        lead = datetime.now(UTC) - date - _DATE_STEP
+        lead = datetime.now(UTC) - date - _DATE_RESOLUTION
         if abs(lead) > _CLOCK_TOLERANCE and abs(self.clock_lead) <= _CLOCK_TOLERANCE:
             minutes = lead / timedelta(minutes=1)
             logger.warning("This machine's clock is %.0f minutes ahead of %s's.", minutes, self._vendor)
         self.clock_lead = lead
 
-    def _raise_for_status(self, call: ApiRequest, response: requests.Response, *, deadline: float, first: bool) -> None:
-        """Turn a status that is not expected into its error, with the vendor's own reason."""
+    def _raise_for_status(
+        self, request: ApiRequest, response: requests.Response, *, deadline: float, may_renew: bool
+    ) -> None:
+        """Raise the error for a status that is not expected, with the vendor's own reason."""
         status = response.status_code
         if status == HTTPStatus.PARTIAL_CONTENT:
-            raise IncompleteAnswer(f"{self._vendor} answered 206 with a part of {call.what}, which was not asked for.")
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in call.expected:
+            raise IncompleteAnswer(
+                f"{self._vendor} answered 206 with a part of {request.what}, which was not asked for."
+            )
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in request.expected:
             return
         reason = read_reason(response, deadline=deadline)
-        said = f"{self._vendor} answered {status}{_phrase(status)} to the request for {call.what}.{reason}"
+        message = f"{self._vendor} answered {status}{_phrase(status)} to the request for {request.what}.{reason}"
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise _Retry(QuotaReached(said, status=status, reason=reason), retry_after(response))
+            raise _Retry(QuotaReached(message, status=status, reason=reason), retry_after(response))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {408, 425}:
-            wait = retry_after(response)
-            refused_for_now = status == HTTPStatus.SERVICE_UNAVAILABLE and wait is not None
-            if call.is_idempotent or refused_for_now:
-                raise _Retry(VendorUnavailable(said, status=status, reason=reason), wait)
+            delay = retry_after(response)
+            is_overloaded = status == HTTPStatus.SERVICE_UNAVAILABLE and delay is not None
+            if request.is_idempotent or is_overloaded:
+                raise _Retry(VendorUnavailable(message, status=status, reason=reason), delay)
             raise VendorUnavailable(
-                f"{said} It may have been accepted all the same, so it is not sent again.", status=status, reason=reason
+                f"{message} It may have been accepted all the same, so it is not sent again.",
+                status=status,
+                reason=reason,
             )
         if status in {401, 403}:
-            refused = CredentialsRefused(
-                f"{said} Check the credentials and their rights.", status=status, reason=reason
+            error = CredentialsRefused(
+                f"{message} Check the credentials and their rights.", status=status, reason=reason
             )
-            if first and self._credentials.renew(status):
-                raise _Retry(refused, at_once=True)
-            raise refused
+            if may_renew and self._credentials.renew(status):
+                raise _Retry(error, immediately=True)
+            raise error
         if status >= HTTPStatus.BAD_REQUEST:
-            raise RequestRefused(f"{said} Check the settings it was made from.", status=status, reason=reason)
-        raise UnusableAnswer(f"{said} A redirect is not followed; check base_url.", status=status, reason=reason)
+            raise RequestRefused(f"{message} Check the settings it was made from.", status=status, reason=reason)
+        raise UnusableAnswer(f"{message} A redirect is not followed; check base_url.", status=status, reason=reason)
 
 
 def _phrase(status: int) -> str:
@@ -315,7 +326,7 @@ def _phrase(status: int) -> str:
 
 
 def _network_reason(failure: requests.RequestException) -> str:
-    """Name the trouble without the library's text, which holds the URL."""
+    """Describe a network error; the text of requests is not used, since it contains the URL."""
     if isinstance(failure, requests.exceptions.SSLError):
         return "the TLS certificate or handshake is not acceptable"
     if isinstance(failure, requests.ConnectTimeout):

@@ -1,7 +1,7 @@
-"""Whom a download may connect to: a URL in an answer must not reach into the company's own network.
+"""SSRF guard: downloads connect to public addresses only, since their URLs come from responses.
 
-The connected peer is judged, after connecting and before the first byte is sent: a name may resolve to
-another address by then, and an address has many spellings.
+The address of the peer is checked after connecting and before the first byte is sent: a name may resolve to another
+address in between, and an address can be written in many forms. See docs/reliability.md, section 7.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ from tap_cdp_export.errors import UnusableAnswer
 if TYPE_CHECKING:
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_TRANSLATED: Final = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")))
+_IPV4_TRANSLATION: Final = tuple(
+    map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+)
 _CLOUD_INTERNAL: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
-"""Global by its number, but answered by the host of a cloud machine."""
+"""Global by its number, but served by the host of an Azure machine."""
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address is out on the internet, for everyone alike.
+    """Return whether an address is public.
 
     Args:
-        address: IPv4 or IPv6, perhaps with a zone.
+        address: an IPv4 or IPv6 address, with or without a zone.
 
     Returns:
-        False for private, loopback, link-local and reserved ones, and for IPv6 forms that hide an IPv4 address.
+        False for private, loopback, link-local, multicast and reserved addresses, and for IPv6 forms that translate
+        to IPv4 (NAT64, 6to4, Teredo). An IPv4-mapped address counts as its IPv4 address.
     """
     ip: Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             ip = ip.ipv4_mapped
-        elif any(ip in network for network in _TRANSLATED):
+        elif any(ip in network for network in _IPV4_TRANSLATION):
             return False
     return ip.is_global and not ip.is_multicast and ip not in _CLOUD_INTERNAL
 
 
 def is_private_host(url: str) -> bool:
-    """Tell whether a URL's host is on this machine or in a private network.
+    """Return whether the host of a URL resolves to private addresses only; False if it does not resolve.
 
     Args:
         url: an absolute URL.
-
-    Returns:
-        True if its host has no public address.
     """
     host = urlsplit(url).hostname or ""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return False
-    return not any(is_public(str(entry[4][0])) for entry in found)
+    return not any(is_public(str(entry[4][0])) for entry in addresses)
 
 
 def _check_address(connection: socket.socket) -> socket.socket:
@@ -70,33 +70,33 @@ def _check_address(connection: socket.socket) -> socket.socket:
     return connection
 
 
-class _PlainConnection(HTTPConnection):
+class _CheckedHTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _check_address(super()._new_conn())
 
 
-class _SecureConnection(HTTPSConnection):
+class _CheckedHTTPSConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _check_address(super()._new_conn())
 
 
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
+class _CheckedHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _CheckedHTTPConnection
 
 
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+class _CheckedHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _CheckedHTTPSConnection
 
 
 class PublicAddressAdapter(HTTPAdapter):
-    """Connects to public addresses only; a company's own proxy, where there is one, judges for itself."""
+    """Transport adapter that connects to public addresses only; connections through a proxy are left to the proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- the library's signature
-        """Make the pools of judged connections.
+        """Create a pool manager whose connections are checked.
 
         Args:
-            args: the library's.
-            options: the library's.
+            args: as in `HTTPAdapter`.
+            options: as in `HTTPAdapter`.
         """
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        self.poolmanager.pool_classes_by_scheme = {"http": _CheckedHTTPPool, "https": _CheckedHTTPSPool}

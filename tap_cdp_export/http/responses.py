@@ -1,7 +1,7 @@
-"""Reading what a server answers: its body to the last byte, its dates, its small objects.
+"""Read HTTP responses: the whole body, dates in headers, and small JSON objects.
 
-Bodies are never decoded here: HTTP libraries take a gzip body that is cut short for a whole one
-(docs/reliability.md, section 3), so `files.compression` decodes and checks them.
+Bodies are not decompressed here: HTTP libraries accept a truncated gzip body (docs/reliability.md, section 3), so
+`files.compression` decompresses and checks them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     import requests
     import urllib3
 
-LONGEST_SILENCE: Final = 300.0
-"""Seconds between two bytes: vendors prepare bodies slowly."""
+READ_TIMEOUT: Final = 300.0
+"""Maximum seconds without a byte: vendors prepare bodies slowly."""
 
 _CHUNK_BYTES: Final = 256 * 1024
 _OBJECT_BYTES: Final = 2**20
-_LIST_LEVELS: Final = 2  # a list may be sent in two parts, in the answer itself and in what the answer lists
-_SLOWEST_BYTES: Final = 1024 * 120  # less than this in two minutes is no progress
+_LIST_LEVELS: Final = 2  # a list may be split over a repeated key, at the top level and in its items
+_MIN_PROGRESS_BYTES: Final = 1024 * 120  # within `_PROGRESS_SECONDS`
 _PROGRESS_SECONDS: Final = 120.0
 
 
@@ -38,10 +38,10 @@ def retry_after(response: requests.Response) -> float | None:
     """Read `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
 
     Args:
-        response: any answer.
+        response: any response.
 
     Returns:
-        Seconds from the answer on, 0 for a date in its past; None if there is none.
+        Seconds from the time of the response, 0 for a date in the past; None without a valid header.
     """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
@@ -51,26 +51,15 @@ def retry_after(response: requests.Response) -> float | None:
 
 
 def server_time(response: requests.Response) -> datetime:
-    """Read when the server answered: a time that it names is measured from there, whatever this machine's clock says.
+    """Return the `Date` of a response, or this machine's time if it has none.
 
-    Args:
-        response: any answer.
-
-    Returns:
-        Its `Date`; this machine's time if it has none.
+    Times that the server sends are compared with this one, since this machine's clock may be wrong.
     """
     return http_date(response.headers.get("Date", "")) or datetime.now(UTC)
 
 
 def http_date(text: str) -> datetime | None:
-    """Read a date as HTTP writes it.
-
-    Args:
-        text: a header's value.
-
-    Returns:
-        The time; None if it is none.
-    """
+    """Parse an HTTP date such as `Wed, 21 Oct 2015 07:28:00 GMT`; return None if it is invalid."""
     try:
         date = email.utils.parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -79,93 +68,93 @@ def http_date(text: str) -> datetime | None:
 
 
 def is_framed(response: requests.Response) -> bool:
-    """Tell whether a body has an announced end; else the connection's end is all there is, and proves nothing.
+    """Return whether a body ends at a length or a last chunk, and not only with the connection.
+
+    A body that ends with the connection may be truncated unnoticed. The state of `http.client` decides, not the
+    headers: it ignores `Transfer-Encoding: identity` or `Content-Length: abc`, and reads until the connection closes.
 
     Args:
-        response: an answer.
-
-    Returns:
-        Whether `http.client` reads it by a length or in chunks. Headers do not tell: it makes nothing of
-        `Transfer-Encoding: identity` or `Content-Length: abc`, and reads on until the connection is closed.
+        response: an open response.
     """
-    parsed = _parsed(response.raw)
-    if parsed is None:
+    original = _original_response(response.raw)
+    if original is None:
         return getattr(response.raw, "length_remaining", None) is not None
-    return parsed.chunked or parsed.length is not None
+    return original.chunked or original.length is not None
 
 
-def _parsed(raw: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse | None:
-    """Find the answer as `http.client` has it; None if it did not come from a connection."""
-    parsed = getattr(raw, "_original_response", None)
-    return parsed if isinstance(parsed, http.client.HTTPResponse) else None
+def _original_response(raw: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse | None:
+    """Return the response of `http.client`; None if the response did not come from a connection."""
+    original = getattr(raw, "_original_response", None)
+    return original if isinstance(original, http.client.HTTPResponse) else None
 
 
 def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
-    """Read a body as it is on the wire, and make sure that it is whole.
+    """Read a body without decoding it, and check that it is complete.
 
     Args:
-        response: an open answer.
-        deadline: `time.monotonic` by which the last byte must be there.
+        response: an open response.
+        deadline: value of `time.monotonic` by which the last byte must have arrived.
 
     Yields:
         The body in chunks.
 
     Raises:
-        IncompleteAnswer: If the connection ends before the length or the chunks announced, or the body trickles.
+        IncompleteAnswer: If the connection ends before the announced length or last chunk, the body arrives at less
+            than 1 KiB a second over two minutes, or the deadline passes.
     """
     raw: urllib3.BaseHTTPResponse = response.raw
-    mark: float | None = None  # progress counts from the first bytes: vendors prepare bodies slowly
-    since_mark = 0
+    interval_start: float | None = None  # progress is measured from the first bytes: vendors prepare bodies slowly
+    interval_bytes = 0
     _wait_no_longer_than(deadline, raw)
     try:
         while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
             yield chunk
             _wait_no_longer_than(deadline, raw)
-            since_mark += len(chunk)
+            interval_bytes += len(chunk)
             now = time.monotonic()
             if now > deadline:
                 raise IncompleteAnswer("The answer's body did not end before its deadline.")
-            if mark is None:
-                mark, since_mark = now, 0
-            elif now - mark > _PROGRESS_SECONDS:
-                if since_mark < _SLOWEST_BYTES:
+            if interval_start is None:
+                interval_start, interval_bytes = now, 0
+            elif now - interval_start > _PROGRESS_SECONDS:
+                if interval_bytes < _MIN_PROGRESS_BYTES:
                     raise IncompleteAnswer("The answer's body trickles: less than 1 KiB a second.")
-                mark, since_mark = now, 0
+                interval_start, interval_bytes = now, 0
     except (HTTPError, OSError):
         raise IncompleteAnswer("The answer's body ended too early.") from None
-    parsed = _parsed(raw)
-    if parsed and not parsed.chunked and parsed.length:  # urllib3 ignores the length beside a Transfer-Encoding
+    original = _original_response(raw)
+    if original and not original.chunked and original.length:  # urllib3 ignores the length beside a Transfer-Encoding
         raise IncompleteAnswer("The answer's body ended too early.")
 
 
 def _wait_no_longer_than(deadline: float, raw: urllib3.BaseHTTPResponse) -> None:
-    """Let the next read end by the deadline, where the socket can be reached."""
-    connected = _socket(raw)
-    if connected:
-        left = max(deadline - time.monotonic(), 1.0)
-        connected.settimeout(min(LONGEST_SILENCE, left))
+    """Set the socket's timeout, so that the next read ends by the deadline."""
+    connection = _socket(raw)
+    if connection:
+        remaining = max(deadline - time.monotonic(), 1.0)
+        connection.settimeout(min(READ_TIMEOUT, remaining))
 
 
 def _socket(raw: urllib3.BaseHTTPResponse) -> socket.socket | None:
-    """Find the socket of an answer: after `Connection: close`, `http.client` leaves it to the answer's file alone."""
-    connected = getattr(getattr(raw, "connection", None), "sock", None)
-    if connected is None:
-        connected = getattr(getattr(getattr(_parsed(raw), "fp", None), "raw", None), "_sock", None)
-    return connected if isinstance(connected, socket.socket) else None
+    """Return the socket of a response; after `Connection: close` only the file of `http.client` refers to it."""
+    connection = getattr(getattr(raw, "connection", None), "sock", None)
+    if connection is None:
+        connection = getattr(getattr(getattr(_original_response(raw), "fp", None), "raw", None), "_sock", None)
+    return connection if isinstance(connection, socket.socket) else None
 
 
 def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[str, Any]:
-    """Read the small JSON object that an API answers with.
+    """Read a small JSON object from the body of a response.
 
     Args:
-        chunks: an answer's body.
-        limit: bytes it may have at most.
+        chunks: the body.
+        limit: maximum size in bytes; 1 MiB by default.
 
     Returns:
-        The object.
+        The decoded object; arrays under a repeated key are joined.
 
     Raises:
-        UnusableAnswer: If it is none, or not small.
+        UnusableAnswer: If the body is not a JSON object, or larger than `limit`.
     """
     text = bytearray()
     for chunk in chunks:

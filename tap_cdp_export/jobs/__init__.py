@@ -1,1 +1,1 @@
-"""Export jobs: requested, recorded in state, polled, downloaded."""
+"""Export jobs: request, save in STATE, poll, download."""

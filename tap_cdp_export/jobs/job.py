@@ -1,4 +1,4 @@
-"""An export job: what was asked for, where to look for it, and how it stands."""
+"""An export job: its request, the reference that finds it again, and its status."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ if TYPE_CHECKING:
 
 
 _VERSION: Final = 1
-"""Of a job in STATE; a reader that does not know it asks for the export anew."""
+"""Version of a job in STATE; a job with an unknown version is replaced by a new request."""
 
 
 class ExportStatus(enum.Enum):
-    """How a job stands; a vendor's table maps its answers to these, and any other answer is an error."""
+    """Status of a job; each vendor maps its responses to these, and any other response is an error."""
 
     PENDING = enum.auto()
     READY = enum.auto()
     FAILED = enum.auto()
-    """The vendor gave up on it: only a new request helps."""
+    """The vendor could not create the export; it must be requested again."""
     GONE = enum.auto()
-    """Expired or unknown to the vendor: only a new request helps."""
+    """The job expired or is unknown to the vendor; the export must be requested again."""
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What an export is asked for with.
+    """The parameters of an export.
 
     Attributes:
-        subject: what it exports, in a few words for a message.
-        parameters: everything that decides its content, the window aside.
-        origin: whom it is asked of, and what else tells one export from another beside the parameters: the host, the
-            account, the lookback.
-        window: the window, as the records will show it; None for a snapshot.
-        lookback: how far it reaches back behind the window's start.
-        streams: which streams it fills, where a later run may go on in the middle of its files.
+        subject: description for messages.
+        parameters: everything that determines the content, except the window.
+        window: time window of the records; None for a snapshot.
+        streams: streams that the export fills, if a later run may resume in the middle of its files.
+        lookback: time before the start of the window that is exported as well.
+        origin: what else distinguishes two exports, such as the host, the account and the lookback.
     """
 
     subject: str
@@ -54,31 +53,32 @@ class ExportRequest:
 
     @property
     def digest(self) -> str:
-        """A short text that changes when the parameters, the streams or the origin do.
+        """A short hash of the parameters, the streams and the origin.
 
-        The window is left out: its end moves with the clock, and a job keeps its own (docs/reliability.md, section 5).
+        The window is not part of it: its end is the current time, and a resumed job keeps its own window
+        (docs/reliability.md, section 5).
         """
         return _short_hash(msgspec.json.encode((self.parameters, self.streams, self.origin), order="sorted"))
 
     @property
     def first_digest(self) -> str:
-        """The same as jobs without a version have it: without the origin."""
+        """The digest in jobs of version 0: without the origin."""
         return _short_hash(msgspec.json.encode((self.parameters, self.streams), order="sorted"))
 
 
 @dataclass(frozen=True)
 class ExportJob:
-    """One export that a vendor has accepted.
+    """An export that the vendor has accepted.
 
     Attributes:
-        reference: what finds it again; goes into STATE, so it holds no secret.
-        digest: of the request's parameters.
-        asked_at: when the vendor accepted it.
-        expires_at: when the vendor forgets it.
-        window: of the request.
-        completed_files: a hash over the names of the files whose every record is written; empty if there is none.
-        secret: what finds it too, but is a secret: lives and dies with the process.
-        version: of the form in STATE that it came from; 0 is the first one, which did not say.
+        reference: identifies the job at the vendor; saved in STATE, so it must not contain a secret.
+        digest: digest of the request.
+        asked_at: when the vendor accepted the request.
+        expires_at: when the vendor deletes the job.
+        window: window of the request.
+        completed_files: hash over the names of the files whose records are all written; empty if there are none.
+        secret: a download URL or another reference that is a secret; never saved in STATE.
+        version: version of the job in STATE; 0 for jobs that were saved without a version.
     """
 
     reference: Mapping[str, str]
@@ -91,36 +91,26 @@ class ExportJob:
     version: int = _VERSION
 
     def matches(self, request: ExportRequest) -> bool:
-        """Tell whether it may be taken up for a request: asked for in the same way, and not forgotten yet.
-
-        Args:
-            request: the request.
-
-        Returns:
-            Whether its files answer the request.
-        """
+        """Return whether the job may be resumed for a request: it has the same digest and has not expired."""
         digest = request.digest if self.version else request.first_digest
         return self.digest == digest and self.expires_at > datetime.now(UTC)
 
     def with_file_done(self, file: str) -> ExportJob:
-        """Give the job as it stands when one more file is written.
+        """Return a copy with one more completed file, to be saved in STATE.
 
         Args:
-            file: the file's name.
-
-        Returns:
-            The job, to be put into STATE.
+            file: name of the file.
         """
         return replace(self, completed_files=_short_hash(f"{self.completed_files} {file}".encode()))
 
     def remaining_files(self, files: Sequence[str]) -> Sequence[str]:
-        """Leave out the files that are written already.
+        """Return the files that are not completed yet.
 
         Args:
             files: names of all files, in the order in which they are written.
 
         Returns:
-            Those behind the written ones; all of them if a file has come in between since.
+            The names after the completed ones; all names if a file was added among the completed ones since.
         """
         job = replace(self, completed_files="")
         for number, file in enumerate(files, start=1):
@@ -130,11 +120,7 @@ class ExportJob:
         return files
 
     def to_state(self) -> dict[str, Any]:
-        """Give the form that STATE keeps.
-
-        Returns:
-            JSON without a secret.
-        """
+        """Return the job as JSON for STATE, without its secret."""
         state: dict[str, Any] = {} if not self.version else {"version": self.version}
         state |= {
             "handle": dict(self.reference),
@@ -150,16 +136,16 @@ class ExportJob:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Read what `to_state` gave.
+        """Create a job from the JSON that `to_state` returned.
 
         Args:
-            state: from STATE.
+            state: the JSON in STATE.
 
         Returns:
             The job, without its secret.
 
         Raises:
-            ValueError: If it has another shape, or is of a version to come.
+            ValueError: If the JSON has another form, or an unknown version.
         """
         try:
             version = state.get("version", 0)

@@ -1,4 +1,7 @@
-"""The loop of every export: resume or ask, record, look until it is ready, fetch."""
+"""Run an export: resume or request it, save the job in STATE, poll until it is ready, download its files.
+
+See docs/reliability.md, section 5.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REPLACEMENTS: Final = 2
+"""How often a failed export is requested again by default."""
 
 
 @dataclass(frozen=True)
 class PollResult:
-    """What a look at a job saw.
+    """The result of one poll.
 
     Attributes:
-        status: how the job stands.
-        spool: the export's file, if the look already brought it.
-        files: names of the export's files in the order in which they are fetched, if it has several.
-        retry_after: seconds the vendor wants to be left alone.
-        reason: what the vendor says about it, as `reasons` gives it.
+        status: status of the job.
+        spool: file of the export, if the response to the poll contains it.
+        files: names of the files in the order in which they are downloaded, if there are several.
+        retry_after: seconds to wait before the next poll, as the vendor asked for.
+        reason: the vendor's reason, as `http.reasons` returns it.
     """
 
     status: ExportStatus
@@ -44,21 +48,27 @@ class PollResult:
 
 
 class Exporter(Protocol):
-    """A vendor's side of an export."""
+    """The calls to a vendor's API that an export needs."""
 
     def request_export(self, request: ExportRequest) -> ExportJob:
-        """Ask for an export; never twice for one call."""
+        """Request an export, at most once per call."""
 
     def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
-        """See how a job stands; a vendor that streams the file from the same address brings it along."""
+        """Return the status of a job, with its file if the vendor sends it in the same response."""
 
     def download(self, job: ExportJob, result: PollResult) -> Generator[Spool]:
-        """Give the files of a ready export, each of them whole: those that the look names, where it names any."""
+        """Yield the verified files of a ready export: those that the poll named, if it named any."""
 
 
 @dataclass(frozen=True)
 class PollPolicy:
-    """How a job is waited for, in seconds."""
+    """Intervals and timeout of polling, in seconds.
+
+    Attributes:
+        poll_initial: first interval.
+        poll_max: maximum interval.
+        timeout: maximum time from the request until the export is ready.
+    """
 
     poll_initial: float
     poll_max: float
@@ -66,14 +76,7 @@ class PollPolicy:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> PollPolicy:
-        """Read the three settings that every polled export has.
-
-        Args:
-            settings: a vendor's settings.
-
-        Returns:
-            The same, named.
-        """
+        """Create a policy from `poll_initial_seconds`, `poll_max_seconds` and `export_timeout_seconds`."""
         return cls(
             float(settings["poll_initial_seconds"]),
             float(settings["poll_max_seconds"]),
@@ -81,11 +84,7 @@ class PollPolicy:
         )
 
     def delays(self) -> Iterator[float]:
-        """Give the pauses between two looks.
-
-        Yields:
-            Seconds, doubling up to `poll_max`, each with jitter.
-        """
+        """Yield the seconds between two polls: doubling up to `poll_max`, each reduced by up to a half at random."""
         delay = self.poll_initial
         while True:
             yield min(delay, self.poll_max) * random.uniform(0.5, 1)  # noqa: S311 -- no secret
@@ -93,15 +92,15 @@ class PollPolicy:
 
 
 class ExportRunner:
-    """Brings one export after the other to its files."""
+    """Requests, polls and downloads exports, one at a time."""
 
     def __init__(self, exporter: Exporter, poll_policy: PollPolicy, record: Callable[[ExportJob | None], None]) -> None:
-        """Connect the parts.
+        """Initialize the runner.
 
         Args:
-            exporter: the vendor's side.
-            poll_policy: how long and how often to look.
-            record: writes a job (or that there is none) to STATE, at once.
+            exporter: calls of the vendor's API.
+            poll_policy: intervals and timeout of polling.
+            record: writes a job, or None for no job, to STATE immediately.
         """
         self._exporter = exporter
         self._poll_policy = poll_policy
@@ -111,35 +110,35 @@ class ExportRunner:
     def export(
         self, request: ExportRequest, job: ExportJob | None = None, *, replacements: int = REPLACEMENTS
     ) -> Iterator[Iterator[Spool]]:
-        """Give the files of an export one by one; each is given back when the next is asked for.
+        """Open the files of an export, one at a time.
 
-        A file counts as written when the next is asked for, and STATE says so where there are several:
-        the next run goes on behind it.
+        A file is closed, and counts as written, when the next one is requested. If the export has several, the job in
+        STATE is updated then, so that the next run resumes after that file.
 
         Args:
-            request: what to ask for.
-            job: the job of an earlier run, to be taken up if it still fits the request and the time.
-            replacements: how often to ask anew for an export that failed or vanished.
+            request: parameters of the export.
+            job: job of an earlier run; resumed if it matches the request and has not expired.
+            replacements: how often to request the export again if it fails or disappears.
 
         Yields:
-            The files, each of them whole.
+            An iterator over the verified files.
 
         Raises:
-            DeadlinePassed: If it was not ready in time; its job stays in STATE.
-            ExportsFailed: If the vendor gave up on it and on every replacement.
-            VendorUnavailable: If the last one vanished.
+            DeadlinePassed: If the export was not ready in time; its job stays in STATE.
+            ExportsFailed: If the vendor could not create it, nor any replacement.
+            VendorUnavailable: If the last replacement disappeared.
         """
         job, result = self._until_ready(request, job, replacements)
         with ExitStack() as resources:
             if result.spool:
                 resources.enter_context(result.spool)
-            left = job.remaining_files(result.files)
-            if len(left) == len(result.files):
+            remaining_files = job.remaining_files(result.files)
+            if len(remaining_files) == len(result.files):
                 job = replace(job, completed_files="")
             else:
-                written = len(result.files) - len(left)
-                logger.info("%s: going on behind %d of %d files.", request.subject, written, len(result.files))
-            yield resources.enter_context(closing(self._files(request, job, replace(result, files=left))))
+                completed = len(result.files) - len(remaining_files)
+                logger.info("%s: going on behind %d of %d files.", request.subject, completed, len(result.files))
+            yield resources.enter_context(closing(self._files(request, job, replace(result, files=remaining_files))))
 
     def _files(self, request: ExportRequest, job: ExportJob, result: PollResult) -> Generator[Spool]:
         names = iter(result.files)
@@ -173,7 +172,9 @@ class ExportRunner:
             result = self._wait(request, job, deadline)
             if result.status is ExportStatus.READY:
                 return job, result
-            logger.warning("%s: the export %s at the vendor.%s", request.subject, _ENDS[result.status], result.reason)
+            logger.warning(
+                "%s: the export %s at the vendor.%s", request.subject, _FAILURES[result.status], result.reason
+            )
             reason = result.reason
             error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
             job = None
@@ -185,25 +186,25 @@ class ExportRunner:
         )
 
     def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> PollResult:
-        pauses = self._poll_policy.delays()
-        began = time.monotonic()
+        delays = self._poll_policy.delays()
+        start = time.monotonic()
         while True:
-            left = deadline - time.monotonic()
-            result = self._exporter.poll(job, deadline_seconds=max(left, 1.0))
+            remaining = deadline - time.monotonic()
+            result = self._exporter.poll(job, deadline_seconds=max(remaining, 1.0))
             if result.status is not ExportStatus.PENDING:
                 return result
-            wait = max(next(pauses), result.retry_after or 0.0)
-            if wait >= deadline - time.monotonic():
+            delay = max(next(delays), result.retry_after or 0.0)
+            if delay >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {time.monotonic() - began:.0f} s."
+                    f"{request.subject}: the export was not ready after {time.monotonic() - start:.0f} s."
                     f"{result.reason} "
                     "Run again to take it up where the vendor allows it, raise export_timeout_seconds, "
                     "or make the export smaller.",
                     reason=result.reason,
                 )
-            logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, wait)
+            logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, delay)
             with STOP.interruptible():
-                time.sleep(wait)
+                time.sleep(delay)
 
 
-_ENDS: Final = {ExportStatus.FAILED: "failed", ExportStatus.GONE: "is no longer known"}
+_FAILURES: Final = {ExportStatus.FAILED: "failed", ExportStatus.GONE: "is no longer known"}

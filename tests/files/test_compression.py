@@ -1,4 +1,4 @@
-"""Bytes to plain bytes and lines: every byte counts, and every cut shows."""
+"""Decompression and line splitting: every byte is kept, and truncation is detected."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ MEMBERS = st.lists(st.binary(max_size=60) | st.just(b"x" * 700_000), min_size=1,
 
 
 @given(data=st.binary(max_size=60).filter(lambda data: not data.startswith(b"\x1f\x8b")), size=CHUNK_SIZES)
-def test_what_is_not_gzip_comes_through_untouched(data: bytes, size: int) -> None:
+def test_data_other_than_gzip_passes_through_unchanged(data: bytes, size: int) -> None:
     assert b"".join(decompress(in_chunks(data, size))) == data
 
 
 @given(members=MEMBERS, size=CHUNK_SIZES)
-def test_gzip_is_undone_through_all_its_members_whatever_the_chunks(members: list[bytes], size: int) -> None:
+def test_all_gzip_members_are_decompressed_for_any_chunk_size(members: list[bytes], size: int) -> None:
     assert b"".join(decompress(in_chunks(gzipped(*members), size))) == b"".join(members)
 
 
 @given(members=MEMBERS, size=CHUNK_SIZES, data=st.data())
-def test_gzip_cut_inside_any_member_is_incomplete(members: list[bytes], size: int, data: st.DataObject) -> None:
+def test_gzip_truncated_inside_any_member_is_incomplete(members: list[bytes], size: int, data: st.DataObject) -> None:
     whole = gzipped(*members)
     boundaries = {sum(len(gzipped(member)) for member in members[:count]) for count in range(len(members) + 1)}
     end = data.draw(st.integers(2, len(whole) - 1).filter(lambda end: end not in boundaries))
@@ -59,18 +59,18 @@ def test_bytes_behind_gzip_that_are_no_gzip_are_damage(tail: bytes, size: int) -
         list(decompress(in_chunks(gzipped(b"hello") + tail, size)))
 
 
-def test_a_bomb_is_inflated_piece_by_piece() -> None:
+def test_a_decompression_bomb_is_inflated_in_small_chunks() -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
     assert len(bomb) < 100_000
     largest = total = 0
-    for piece in decompress([bomb]):
-        largest = max(largest, len(piece))
-        total += len(piece)
+    for chunk in decompress([bomb]):
+        largest = max(largest, len(chunk))
+        total += len(chunk)
     assert total == 50_000_000
     assert largest <= 2**20
 
 
-def test_a_raw_deflate_stream_behind_the_gzip_mark_is_damage() -> None:
+def test_a_raw_deflate_stream_behind_the_gzip_magic_is_damage() -> None:
     with pytest.raises(UnusableAnswer):
         list(decompress([b"\x1f\x8b" + zlib.compress(b"x" * 100)]))
 
@@ -91,25 +91,25 @@ def test_blocks_hold_the_lines_that_are_not_blank(texts: list[bytes], size: int,
     expected = [line for line in data.split(b"\n") if line.strip()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compression, "_BLOCK_BYTES", 10)
-        found = list(line_blocks(in_chunks(data, size), limit=10**6))
-    assert [line for block in found for line in block.split(b"\n") if line.strip()] == expected
-    assert not any(block.isspace() or b"\n\n" in block or not block for block in found)
+        blocks = list(line_blocks(in_chunks(data, size), limit=10**6))
+    assert [line for block in blocks for line in block.split(b"\n") if line.strip()] == expected
+    assert not any(block.isspace() or b"\n\n" in block or not block for block in blocks)
 
 
 @pytest.mark.parametrize("blank", [b"\n", b" \n", b"\r\n"])
-def test_blank_lines_take_no_time_and_keep_the_numbers(blank: bytes) -> None:
+def test_blank_lines_are_skipped_fast_and_counted(blank: bytes) -> None:
     chunk = blank * (2**18 // len(blank))
     number = chunk.count(b"\n") * 200
-    began = time.process_time()
+    start = time.process_time()
     assert list(lines(itertools.chain(itertools.repeat(chunk, 200), [b"x"]), limit=10)) == [(number + 1, b"x")]
     assert list(line_blocks(itertools.repeat(chunk, 200), limit=10)) == []
-    assert time.process_time() - began < 2  # taken one by one they take ten
+    assert time.process_time() - start < 2  # a loop over the lines takes about ten seconds
 
 
-def test_a_long_line_takes_time_in_proportion_to_its_length() -> None:
-    began = time.process_time()
+def test_the_time_for_a_long_line_is_linear() -> None:
+    start = time.process_time()
     assert len(list(lines(itertools.repeat(b"x" * 1024, 40 * 1024), limit=40 * 2**20))) == 1
-    assert time.process_time() - began < 2  # a copy for each chunk would be 800 GB
+    assert time.process_time() - start < 2  # a copy for each chunk would be 800 GB
 
 
 @given(
@@ -121,12 +121,12 @@ def test_a_long_line_takes_time_in_proportion_to_its_length() -> None:
 def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_end(
     length: int, size: int, before: int, end: bytes
 ) -> None:
-    read = lines(in_chunks(b"ok\n" * before + b"x" * length + end, size), limit=100)
+    numbered_lines = lines(in_chunks(b"ok\n" * before + b"x" * length + end, size), limit=100)
     if length <= 100:
-        assert len(list(read)) == before + 1 + end.endswith(b"next")
+        assert len(list(numbered_lines)) == before + 1 + end.endswith(b"next")
         return
     with pytest.raises(UnusableAnswer, match=f"Line {before + 1} "):
-        list(read)
+        list(numbered_lines)
 
 
 @given(
@@ -135,18 +135,18 @@ def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_en
     before=st.integers(0, 3),
     end=st.sampled_from([b"", b"\n", b"\nnext"]),
 )
-def test_a_line_over_the_limit_is_refused_among_blocks_too(length: int, size: int, before: int, end: bytes) -> None:
+def test_blocks_refuse_a_line_over_the_limit(length: int, size: int, before: int, end: bytes) -> None:
     data = b"ok\n" * before + b"x" * length + end
-    read = line_blocks(in_chunks(data, size), limit=100)
+    blocks = line_blocks(in_chunks(data, size), limit=100)
     if length <= 100:
-        assert b"".join(read) == data
+        assert b"".join(blocks) == data
         return
     with pytest.raises(UnusableAnswer, match="longer than"):
-        list(read)
+        list(blocks)
 
 
 @pytest.mark.parametrize("read", [lines, line_blocks])
-def test_a_long_line_is_put_together_once(read: Callable[..., Iterator[object]]) -> None:
+def test_a_long_line_is_joined_once(read: Callable[..., Iterator[object]]) -> None:
     size = 16 * 2**20
     chunks = in_chunks(b"a\n" + b"x" * size + b"\nb\n", 64 * 1024)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""A huge JSON document in runs of whole members: the same as a plain parser gives, or an error."""
+"""A large JSON document in chunks of whole members: the result of a plain parser, or an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
 from tap_cdp_export.files.spool import Spool
-from tests.helpers.json_documents import ARRAYS, PROFILES, RUN_BYTES, TROUBLE, files, in_chunks, small_runs, spelled
+from tests.helpers.json_documents import (
+    ARRAYS,
+    MALFORMED_MEMBERS,
+    PROFILES,
+    RUN_BYTES,
+    files,
+    in_chunks,
+    small_runs,
+    spelled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,8 +36,8 @@ _objects = msgspec.json.Decoder(list[dict[str, Any]])
 _any_objects = msgspec.json.Decoder(list[strict_json.ObjectOnly])
 
 
-def decode_list(run: bytes) -> list[dict[str, Any]]:
-    return strict_json.check_depth(_objects.decode(run))
+def decode_list(chunk: bytes) -> list[dict[str, Any]]:
+    return strict_json.check_depth(_objects.decode(chunk))
 
 
 decode_dict = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
@@ -37,59 +46,59 @@ CHUNK_SIZES = st.integers(1, 80) | st.just(10_000)
 
 
 def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
-    return [member for run in runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]) for member in run]
+    return [member for part in runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]) for member in part]
 
 
-def proven_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
+def verified_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
     return verified(
         spool, lambda file: runs(open_decompressed(file), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
     )
 
 
 def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
-    return [pair for run in runs(chunks, PROFILES, decode_dict, dict[str, Any]) for pair in run.items()]
+    return [pair for part in runs(chunks, PROFILES, decode_dict, dict[str, Any]) for pair in part.items()]
 
 
-def before_the_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Read an array that must not pass; give what was yielded before the error."""
-    return until_the_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+def members_before_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Read an invalid array; return the members yielded before the error."""
+    return members_until_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
 
 
-def until_the_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    read: list[dict[str, Any]] = []
+def members_until_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    members: list[dict[str, Any]] = []
     with pytest.raises(UnusableAnswer) as failure:
-        read.extend(member for run in parts() for member in run)
+        members.extend(member for part in parts() for member in part)
     assert failure.value.exit_code == 12
-    return read
+    return members
 
 
 # The same as a plain parser
 
 
-@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES, bom=st.booleans())
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES, bom=st.booleans())
 def test_an_array_is_read_as_a_plain_parser_reads_it(
-    array: list[Any], data: st.DataObject, size: int, run: int, *, bom: bool
+    array: list[Any], data: st.DataObject, size: int, chunk_bytes: int, *, bom: bool
 ) -> None:
     text = b"\xef\xbb\xbf" * bom + data.draw(spelled(st.just(array)))
-    with small_runs(run):
+    with small_runs(chunk_bytes):
         assert objects(in_chunks(text, size)) == array
 
 
-@given(file=files(), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
 def test_members_under_a_key_are_read_in_order_as_a_plain_parser_reads_them(
-    file: dict[str, Any], data: st.DataObject, size: int, run: int
+    file: dict[str, Any], data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
     text = data.draw(spelled(st.just(file)))
-    with small_runs(run):
+    with small_runs(chunk_bytes):
         assert profiles(in_chunks(text, size)) == list(file["profiles"].items())
 
 
-@given(size=CHUNK_SIZES, run=RUN_BYTES)
-def test_nulls_and_half_pairs_inside_members_become_the_replacement_character(size: int, run: int) -> None:
+@given(size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+def test_nuls_and_lone_surrogates_inside_members_become_the_replacement_character(size: int, chunk_bytes: int) -> None:
     text = rb'[{"a":"x"},{"b":"\u0000"},{"c\ud800":["\udfff"]},{"d":"y"}]'
-    with small_runs(run):
-        read = objects(in_chunks(text, size))
-    assert read == [{"a": "x"}, {"b": "\ufffd"}, {"c\ufffd": ["\ufffd"]}, {"d": "y"}]
+    with small_runs(chunk_bytes):
+        members = objects(in_chunks(text, size))
+    assert members == [{"a": "x"}, {"b": "\ufffd"}, {"c\ufffd": ["\ufffd"]}, {"d": "y"}]
 
 
 @pytest.mark.parametrize("text", [b"[]", b" [ \n ] \r\n", b"\xef\xbb\xbf[]"])
@@ -107,37 +116,37 @@ def test_an_empty_object_under_its_key_has_no_members(text: bytes) -> None:
     assert profiles(in_chunks(text, 1)) == []
 
 
-def test_sections_behind_the_profiles_are_not_taken_for_a_profile() -> None:
+def test_sections_behind_the_profiles_are_not_read_as_a_profile() -> None:
     text = b'{"profiles":{"a":{"sections":{}}},"metadata":{"sections":{"1":{}}},"more":{"sections":{}}}'
-    for run in (1, 8, 1024):
-        with small_runs(run):
+    for chunk_bytes in (1, 8, 1024):
+        with small_runs(chunk_bytes):
             assert profiles(in_chunks(text, 7)) == [("a", {"sections": {}})]
 
 
-TWICE = [
+REPEATED_KEYS = [
     b'{"profiles":{"a":{"sections":{}}},"profiles":{"b":{"sections":{}},"a":{}}}',
     b' {"x":1,"profiles" : {"a":{}} , "y":{"profiles":{"z":{}}},\n"profiles":{},"profiles":{"b":{},"a":{}} ,"z":[]} ',
     b'{"profiles":{},"pro\\u0066iles":{"a":{},"b":{},"a":{}}}',
 ]
 
 
-@pytest.mark.parametrize("text", TWICE)
-@pytest.mark.parametrize("run", [1, 8, 1024])
+@pytest.mark.parametrize("text", REPEATED_KEYS)
+@pytest.mark.parametrize("chunk_bytes", [1, 8, 1024])
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_members_that_stand_under_their_key_twice_are_all_read(text: bytes, run: int, size: int) -> None:
-    def keys_of(part: bytes) -> list[str]:
-        return [key for key, _ in strict_json.decode_members(part, joined=0)]
+def test_members_under_a_repeated_key_are_all_read(text: bytes, chunk_bytes: int, size: int) -> None:
+    def keys_of(chunk: bytes) -> list[str]:
+        return [key for key, _ in strict_json.decode_members(chunk, joined=0)]
 
-    with small_runs(run):
-        found = [key for keys in runs(in_chunks(text, size), PROFILES, keys_of, list[str]) for key in keys]
-        assert found == ["a", "b", "a"]
+    with small_runs(chunk_bytes):
+        keys = [key for part in runs(in_chunks(text, size), PROFILES, keys_of, list[str]) for key in part]
+        assert keys == ["a", "b", "a"]
         for end in range(len(text.rstrip())):
             with pytest.raises(UnusableAnswer):
                 profiles(in_chunks(text[:end], size))
 
 
 @pytest.mark.parametrize("second", [b"[]", b"1", b"null", b'{"a":1}', b'{"a":{}'])
-def test_members_of_another_form_the_second_time_are_an_error(second: bytes) -> None:
+def test_members_of_another_form_under_a_repeated_key_are_an_error(second: bytes) -> None:
     with pytest.raises(UnusableAnswer):
         profiles([b'{"profiles":{"a":{}},"profiles":' + second + b"}"])
 
@@ -145,27 +154,29 @@ def test_members_of_another_form_the_second_time_are_an_error(second: bytes) -> 
 # Or an error
 
 
-@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
-def test_an_array_cut_at_any_byte_never_passes_and_gives_only_true_members(
-    array: list[Any], data: st.DataObject, size: int, run: int
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+def test_an_array_truncated_at_any_byte_is_an_error_after_correct_members(
+    array: list[Any], data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
     text = data.draw(spelled(st.just(array)))
     end = data.draw(st.integers(0, len(text) - 1))
-    with small_runs(run):
-        read = before_the_error(in_chunks(text[:end], size))
-    assert read == array[: len(read)]
+    with small_runs(chunk_bytes):
+        members = members_before_error(in_chunks(text[:end], size))
+    assert members == array[: len(members)]
 
 
-@given(file=files(), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
-def test_a_file_cut_at_any_byte_never_passes(file: dict[str, Any], data: st.DataObject, size: int, run: int) -> None:
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+def test_a_file_truncated_at_any_byte_is_an_error(
+    file: dict[str, Any], data: st.DataObject, size: int, chunk_bytes: int
+) -> None:
     text = data.draw(spelled(st.just(file)))
     end = data.draw(st.integers(0, len(text) - 1))
-    with small_runs(run), pytest.raises(UnusableAnswer):
+    with small_runs(chunk_bytes), pytest.raises(UnusableAnswer):
         profiles(in_chunks(text[:end], size))
 
 
 @pytest.mark.parametrize("text", [b"[", b'[{"a":1}', b'[{"a":1},', b'[{"a":', b"", b" ", b"\xef\xbb"])
-def test_a_document_that_only_ends_too_early_is_worth_another_try(text: bytes) -> None:
+def test_a_truncated_document_is_incomplete_so_that_it_is_retried(text: bytes) -> None:
     with pytest.raises(IncompleteAnswer):
         objects([text])
 
@@ -174,30 +185,30 @@ def test_a_document_that_only_ends_too_early_is_worth_another_try(text: bytes) -
     array=ARRAYS,
     data=st.data(),
     size=CHUNK_SIZES,
-    run=RUN_BYTES,
+    chunk_bytes=RUN_BYTES,
     tail=st.sampled_from([b"]", b"[]", b"{}", b",", b"x", b"\0", b"0", b"\xff"]),
 )
 def test_anything_behind_the_end_is_an_error(
-    array: list[Any], data: st.DataObject, size: int, run: int, tail: bytes
+    array: list[Any], data: st.DataObject, size: int, chunk_bytes: int, tail: bytes
 ) -> None:
     text = data.draw(spelled(st.just(array)))
-    with small_runs(run):
-        read = before_the_error(in_chunks(text + b"\n" + tail, size))
-    assert read == array[: len(read)]
+    with small_runs(chunk_bytes):
+        members = members_before_error(in_chunks(text + b"\n" + tail, size))
+    assert members == array[: len(members)]
 
 
-@given(text=spelled(ARRAYS), data=st.data(), size=CHUNK_SIZES, run=RUN_BYTES)
+@given(text=spelled(ARRAYS), data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
 def test_a_damaged_byte_gives_what_a_strict_parser_gives_or_an_error(
-    text: bytes, data: st.DataObject, size: int, run: int
+    text: bytes, data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
     damaged = bytearray(text)
     damaged[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    with small_runs(run):
+    with small_runs(chunk_bytes):
         try:
-            read = objects(in_chunks(bytes(damaged), size))
+            members = objects(in_chunks(bytes(damaged), size))
         except UnusableAnswer:
             return
-    assert read == strict_json.replace_unstorable(json.loads(bytes(damaged).decode("utf-8-sig")))
+    assert members == strict_json.replace_unstorable(json.loads(bytes(damaged).decode("utf-8-sig")))
 
 
 BROKEN_FILES = {
@@ -238,10 +249,10 @@ BROKEN_FILES = {
 
 
 @pytest.mark.parametrize("text", BROKEN_FILES.values(), ids=BROKEN_FILES)
-@pytest.mark.parametrize("run", [16, 128 * 1024])
-def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, run: int) -> None:
+@pytest.mark.parametrize("chunk_bytes", [16, 128 * 1024])
+def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, chunk_bytes: int) -> None:
     for size in (5000, 100):
-        with small_runs(run), pytest.raises(UnusableAnswer) as failure:
+        with small_runs(chunk_bytes), pytest.raises(UnusableAnswer) as failure:
             profiles(in_chunks(text, size))
         assert "canary" not in str(failure.value)
         assert failure.value.exit_code == 12
@@ -249,49 +260,49 @@ def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, run: int)
 
 @pytest.mark.parametrize("members", [b"1", b"null", b'"canary"', b"[]", b"{},1", b'{},{"a":1},[{}]', b"{},"])
 def test_a_member_that_is_no_object_is_an_error(members: bytes) -> None:
-    for run in (1, 1024):
-        with small_runs(run), pytest.raises(UnusableAnswer):
+    for chunk_bytes in (1, 1024):
+        with small_runs(chunk_bytes), pytest.raises(UnusableAnswer):
             objects([b"[" + members + b"]"])
 
 
 # Flat memory
 
 
-def test_members_are_given_long_before_the_document_ends() -> None:
-    read = 0
+def test_members_are_yielded_before_the_document_ends() -> None:
+    read_count = 0
 
     def endless() -> Iterator[bytes]:
-        nonlocal read
+        nonlocal read_count
         yield b'[{"a":0}'
         while True:
-            read += 1
+            read_count += 1
             yield b',{"a":"%s"}' % (b"x" * 1000)
 
     first = next(runs(endless(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
     assert len(first) > 10
-    assert read < 1000
+    assert read_count < 1000
 
 
 @pytest.mark.parametrize(
     "text", [b'{"a":"' + b"x" * 10_000, b'{"a":[' + b"{}," * 5_000, b"x" * 10_000, b'{"a":"},{' * 2_000]
 )
 def test_a_member_over_the_limit_is_refused_before_it_is_read_to_its_end(text: bytes) -> None:
-    read = 0
+    read_count = 0
 
     def endless() -> Iterator[bytes]:
-        nonlocal read
+        nonlocal read_count
         yield b"[{},"
         yield text
         while True:
-            read += 1
+            read_count += 1
             yield b" " * 1000
 
     with small_runs(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match=r"larger than|not valid JSON"):
         objects(endless())
-    assert read < 100
+    assert read_count < 100
 
 
-def test_a_document_whose_members_never_begin_is_refused() -> None:
+def test_an_endless_prefix_is_refused() -> None:
     def endless() -> Iterator[bytes]:
         yield b'{"x":"'
         while True:
@@ -301,7 +312,7 @@ def test_a_document_whose_members_never_begin_is_refused() -> None:
         profiles(endless())
 
 
-def test_a_document_that_never_ends_behind_its_members_is_refused() -> None:
+def test_an_endless_tail_is_refused() -> None:
     def endless() -> Iterator[bytes]:
         yield b'{"profiles":{},"x":"'
         while True:
@@ -311,41 +322,41 @@ def test_a_document_that_never_ends_behind_its_members_is_refused() -> None:
         profiles(endless())
 
 
-# Proof before the first member
+# Verification before the first member
 
 
 @given(array=ARRAYS, packed=st.booleans(), small=st.booleans())
-def test_a_proven_document_gives_all_its_members(array: list[Any], *, packed: bool, small: bool) -> None:
+def test_a_verified_document_yields_all_members(array: list[Any], *, packed: bool, small: bool) -> None:
     text = json.dumps(array).encode()
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(16 if small else 1024):
-        read = [member for run in proven_objects(spool) for member in run]
-    assert read == array
+        members = [member for part in verified_objects(spool) for member in part]
+    assert members == array
 
 
-@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize("member", MALFORMED_MEMBERS.values(), ids=MALFORMED_MEMBERS)
 @pytest.mark.parametrize("after", [0, 1, 100])
 @pytest.mark.parametrize("packed", [False, True])
-def test_nothing_of_an_array_is_given_before_all_of_it_is_proven(trouble: bytes, after: int, *, packed: bool) -> None:
-    good = b'{"a":"%b"}' % (b"x" * 10_000)  # longer than what one read brings
-    text = b"[" + (good + b",") * 100 + trouble + (b"," + good) * after + b"]"
+def test_nothing_of_an_array_is_yielded_before_it_is_verified(member: bytes, after: int, *, packed: bool) -> None:
+    good = b'{"a":"%b"}' % (b"x" * 10_000)  # longer than one read
+    text = b"[" + (good + b",") * 100 + member + (b"," + good) * after + b"]"
     with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64):
-        assert until_the_error(lambda: proven_objects(spool)) == []
+        assert members_until_error(lambda: verified_objects(spool)) == []
 
 
-def test_chunks_that_all_look_like_the_end_are_not_collected() -> None:
-    taken = 0
+def test_data_that_always_ends_like_the_array_is_not_buffered() -> None:
+    chunk_count = 0
 
     def chunks() -> Iterator[bytes]:
-        nonlocal taken
+        nonlocal chunk_count
         for number in range(100):
-            taken = number
+            chunk_count = number
             yield (b"}," if number else b"[") + b" " * 65_000 + b'{"x":[{}]'
         yield b"}]"
 
-    found = runs(chunks(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
-    next(found)
-    assert taken < 5
-    assert sum(map(len, found)) > 90
+    parts = runs(chunks(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
+    next(parts)
+    assert chunk_count < 5
+    assert sum(map(len, parts)) > 90
 
 
 # One long member
@@ -368,11 +379,11 @@ def test_a_long_member_among_short_ones_is_read_as_a_plain_parser_reads_it(
     assert profiles(in_chunks(file, size)) == list(json.loads(file)["profiles"].items())
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_long_run_with_a_member_that_is_no_object_is_an_error(place: int) -> None:
-    for odd in (b"1", b"null", b'"x"', b"[{}]", b"]", b"}"):
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_long_array_with_a_member_that_is_no_object_is_an_error(position: int) -> None:
+    for value in (b"1", b"null", b'"x"', b"[{}]", b"]", b"}"):
         members = [b'{"x":1}', LONG_TEXT]
-        members.insert(place, odd)
+        members.insert(position, value)
         with pytest.raises(UnusableAnswer):
             objects(in_chunks(b"[" + b",".join(members) + b"]", 1000))
         file = b'{"profiles":{' + b",".join(b'"k":' + member for member in members) + b"}}"
@@ -381,7 +392,7 @@ def test_a_long_run_with_a_member_that_is_no_object_is_an_error(place: int) -> N
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
-def test_the_limit_holds_to_the_byte(size: int) -> None:
+def test_the_member_limit_is_exact_to_the_byte(size: int) -> None:
     for length, is_refused in ((5_000, False), (5_001, True)):
         member = b'{"a":"%b"}' % (b"x" * (length - 8))
         for text in (b"[%b]", b"[{},%b]", b"[%b,{}]", b" [ %b , {} ] "):
@@ -394,36 +405,36 @@ def test_the_limit_holds_to_the_byte(size: int) -> None:
 
 
 @pytest.mark.parametrize("part", [b"x" * 8, b'\\"', LIST_PART], ids=["text", "escapes", "lists"])
-def test_a_long_member_is_decoded_once_and_kept_twice_at_most(part: bytes) -> None:
+def test_a_long_member_is_decoded_once_and_held_at_most_twice_in_memory(part: bytes) -> None:
     for megabytes in (2, 6):
         member = b'{"a":["%b"]}' % (part * (megabytes * 2**20 // len(part)))
         text = b"[{}," + member + b",{}]"
-        decoded = 0
+        decoded_bytes = 0
 
-        def decode(run: bytes) -> None:
-            nonlocal decoded
-            decoded += len(run)
-            _any_objects.decode(run)
+        def decode(chunk: bytes) -> None:
+            nonlocal decoded_bytes
+            decoded_bytes += len(chunk)
+            _any_objects.decode(chunk)
 
         tracemalloc.start()
         try:
-            for _ in runs(in_chunks(text, 64 * 1024), ARRAY_OF_OBJECTS, decode, lambda _run: None, is_verified=True):
+            for _ in runs(in_chunks(text, 64 * 1024), ARRAY_OF_OBJECTS, decode, lambda _chunk: None, is_verified=True):
                 pass
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert decoded < len(member) + 4 * 2**20  # at first, some guesses in the first 200 KB
+        assert decoded_bytes < len(member) + 4 * 2**20  # the first 200 KB are guessed at first
         assert peak < 2 * len(member) + 2 * 2**20
 
 
-def test_the_time_for_a_long_member_grows_with_its_length() -> None:
+def test_the_time_for_a_long_member_is_linear() -> None:
     def seconds(megabytes: int) -> float:
         text = b'[{"a":["%b"]}]' % (LIST_PART * (megabytes * 2**20 // len(LIST_PART)))
         chunks = list(in_chunks(text, 64 * 1024))
-        began = time.process_time()
+        start = time.process_time()
         for _ in runs(chunks, ARRAY_OF_OBJECTS, _any_objects.decode, list[Any], is_verified=True):
             pass
-        return time.process_time() - began
+        return time.process_time() - start
 
     short, long = (min(seconds(megabytes) for _ in range(3)) for megabytes in (2, 8))
-    assert long < 9 * short  # four times in theory, sixteen times if each chunk cost as much as all before it
+    assert long < 9 * short  # 4 if linear, 16 if quadratic

@@ -1,4 +1,4 @@
-"""A body is kept as it came, and nothing of it is left behind."""
+"""A body is stored unchanged, and leaves no file behind."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LARGE = 9 * 2**20
 
 
 @given(chunks=st.lists(st.binary(max_size=50)), size=st.integers(1, 40))
-def test_a_body_comes_back_as_it_came_whatever_the_chunks(chunks: list[bytes], size: int) -> None:
-    whole = b"".join(chunks)
+def test_a_body_is_read_back_unchanged_for_any_chunks(chunks: list[bytes], size: int) -> None:
+    content = b"".join(chunks)
     with Spool(chunks) as spool:
-        assert spool.size == len(whole)
-        again = list(spool.chunks(size))
-        assert b"".join(again) == whole
-        assert all(0 < len(chunk) <= size for chunk in again)
-        assert spool.head(3) == whole[:3]
-        assert b"".join(spool.chunks()) == whole
+        assert spool.size == len(content)
+        read_chunks = list(spool.chunks(size))
+        assert b"".join(read_chunks) == content
+        assert all(0 < len(chunk) <= size for chunk in read_chunks)
+        assert spool.head(3) == content[:3]
+        assert b"".join(spool.chunks()) == content
 
 
 def test_a_large_body_is_on_disk_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +39,10 @@ def test_a_large_body_is_on_disk_without_a_name(tmp_path: Path, monkeypatch: pyt
         assert sum(map(len, spool.chunks())) == LARGE
 
 
-def test_a_producers_failure_closes_the_file_and_goes_on() -> None:
+def test_an_error_of_the_producer_closes_the_file_and_is_raised() -> None:
     files: list[IO[bytes]] = []
 
-    class Watched(Spool):
+    class RecordingSpool(Spool):
         def close(self) -> None:
             files.append(self.file)
             super().close()
@@ -52,12 +52,12 @@ def test_a_producers_failure_closes_the_file_and_goes_on() -> None:
         raise IncompleteAnswer("cut")
 
     with pytest.raises(IncompleteAnswer):
-        Watched(broken())
+        RecordingSpool(broken())
     assert [file.closed for file in files] == [True]
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
-def test_a_full_disk_is_this_machines_failure_and_says_where(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_a_full_disk_is_a_local_failure_that_names_the_folder(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda **_options: open("/dev/full", "r+b"))  # noqa: PTH123, SIM115 -- the spool closes it
     monkeypatch.setattr(tempfile, "tempdir", "/the/folder")
     with pytest.raises(LocalFailure) as failure:
@@ -67,14 +67,14 @@ def test_a_full_disk_is_this_machines_failure_and_says_where(monkeypatch: pytest
     assert "TMPDIR" in str(failure.value)
 
 
-def test_a_machine_without_any_writable_folder_is_this_machines_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_writable_folder_is_a_local_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
     with pytest.raises(LocalFailure, match="TMPDIR"):
         Spool([b"x" * LARGE])
 
 
-def test_a_folder_that_is_not_there_is_this_machines_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_local_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(LocalFailure, match="gone"):
         Spool([b"x" * LARGE])

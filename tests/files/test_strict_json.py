@@ -1,4 +1,4 @@
-"""The policy for JSON from strangers: strict, exact, storable."""
+"""Decoding of untrusted JSON: strict grammar, exact numbers, storable strings."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ BROKEN = {
 
 
 @given(value=VALUES, text=st.data())
-def test_every_spelling_of_a_value_gives_that_value(value: Any, text: st.DataObject) -> None:
+def test_every_encoding_of_a_value_decodes_to_that_value(value: Any, text: st.DataObject) -> None:
     assert strict_json.decode(text.draw(spelled(st.just(value)))) == value
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_broken_json_is_refused_by_both_ways_of_decoding(text: bytes) -> None:
+def test_invalid_json_is_refused_by_both_decoders(text: bytes) -> None:
     for decode in (strict_json.decode, strict_json.decode_slowly):
         with pytest.raises(strict_json.InvalidJSON):
             decode(text)
@@ -61,7 +61,7 @@ def test_any_bytes_are_either_decoded_as_a_strict_reader_does_or_refused(text: b
 
 
 @pytest.mark.parametrize("text", [b"1e999", b"-2.50E+4000"])
-def test_numbers_beyond_a_double_are_kept_by_both_ways_of_decoding(text: bytes) -> None:
+def test_numbers_beyond_a_double_are_kept_by_both_decoders(text: bytes) -> None:
     for decode in (strict_json.decode, strict_json.decode_slowly):
         assert decode(b"[%b]" % text) == [Decimal(text.decode())]
     assert strict_json.decode(b'["\\ud800", %b]' % text)[1] == Decimal(text.decode())
@@ -72,9 +72,7 @@ def test_numbers_beyond_a_double_are_kept_by_both_ways_of_decoding(text: bytes) 
     text=st.text('[]{}"\\a', max_size=6),
     kinds=st.lists(st.booleans(), min_size=1, max_size=4),
 )
-def test_what_counts_as_tame_is_nested_as_deeply_as_may_be_and_no_deeper(
-    depth: int, text: str, kinds: list[bool]
-) -> None:
+def test_json_up_to_the_maximum_depth_is_safe_to_pass_through(depth: int, text: str, kinds: list[bool]) -> None:
     value: Any = 1
     for level in range(depth):
         value = {text: value, "other": text} if kinds[level % len(kinds)] else [text, value, text]
@@ -106,31 +104,31 @@ def test_integers_of_any_size_stay_exact(number: int) -> None:
         (rb'{"k\u0000": ["\ud800"]}', {"k\ufffd": ["\ufffd"]}),
     ],
 )
-def test_what_no_database_stores_is_replaced_and_nothing_else(text: bytes, value: object) -> None:
+def test_only_characters_that_databases_reject_are_replaced(text: bytes, value: object) -> None:
     assert strict_json.decode(text) == value
 
 
 @given(value=VALUES, tail=st.text(max_size=5))
-def test_the_end_of_a_value_is_found_whatever_follows(value: Any, tail: str) -> None:
+def test_the_end_of_a_value_is_found_before_any_tail(value: Any, tail: str) -> None:
     text = json.dumps(value)
-    if isinstance(value, int | float):  # a number ends only where something else begins
+    if isinstance(value, int | float):  # a number ends only at another character
         tail = "," + tail
     assert strict_json.end_of_value("[" + text + tail, 1) == 1 + len(text)
 
 
 @given(value=VALUES.filter(lambda value: not isinstance(value, int | float)), data=st.data())
-def test_a_value_cut_short_has_no_end(value: Any, data: st.DataObject) -> None:
+def test_a_truncated_value_has_no_end(value: Any, data: st.DataObject) -> None:
     text = json.dumps(value)
     assert strict_json.end_of_value(text[: data.draw(st.integers(0, len(text) - 1))], 0) == 0
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, "[NaN]"])
-def test_what_can_never_become_usable_is_refused_while_it_is_still_cut_short(text: str) -> None:
+def test_json_that_can_never_become_valid_is_refused_before_its_end(text: str) -> None:
     with pytest.raises(strict_json.InvalidJSON):
         strict_json.end_of_value(text, 0)
 
 
-# Keys that come twice
+# Repeated keys
 
 
 @pytest.mark.parametrize(
@@ -149,30 +147,28 @@ def test_what_can_never_become_usable_is_refused_while_it_is_still_cut_short(tex
         ("1", 3, 1),
     ],
 )
-def test_what_stands_under_a_key_that_comes_twice_is_joined_as_deep_as_asked_for(
-    text: str, levels: int, value: object
-) -> None:
+def test_values_of_a_repeated_key_are_merged_down_to_the_given_level(text: str, levels: int, value: object) -> None:
     assert strict_json.decode(text.encode(), joined=levels) == value
 
 
 @given(value=VALUES, text=st.data(), levels=st.integers(0, 4))
-def test_where_no_key_comes_twice_there_is_nothing_to_join(value: Any, text: st.DataObject, levels: int) -> None:
-    spelling = text.draw(spelled(st.just(value)))
-    assert strict_json.decode(spelling, joined=levels) == strict_json.decode_slowly(spelling, joined=levels) == value
+def test_without_repeated_keys_merging_changes_nothing(value: Any, text: st.DataObject, levels: int) -> None:
+    document = text.draw(spelled(st.just(value)))
+    assert strict_json.decode(document, joined=levels) == strict_json.decode_slowly(document, joined=levels) == value
 
 
 @pytest.mark.parametrize("value", ["{}", '{"x":"\\u0000"}', '{"x":"\\ud800"}'])
-def test_members_come_as_often_as_their_key(value: str) -> None:
+def test_members_of_a_repeated_key_are_all_decoded(value: str) -> None:
     members = strict_json.decode_members(b'{"a":[1],"b":%b,"a":[2]}' % value.encode(), joined=1)
     assert [key for key, _ in members] == ["a", "b", "a"]
     assert [inner for key, inner in members if key == "a"] == [[1], [2]]
 
 
 @pytest.mark.parametrize("depth", [500, 5_000, 200_000])
-def test_deep_nesting_under_a_key_that_comes_twice_never_crashes(depth: int) -> None:
+def test_deep_nesting_under_a_repeated_key_never_crashes(depth: int) -> None:
     text = b'{"a":[],"a":' + b"[" * depth + b"]" * depth + b"}"
     for decode in (strict_json.decode, strict_json.decode_members):
         try:
             decode(text, joined=3)
         except strict_json.InvalidJSON as error:
-            assert "deep" in str(error)  # noqa: PT017 -- it may also be read
+            assert "deep" in str(error)  # noqa: PT017 -- it may also decode

@@ -1,4 +1,4 @@
-"""The members of a zip as the standard library reads them, and every damage found."""
+"""Members of a zip archive are read as by the standard library, and any damage is detected."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tap_cdp_export.signals import STOP
 
 NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
 FILES = st.dictionaries(NAMES, st.binary(max_size=2_000), max_size=4)
-PACKINGS = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+METHODS = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 COMMENTS = st.binary(max_size=30).filter(lambda comment: b"PK\x05\x06" not in comment)
-"""Where it holds what a zip ends with, nobody can tell the two ends apart."""
+"""A comment with the signature of the end record makes an archive ambiguous."""
 
 
-def zipped(files: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED, **options: Any) -> bytes:
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, **options: Any) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", packing, **options) as archive:
+    with zipfile.ZipFile(file, "w", method, **options) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return file.getvalue()
@@ -34,10 +34,10 @@ def members(data: bytes) -> list[bytes]:
     return [b"".join(member) for member in zip_archive.members(io.BytesIO(data))]
 
 
-@given(files=FILES, packing=PACKINGS, comment=COMMENTS)
-def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comment: bytes) -> None:
+@given(files=FILES, method=METHODS, comment=COMMENTS)
+def test_every_file_is_read_in_order(files: dict[str, bytes], method: int, comment: bytes) -> None:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", packing) as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         archive.comment = comment
         for name, content in files.items():
             archive.writestr(name, content)
@@ -45,23 +45,23 @@ def test_every_file_is_read_in_order(files: dict[str, bytes], packing: int, comm
     zip_archive.verify(file)
 
 
-def test_damage_in_any_file_is_found_though_files_are_proven_side_by_side() -> None:
-    open_decompressed = [b"%d" % number * 100_000 for number in range(8)]
-    whole = zipped({f"file {number}": content for number, content in enumerate(open_decompressed)}, zipfile.ZIP_STORED)
-    for content in open_decompressed:
-        damaged = bytearray(whole)
-        damaged[whole.index(content) + 1] ^= 1
+def test_damage_in_any_file_is_found_when_files_are_verified_in_parallel() -> None:
+    contents = [b"%d" % number * 100_000 for number in range(8)]
+    archive = zipped({f"file {number}": content for number, content in enumerate(contents)}, zipfile.ZIP_STORED)
+    for content in contents:
+        damaged = bytearray(archive)
+        damaged[archive.index(content) + 1] ^= 1
         with pytest.raises(IncompleteAnswer):
             zip_archive.verify(io.BytesIO(bytes(damaged)))
 
 
-def test_a_signal_ends_a_proof_between_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_ends_the_verification_between_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(STOP, "_signal_number", signal.SIGTERM)
     with pytest.raises(Interrupted):
         zip_archive.verify(io.BytesIO(zipped({"a": b"1", "b": b"2"})))
 
 
-def test_a_file_written_in_one_go_with_its_sizes_behind_it_is_read() -> None:
+def test_a_streamed_archive_with_data_descriptors_is_read() -> None:
     class Stream(io.RawIOBase):
         def __init__(self) -> None:
             self.data = bytearray()
@@ -90,25 +90,25 @@ def test_an_empty_zip_has_no_members() -> None:
 
 
 @given(files=st.dictionaries(NAMES, st.binary(min_size=1, max_size=300), min_size=1, max_size=3), data=st.data())
-def test_a_zip_that_is_cut_anywhere_is_an_error(files: dict[str, bytes], data: st.DataObject) -> None:
-    whole = zipped(files)
-    size = data.draw(st.integers(0, len(whole) - 1))
+def test_a_zip_truncated_at_any_byte_is_an_error(files: dict[str, bytes], data: st.DataObject) -> None:
+    archive = zipped(files)
+    size = data.draw(st.integers(0, len(archive) - 1))
     with pytest.raises(IncompleteAnswer):
-        members(whole[:size])
+        members(archive[:size])
 
 
 def test_no_single_damaged_byte_hides_or_changes_anything() -> None:
     files = {"a": b"first " * 20, "b": b"second " * 20, "c": b"third " * 20}
-    whole = zipped(files)
-    for place in range(len(whole)):
+    archive = zipped(files)
+    for position in range(len(archive)):
         for change in (0x01, 0x80, 0xFF):
-            damaged = bytearray(whole)
-            damaged[place] ^= change
+            damaged = bytearray(archive)
+            damaged[position] ^= change
             try:
-                found = members(bytes(damaged))
+                contents = members(bytes(damaged))
             except UnusableAnswer:
                 continue
-            assert found == list(files.values()), f"byte {place}"
+            assert contents == list(files.values()), f"byte {position}"
 
 
 def test_bytes_before_or_between_the_members_are_an_error() -> None:
@@ -117,13 +117,13 @@ def test_bytes_before_or_between_the_members_are_an_error() -> None:
 
 
 def test_an_encrypted_member_is_an_error_that_says_so() -> None:
-    whole = bytearray(zipped({"a": b"1"}))
-    whole[6] |= 1
+    archive = bytearray(zipped({"a": b"1"}))
+    archive[6] |= 1
     with pytest.raises(UnusableAnswer, match="encrypted"):
-        members(bytes(whole))
+        members(bytes(archive))
 
 
-def test_another_packing_is_an_error_that_says_so() -> None:
+def test_another_compression_method_is_an_error_that_says_so() -> None:
     with pytest.raises(UnusableAnswer, match="not documented"):
         members(zipped({"a": b"1" * 100}, zipfile.ZIP_LZMA))
 
@@ -142,12 +142,12 @@ def test_a_bomb_in_many_members_is_not_unpacked(monkeypatch: pytest.MonkeyPatch)
         next(zip_archive.members(io.BytesIO(zipped({str(number): b"\n" * 1_900_000 for number in range(10)}))))
 
 
-def test_a_bomb_whose_directory_names_a_harmless_size_ends_there() -> None:
-    whole = bytearray(zipped({"a": b"\0" * 50_000_000}))
-    directory = whole.index(b"PK\x01\x02")
-    for place in (22, directory + 24):
-        whole[place : place + 4] = (1_000).to_bytes(4, "little")
-    (member,) = zip_archive.members(io.BytesIO(bytes(whole)))
+def test_a_bomb_with_a_harmless_size_in_its_directory_ends_at_that_size() -> None:
+    archive = bytearray(zipped({"a": b"\0" * 50_000_000}))
+    directory = archive.index(b"PK\x01\x02")
+    for offset in (22, directory + 24):
+        archive[offset : offset + 4] = (1_000).to_bytes(4, "little")
+    (member,) = zip_archive.members(io.BytesIO(bytes(archive)))
     with pytest.raises(IncompleteAnswer):
         next(member)
 

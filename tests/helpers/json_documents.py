@@ -1,4 +1,4 @@
-"""JSON documents as strangers write them: any value, any spelling, any cut."""
+"""Strategies for JSON documents: any value, in any formatting, cut into chunks of any size."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OBJECTS = st.dictionaries(STORABLE_TEXTS, VALUES, max_size=5)
 
 @st.composite
 def spelled(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
-    """Write a value as JSON in one of many spellings."""
+    """Encode a value as JSON with any whitespace and escapes."""
     indent = draw(st.sampled_from([None, 0, 3]))
     comma, colon = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")]))
     text = json.dumps(
@@ -79,7 +79,7 @@ TOP_KEYS = STORABLE_TEXTS.filter(lambda key: key != "profiles")
 
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a document whose members stand under `profiles`, among other keys."""
+    """Draw a document with its members under `profiles`, among other keys."""
     before = draw(st.dictionaries(TOP_KEYS, VALUES, max_size=2))
     after: dict[str, Any] = draw(
         st.dictionaries(TOP_KEYS, VALUES | st.just({"sections": {"a": {"sections": {}}}}), max_size=2)
@@ -90,17 +90,17 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
 
 @contextmanager
 def small_runs(size: int, *, member_bytes: int = json_splitter.MEMBER_BYTES) -> Iterator[None]:
-    """Let documents of a few bytes take the ways that otherwise only huge ones take."""
+    """Lower the limits, so that documents of a few bytes take the code paths of huge ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_splitter, "_RUN_BYTES", size)
-        patch.setattr(json_chunks, "_TOGETHER_BYTES", size)
+        patch.setattr(json_splitter, "_CHUNK_BYTES", size)
+        patch.setattr(json_chunks, "_CHUNK_BYTES", size)
         patch.setattr(json_splitter, "_NEAR_BYTES", max(size // 2, 1))
         patch.setattr(compression, "_SMALL_BYTES", 0)
         patch.setattr(json_splitter, "MEMBER_BYTES", member_bytes)
         yield
 
 
-TROUBLE = {
+MALFORMED_MEMBERS = {
     "bad UTF-8": b'{"a":"\xff"}',
     "bad UTF-8 in a key": b'{"\xff":1}',
     "an integer of 5000 digits": b'{"a":' + b"1" * 5000 + b"}",

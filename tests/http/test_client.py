@@ -1,4 +1,4 @@
-"""What an API call promises: it ends in time, tries again only what can heal, and hands over whole bodies only."""
+"""API requests end in time, retry only transient failures, and return complete bodies only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ POST = ApiRequest("POST", URL, what="an export", json={"a": 1}, is_idempotent=Fa
 DEADLINE = 900.0
 
 
-def whole(_answer: requests.Response, chunks: Iterator[bytes]) -> bytes:
+def read_body(_answer: requests.Response, chunks: Iterator[bytes]) -> bytes:
     return b"".join(chunks)
 
 
@@ -54,7 +54,7 @@ def client(**options: Any) -> HttpClient:
 
 
 class Token(Credentials):
-    """Credentials whose every renewal shows."""
+    """Credentials that send the number of their renewals."""
 
     def __init__(self, renewals: int = 9) -> None:
         self.version = 1
@@ -72,25 +72,27 @@ class Token(Credentials):
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-# What heals
+# Transient failures
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_every_2xx_is_a_success(requests_mock: Mocker, status: int) -> None:
     requests_mock.get(URL, status_code=status, content=b"abc" * 100_000)
-    assert client().send(GET, whole) == b"abc" * 100_000
+    assert client().send(GET, read_body) == b"abc" * 100_000
 
 
-def test_a_status_that_the_caller_expects_is_his_to_judge(requests_mock: Mocker) -> None:
+def test_an_expected_status_is_passed_to_the_handler(requests_mock: Mocker) -> None:
     requests_mock.get(URL, status_code=404, content=b"not yet")
     call = ApiRequest("GET", URL, what="x", expected=frozenset({404}))
     assert client().send(call, lambda answer, chunks: (answer.status_code, b"".join(chunks))) == (404, b"not yet")
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_what_can_heal_is_tried_again_and_heals(requests_mock: Mocker, clock: VirtualClock, status: int) -> None:
+def test_a_transient_status_is_retried_until_it_succeeds(
+    requests_mock: Mocker, clock: VirtualClock, status: int
+) -> None:
     requests_mock.get(URL, [{"status_code": status}, {"status_code": status}, {"content": b"there"}])
-    assert client().send(GET, whole) == b"there"
+    assert client().send(GET, read_body) == b"there"
     assert requests_mock.call_count == 3
     assert len(clock.pauses) == 2
 
@@ -98,16 +100,16 @@ def test_what_can_heal_is_tried_again_and_heals(requests_mock: Mocker, clock: Vi
 @pytest.mark.parametrize(
     "failure", [requests.ConnectionError("reset"), requests.ReadTimeout("slow"), requests.ConnectTimeout("slow")]
 )
-def test_a_broken_connection_is_tried_again(requests_mock: Mocker, failure: Exception) -> None:
+def test_a_broken_connection_is_retried(requests_mock: Mocker, failure: Exception) -> None:
     requests_mock.get(URL, [{"exc": failure}, {"content": b"there"}])
-    assert client().send(GET, whole) == b"there"
+    assert client().send(GET, read_body) == b"there"
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 413, 415, 422])
-def test_what_the_vendor_refuses_is_not_asked_again(requests_mock: Mocker, clock: VirtualClock, status: int) -> None:
+def test_a_refused_request_is_not_retried(requests_mock: Mocker, clock: VirtualClock, status: int) -> None:
     requests_mock.get(URL, status_code=status)
     with pytest.raises(RequestRefused) as refusal:
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert (refusal.value.exit_code, refusal.value.status) == (10, status)
     assert requests_mock.call_count == 1
     assert clock.pauses == []
@@ -118,39 +120,37 @@ def test_a_redirect_is_never_followed(requests_mock: Mocker, status: int) -> Non
     requests_mock.get(URL, status_code=status, headers={"Location": "https://elsewhere.test/"})
     elsewhere = requests_mock.get("https://elsewhere.test/", content=b"caught")
     with pytest.raises(UnusableAnswer) as refusal:
-        client(credentials=Token()).send(GET, whole)
+        client(credentials=Token()).send(GET, read_body)
     assert refusal.value.exit_code == 12
     assert not elsewhere.called
 
 
-# How long
+# Delays and deadlines
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_vendor_that_keeps_failing_is_given_up_after_a_bounded_number_of_tries(
-    requests_mock: Mocker, clock: VirtualClock, status: int
-) -> None:
+def test_retries_of_server_errors_are_limited(requests_mock: Mocker, clock: VirtualClock, status: int) -> None:
     requests_mock.get(URL, status_code=status)
     with pytest.raises(VendorUnavailable, match=f"Vendor answered {status}") as failure:
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert failure.value.exit_code == 13
     assert 2 <= requests_mock.call_count <= 10
     assert clock.paused <= DEADLINE
 
 
-def test_a_limit_that_stays_reached_ends_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_retries_of_a_rate_limit_end_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.get(URL, status_code=429)
     with pytest.raises(QuotaReached) as failure:
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert failure.value.exit_code == 14
     assert DEADLINE - 60 < clock.paused <= DEADLINE
 
 
-def test_pauses_are_random_and_never_longer_than_a_minute(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_delays_are_random_and_at_most_a_minute(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.get(URL, status_code=429)
     for _ in range(5):
         with pytest.raises(QuotaReached):
-            client().send(GET, whole)
+            client().send(GET, read_body)
     assert max(clock.pauses) <= 60
     assert len({round(pause, 6) for pause in clock.pauses}) > len(clock.pauses) / 2
     assert clock.pauses[0] <= 1
@@ -162,14 +162,14 @@ def test_retry_after_in_seconds_is_honoured_to_the_second(
     requests_mock: Mocker, clock: VirtualClock, status: int, seconds: int
 ) -> None:
     requests_mock.get(URL, [{"status_code": status, "headers": {"Retry-After": str(seconds)}}, {"content": b"x"}])
-    assert client().send(GET, whole) == b"x"
+    assert client().send(GET, read_body) == b"x"
     assert clock.pauses == [seconds]
 
 
 def test_retry_after_as_a_date_is_honoured(requests_mock: Mocker, clock: VirtualClock) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     requests_mock.get(URL, [{"status_code": 429, "headers": {"Retry-After": date}}, {"content": b"x"}])
-    assert client().send(GET, whole) == b"x"
+    assert client().send(GET, read_body) == b"x"
     assert 95 < clock.paused <= 100
 
 
@@ -187,24 +187,26 @@ EARLIER, LATER = (format_datetime(datetime.now(UTC) + timedelta(hours=hours), us
         {"Retry-After": EARLIER, "Date": LATER},
     ],
 )
-def test_retry_after_lengthens_a_pause_and_never_shortens_it(
+def test_retry_after_lengthens_a_delay_and_never_shortens_it(
     requests_mock: Mocker, clock: VirtualClock, status: int, headers: dict[str, str]
 ) -> None:
     requests_mock.get(URL, status_code=status, headers=headers)
     with pytest.raises(CdpExportError):
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert requests_mock.call_count < 100
     assert clock.paused > 5
     assert max(clock.pauses) > 4
 
 
 @pytest.mark.parametrize("hours", [-3, 0, 3])
-def test_a_date_is_measured_from_the_servers_own_clock(requests_mock: Mocker, clock: VirtualClock, hours: int) -> None:
+def test_a_retry_after_date_is_relative_to_the_servers_clock(
+    requests_mock: Mocker, clock: VirtualClock, hours: int
+) -> None:
     now = datetime.now(UTC) + timedelta(hours=hours)
     headers = {"Date": format_datetime(now, usegmt=True)}
     headers["Retry-After"] = format_datetime(now + timedelta(seconds=70), usegmt=True)
     requests_mock.get(URL, [{"status_code": 429, "headers": headers}, {"content": b"x"}])
-    assert client().send(GET, whole) == b"x"
+    assert client().send(GET, read_body) == b"x"
     assert clock.pauses == [70]
 
 
@@ -214,7 +216,7 @@ def test_a_retry_after_beyond_the_deadline_stops_at_once(
 ) -> None:
     requests_mock.get(URL, status_code=429, headers={"Retry-After": seconds})
     with pytest.raises(QuotaReached):
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert clock.pauses == []
     assert requests_mock.call_count == 1
 
@@ -235,96 +237,98 @@ def test_any_retry_after_is_read_or_ignored(text: str) -> None:
     assert seconds is None or seconds >= 0
 
 
-def test_a_callers_own_deadline_counts_in_place_of_the_clients(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_the_deadline_of_a_call_replaces_the_clients(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.get(URL, status_code=429)
     with pytest.raises(QuotaReached):
-        client().send(GET, whole, deadline_seconds=10)
+        client().send(GET, read_body, deadline_seconds=10)
     assert clock.paused <= 10
 
 
 def test_no_socket_operation_may_outlast_the_deadline(requests_mock: Mocker) -> None:
     requests_mock.get(URL, content=b"")
-    client(deadline_seconds=20).send(GET, whole)
+    client(deadline_seconds=20).send(GET, read_body)
     assert requests_mock.last_request is not None
     timeouts: Any = requests_mock.last_request.timeout
     assert all(0 < timeout <= 20 for timeout in timeouts)
 
 
-def test_a_signal_ends_the_pause_between_two_tries(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_a_signal_ends_the_delay_between_two_attempts(requests_mock: Mocker, clock: VirtualClock) -> None:
     STOP.install()
     requests_mock.get(URL, status_code=503)
     clock.during_pause = lambda: signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Interrupted):
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert requests_mock.call_count == 1
 
 
-# A signal while the answer names a job
+# A signal during the response to an export request
 
 
 JOB = ApiRequest("POST", URL, what="an export", is_idempotent=False, starts_job=True)
 
 
-def interrupted_once(mock: Mocker, *numbers: signal.Signals, then: dict[str, Any]) -> None:
-    """Let signals arrive while the vendor answers."""
+def interrupt_response(mock: Mocker, *numbers: signal.Signals, response: dict[str, Any]) -> None:
+    """Raise signals during the response."""
     STOP.install()
 
     def answer(_request: object, context: Any) -> bytes:
         for number in numbers:
             signal.raise_signal(number)
-        context.status_code = then.get("status_code", 200)
+        context.status_code = response.get("status_code", 200)
         return b"job 1"
 
     mock.post(URL, content=answer)
 
 
 def test_a_signal_waits_for_an_answer_that_names_a_job(requests_mock: Mocker) -> None:
-    interrupted_once(requests_mock, signal.SIGTERM, then={})
-    assert client().send(JOB, whole) == b"job 1"
+    interrupt_response(requests_mock, signal.SIGTERM, response={})
+    assert client().send(JOB, read_body) == b"job 1"
     with pytest.raises(Interrupted) as stop:
         STOP.raise_if_stopped()
     assert stop.value.exit_code == 143
 
 
 def test_a_signal_waits_for_no_other_answer(requests_mock: Mocker) -> None:
-    interrupted_once(requests_mock, signal.SIGTERM, then={})
+    interrupt_response(requests_mock, signal.SIGTERM, response={})
     with pytest.raises(Interrupted):
-        client().send(POST, whole)
+        client().send(POST, read_body)
 
 
-def test_a_second_signal_cuts_the_wait_for_a_job(requests_mock: Mocker) -> None:
-    interrupted_once(requests_mock, signal.SIGTERM, signal.SIGINT, then={})
+def test_a_second_signal_ends_the_wait_for_a_job(requests_mock: Mocker) -> None:
+    interrupt_response(requests_mock, signal.SIGTERM, signal.SIGINT, response={})
     with pytest.raises(Interrupted) as stop:
-        client().send(JOB, whole)
+        client().send(JOB, read_body)
     assert stop.value.exit_code == 130
 
 
 @pytest.mark.parametrize("status", [429, 500])
 def test_after_a_signal_nothing_is_sent_again(requests_mock: Mocker, clock: VirtualClock, status: int) -> None:
-    interrupted_once(requests_mock, signal.SIGTERM, then={"status_code": status})
+    interrupt_response(requests_mock, signal.SIGTERM, response={"status_code": status})
     with pytest.raises(Interrupted):
-        client().send(JOB, whole)
+        client().send(JOB, read_body)
     assert requests_mock.call_count == 1
     assert clock.pauses == []
 
 
-def test_a_signal_in_the_pause_before_the_next_try_ends_it(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_a_signal_ends_the_delay_before_an_export_request_is_repeated(
+    requests_mock: Mocker, clock: VirtualClock
+) -> None:
     STOP.install()
     requests_mock.post(URL, status_code=429)
     clock.during_pause = lambda: signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Interrupted):
-        client().send(JOB, whole)
+        client().send(JOB, read_body)
     assert requests_mock.call_count == 1
 
 
-# What must not be sent twice
+# Requests that must not be repeated
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 504, 503])
 def test_a_request_that_may_have_been_accepted_is_not_sent_again(requests_mock: Mocker, status: int) -> None:
     requests_mock.post(URL, status_code=status)
     with pytest.raises(VendorUnavailable, match="not sent again"):
-        client().send(POST, whole)
+        client().send(POST, read_body)
     assert requests_mock.call_count == 1
 
 
@@ -332,15 +336,15 @@ def test_a_request_that_may_have_been_accepted_is_not_sent_again(requests_mock: 
 def test_a_request_whose_answer_is_lost_is_not_sent_again(requests_mock: Mocker, failure: Exception) -> None:
     requests_mock.post(URL, exc=failure)
     with pytest.raises(VendorUnavailable, match="not sent again"):
-        client().send(POST, whole)
+        client().send(POST, read_body)
     assert requests_mock.call_count == 1
 
 
-def test_a_request_whose_answer_is_cut_short_is_not_sent_again() -> None:
+def test_a_request_whose_answer_is_truncated_is_not_sent_again() -> None:
     with LoopbackServer(cut(with_length(b'{"url": "https://x', announced=100))) as server:
         call = ApiRequest("POST", server.url, what="an export", json={"a": 1}, is_idempotent=False)
         with pytest.raises(UnusableAnswer):
-            client().send(call, whole)
+            client().send(call, read_body)
         assert len(server.requests) == 1
 
 
@@ -348,7 +352,7 @@ def test_a_request_after_which_the_connection_is_reset_is_not_sent_again() -> No
     with LoopbackServer(reset(b"")) as server:
         call = ApiRequest("POST", server.url, what="an export", json={"a": 1}, is_idempotent=False)
         with pytest.raises(VendorUnavailable, match="not sent again"):
-            client().send(call, whole)
+            client().send(call, read_body)
         assert len(server.requests) == 1
 
 
@@ -360,18 +364,18 @@ def test_a_request_after_which_the_connection_is_reset_is_not_sent_again() -> No
         {"exc": requests.ConnectTimeout("never connected")},
     ],
 )
-def test_a_request_that_surely_was_not_received_is_sent_again(requests_mock: Mocker, refusal: dict[str, Any]) -> None:
+def test_a_request_that_was_not_received_is_sent_again(requests_mock: Mocker, refusal: dict[str, Any]) -> None:
     requests_mock.post(URL, [refusal, {"content": b"accepted"}])
-    assert client().send(POST, whole) == b"accepted"
+    assert client().send(POST, read_body) == b"accepted"
     assert requests_mock.call_count == 2
 
 
-def test_a_refused_connection_is_tried_again_even_for_an_export(clock: VirtualClock) -> None:
+def test_a_refused_connection_is_retried_even_for_an_export(clock: VirtualClock) -> None:
     with LoopbackServer(cut(b"")) as server:
-        nobody = server.url
-    call = ApiRequest("POST", nobody, what="an export", is_idempotent=False)
+        unused_url = server.url
+    call = ApiRequest("POST", unused_url, what="an export", is_idempotent=False)
     with pytest.raises(VendorUnavailable):
-        client().send(call, whole)
+        client().send(call, read_body)
     assert len(clock.pauses) > 1
 
 
@@ -379,39 +383,39 @@ def test_a_refused_connection_is_tried_again_even_for_an_export(clock: VirtualCl
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_renews_the_credentials_once_and_is_then_believed(requests_mock: Mocker, status: int) -> None:
+def test_credentials_are_renewed_once_before_a_refusal_is_raised(requests_mock: Mocker, status: int) -> None:
     token = Token()
     requests_mock.get(URL, status_code=status)
     with pytest.raises(CredentialsRefused) as refusal:
-        client(credentials=token).send(GET, whole)
+        client(credentials=token).send(GET, read_body)
     assert (refusal.value.exit_code, refusal.value.status) == (11, status)
     assert requests_mock.call_count == 2
     assert token.version == 2
 
 
-def test_a_token_that_expired_is_renewed_and_the_call_goes_on(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_an_expired_token_is_renewed_without_a_delay(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.get(URL, status_code=401)
     requests_mock.get(URL, request_headers={"Authorization": "token 2"}, content=b"there")
-    assert client(credentials=Token()).send(GET, whole) == b"there"
+    assert client(credentials=Token()).send(GET, read_body) == b"there"
     assert clock.paused == 0
 
 
-def test_a_token_that_expires_between_two_tries_is_renewed_too(requests_mock: Mocker) -> None:
+def test_a_token_that_expires_between_two_attempts_is_renewed(requests_mock: Mocker) -> None:
     requests_mock.get(URL, [{"status_code": 502}, {"status_code": 401}, {"content": b"there"}])
     token = Token()
-    assert client(credentials=token).send(GET, whole) == b"there"
+    assert client(credentials=token).send(GET, read_body) == b"there"
     assert token.version == 2
 
 
-def test_an_export_refused_for_its_token_was_not_accepted_so_it_is_sent_again(requests_mock: Mocker) -> None:
+def test_an_export_request_refused_for_its_token_is_sent_again(requests_mock: Mocker) -> None:
     requests_mock.post(URL, [{"status_code": 401}, {"content": b"accepted"}])
-    assert client(credentials=Token()).send(POST, whole) == b"accepted"
+    assert client(credentials=Token()).send(POST, read_body) == b"accepted"
 
 
 def test_credentials_that_cannot_be_renewed_are_refused_at_once(requests_mock: Mocker) -> None:
     requests_mock.get(URL, status_code=401)
     with pytest.raises(CredentialsRefused):
-        client().send(GET, whole)
+        client().send(GET, read_body)
     assert requests_mock.call_count == 1
 
 
@@ -421,23 +425,23 @@ def test_netrc_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("NETRC", str(netrc))
     with LoopbackServer(cut(with_length(b"ok"))) as server:
         call = ApiRequest("GET", server.url, what="x")
-        client().send(call, whole)
-        client(credentials=Token()).send(call, whole)
+        client().send(call, read_body)
+        client(credentials=Token()).send(call, read_body)
         bare, with_token = server.requests
     assert b"authorization" not in bare.lower()
     assert b"Authorization: token 1" in with_token
 
 
-def test_proxy_variables_do_not_lead_a_loopback_request_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loopback_request_ignores_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with LoopbackServer(cut(with_length(b"ok"))) as server:
-        assert client(trust_environment=False).send(ApiRequest("GET", server.url, what="x"), whole) == b"ok"
+        assert client(trust_environment=False).send(ApiRequest("GET", server.url, what="x"), read_body) == b"ok"
 
 
-# What a message says
+# Messages
 
 
 @pytest.mark.parametrize(
@@ -457,7 +461,7 @@ def test_no_message_and_no_log_line_holds_a_body_a_url_or_a_librarys_text(
     caplog.set_level(logging.DEBUG, logger="tap_cdp_export")
     call = ApiRequest(call.method, URL, what=call.what, params={"key": "canary"}, is_idempotent=call.is_idempotent)
     with pytest.raises(CdpExportError) as failure:
-        client().send(call, whole)
+        client().send(call, read_body)
     text = f"{failure.value} {caplog.text}"
     assert "canary" not in text
     assert "://" not in text
@@ -468,7 +472,7 @@ def test_no_message_and_no_log_line_holds_a_body_a_url_or_a_librarys_text(
 # Bodies
 
 
-CUT_BODIES = {
+TRUNCATED_BODIES = {
     "nothing of what Content-Length announced": with_length(b"", announced=10),
     "less than Content-Length announced": with_length(b"x" * 100_000, announced=100_001),
     "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
@@ -495,7 +499,7 @@ FRAMED = {
 
 
 def framed(answer: requests.Response, chunks: Iterator[bytes]) -> tuple[bool, bool]:
-    """Tell it before and behind the body."""
+    """Return `is_framed` before and after reading the body."""
     before = is_framed(answer)
     for _ in chunks:
         pass
@@ -503,24 +507,24 @@ def framed(answer: requests.Response, chunks: Iterator[bytes]) -> tuple[bool, bo
 
 
 @pytest.mark.parametrize("headers", UNFRAMED.values(), ids=UNFRAMED)
-def test_a_body_that_only_the_connections_end_ends_is_told_whatever_its_headers_pretend(headers: str) -> None:
+def test_a_body_that_ends_with_the_connection_is_not_framed(headers: str) -> None:
     with LoopbackServer(cut(f"HTTP/1.1 200 OK\r\n{headers}\r\nhello".encode())) as server:
         assert client().send(ApiRequest("GET", server.url, what="x"), framed) == (False, False)
 
 
 @pytest.mark.parametrize("answer", FRAMED.values(), ids=FRAMED)
-def test_a_length_or_chunks_frame_a_body(answer: bytes) -> None:
+def test_a_body_with_a_length_or_chunks_is_framed(answer: bytes) -> None:
     with LoopbackServer(cut(b"HTTP/1.1 200 OK\r\n" + answer)) as server:
         assert client().send(ApiRequest("GET", server.url, what="x"), framed) == (True, True)
 
 
-def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole() -> None:
+def test_a_partial_response_is_retried() -> None:
     part = with_length(b"hello", headers="Content-Range: bytes 0-4/9\r\n").replace(b"200 OK", b"206 Partial Content")
     with LoopbackServer(cut(part), cut(with_length(b"hello all"))) as server:
-        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"hello all"
+        assert client().send(ApiRequest("GET", server.url, what="x"), read_body) == b"hello all"
 
 
-WHOLE_BODIES = {
+COMPLETE_BODIES = {
     "Content-Length": with_length(b"hello" * 1000),
     "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     + b"".join(b"5\r\nhello\r\n" for _ in range(1000))
@@ -529,44 +533,44 @@ WHOLE_BODIES = {
 }
 
 
-@pytest.mark.parametrize("answer", WHOLE_BODIES.values(), ids=WHOLE_BODIES)
-def test_a_whole_body_is_read_to_its_end_however_it_is_framed(answer: bytes) -> None:
+@pytest.mark.parametrize("answer", COMPLETE_BODIES.values(), ids=COMPLETE_BODIES)
+def test_a_complete_body_is_read_with_any_framing(answer: bytes) -> None:
     with LoopbackServer(cut(answer)) as server:
-        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"hello" * 1000
+        assert client().send(ApiRequest("GET", server.url, what="x"), read_body) == b"hello" * 1000
 
 
-@pytest.mark.parametrize("answer", CUT_BODIES.values(), ids=CUT_BODIES)
-def test_a_body_cut_short_never_passes_and_is_given_up_after_three_tries(answer: bytes) -> None:
+@pytest.mark.parametrize("answer", TRUNCATED_BODIES.values(), ids=TRUNCATED_BODIES)
+def test_a_truncated_body_is_an_error_after_three_attempts(answer: bytes) -> None:
     with LoopbackServer(cut(answer)) as server:
         with pytest.raises(IncompleteAnswer) as failure:
-            client().send(ApiRequest("GET", server.url, what="x"), whole)
+            client().send(ApiRequest("GET", server.url, what="x"), read_body)
         assert failure.value.exit_code == 12
         assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("answer", CUT_BODIES.values(), ids=CUT_BODIES)
-def test_a_body_cut_short_once_is_read_again_from_its_beginning(answer: bytes) -> None:
+@pytest.mark.parametrize("answer", TRUNCATED_BODIES.values(), ids=TRUNCATED_BODIES)
+def test_a_body_truncated_once_is_read_again_from_its_beginning(answer: bytes) -> None:
     with LoopbackServer(cut(answer), cut(with_length(b"all of it"))) as server:
-        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"all of it"
+        assert client().send(ApiRequest("GET", server.url, what="x"), read_body) == b"all of it"
         assert len(server.requests) == 2
 
 
-def test_a_connection_reset_inside_a_body_is_a_cut(clock: VirtualClock) -> None:
+def test_a_connection_reset_inside_a_body_is_retried(clock: VirtualClock) -> None:
     with LoopbackServer(reset(with_length(b"x" * 10, announced=1000)), cut(with_length(b"all"))) as server:
-        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == b"all"
+        assert client().send(ApiRequest("GET", server.url, what="x"), read_body) == b"all"
     assert len(clock.pauses) == 1
 
 
-def test_a_compressed_body_is_handed_over_as_it_is_on_the_wire() -> None:
+def test_a_compressed_body_is_not_decompressed() -> None:
     packed = gzip.compress(b"hello")
     with LoopbackServer(cut(with_length(packed, headers="Content-Encoding: gzip\r\n"))) as server:
-        assert client().send(ApiRequest("GET", server.url, what="x"), whole) == packed
+        assert client().send(ApiRequest("GET", server.url, what="x"), read_body) == packed
         assert b"Accept-Encoding: identity" in server.requests[0]
 
 
-def test_a_body_that_trickles_is_cut_and_tried_again(clock: VirtualClock) -> None:
+def test_a_body_that_trickles_is_retried(clock: VirtualClock) -> None:
     gate = threading.Semaphore(2)
-    head, pieces = with_length(b"", announced=1000), [b"x"] * 1000
+    head, parts = with_length(b"", announced=1000), [b"x"] * 1000
 
     def slowly(_answer: requests.Response, chunks: Iterator[bytes]) -> bytes:
         received = b""
@@ -576,17 +580,17 @@ def test_a_body_that_trickles_is_cut_and_tried_again(clock: VirtualClock) -> Non
                 clock.advance(1)
                 gate.release()
         finally:
-            gate.release(len(pieces))  # let the server see that nobody listens any more
+            gate.release(len(parts))  # let the server notice the closed connection
         return received
 
-    with LoopbackServer(in_pieces([head, *pieces], gate), cut(with_length(b"all at once"))) as server:
+    with LoopbackServer(in_pieces([head, *parts], gate), cut(with_length(b"all at once"))) as server:
         assert client().send(ApiRequest("GET", server.url, what="x"), slowly) == b"all at once"
-    assert clock.pauses  # it was tried again, after some 120 of the 1000 seconds
+    assert clock.pauses  # retried after about 120 of the 1,000 seconds
 
 
 def test_a_fast_body_may_take_longer_than_two_minutes(clock: VirtualClock) -> None:
     gate = threading.Semaphore(2)
-    pieces = [b"x" * 50_000] * 10
+    parts = [b"x" * 50_000] * 10
 
     def steadily(_answer: requests.Response, chunks: Iterator[bytes]) -> int:
         size = 0
@@ -597,13 +601,13 @@ def test_a_fast_body_may_take_longer_than_two_minutes(clock: VirtualClock) -> No
                 gate.release()
         return size
 
-    with LoopbackServer(in_pieces([with_length(b"", announced=500_000), *pieces], gate)) as server:
+    with LoopbackServer(in_pieces([with_length(b"", announced=500_000), *parts], gate)) as server:
         assert client().send(ApiRequest("GET", server.url, what="x"), steadily) == 500_000
         assert len(server.requests) == 1
 
 
 class SlowFirstByte:
-    """A connection on which the vendor takes its time before the first byte."""
+    """A connection whose first byte arrives after 200 seconds."""
 
     def __init__(self, data: bytes, clock: VirtualClock) -> None:
         self._data = [b"", data]
@@ -616,13 +620,13 @@ class SlowFirstByte:
         return self._data.pop()
 
 
-def test_a_small_body_that_takes_long_to_prepare_is_no_trickle(clock: VirtualClock) -> None:
+def test_a_small_body_with_a_late_first_byte_is_read(clock: VirtualClock) -> None:
     response = requests.Response()
     response.raw = SlowFirstByte(b"[]", clock)
     assert b"".join(body(response, deadline=time.monotonic() + DEADLINE)) == b"[]"
 
 
-def test_a_body_that_does_not_end_before_the_deadline_is_cut(clock: VirtualClock) -> None:
+def test_a_body_that_does_not_end_before_the_deadline_is_incomplete(clock: VirtualClock) -> None:
     def slowly(_answer: requests.Response, chunks: Iterator[bytes]) -> None:
         for _ in chunks:
             clock.advance(DEADLINE + 1)
@@ -633,7 +637,7 @@ def test_a_body_that_does_not_end_before_the_deadline_is_cut(clock: VirtualClock
         assert len(server.requests) == 1
 
 
-def test_a_failure_of_the_consumer_is_not_taken_for_the_vendors(requests_mock: Mocker) -> None:
+def test_an_error_of_the_handler_is_raised_without_a_retry(requests_mock: Mocker) -> None:
     def fail(_answer: requests.Response, _chunks: Iterator[bytes]) -> None:
         raise UnusableAnswer("not as documented")
 
@@ -643,19 +647,19 @@ def test_a_failure_of_the_consumer_is_not_taken_for_the_vendors(requests_mock: M
     assert requests_mock.call_count == 1
 
 
-# Small parts
+# Functions
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("url", "other"),
     [
         ("https://api.example", "https://api.example:443/path?query"),
         ("http://api.example", "http://API.EXAMPLE:80"),
         ("HTTPS://api.example", "https://api.example/"),
     ],
 )
-def test_origins_are_equal_however_they_are_spelled(one: str, other: str) -> None:
-    assert origin(one) == origin(other)
+def test_origins_are_normalized(url: str, other: str) -> None:
+    assert origin(url) == origin(other)
 
 
 @pytest.mark.parametrize(
@@ -677,7 +681,7 @@ def test_another_scheme_host_or_port_is_another_origin(other: str) -> None:
     "url",
     ["", "api.example", "/path", "//api.example", "ftp://x", "file:///x", "https://", "https://x:port", "https://[::1"],
 )
-def test_what_is_no_web_address_has_no_origin(url: str) -> None:
+def test_a_url_that_is_not_http_has_no_origin(url: str) -> None:
     with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
         origin(url)
 
@@ -695,11 +699,11 @@ def test_what_is_no_web_address_has_no_origin(url: str) -> None:
         ("", False),
     ],
 )
-def test_only_this_machine_is_loopback(url: str, *, expected: bool) -> None:
+def test_only_local_addresses_are_loopback(url: str, *, expected: bool) -> None:
     assert is_loopback(url) is expected
 
 
-def test_the_small_object_of_an_answer_is_read_whatever_its_chunks() -> None:
+def test_a_small_object_is_read_from_any_chunks() -> None:
     assert read_object([b'{"a"', b': [1, "x"]', b"}"]) == {"a": [1, "x"]}
 
 
@@ -714,15 +718,15 @@ def test_an_answer_that_is_no_object_is_an_error_that_does_not_quote_it(text: by
     assert "canary" not in str(failure.value)
 
 
-def test_an_answer_without_end_is_not_read_to_its_end() -> None:
-    read = 0
+def test_an_endless_answer_is_not_read_to_its_end() -> None:
+    read_count = 0
 
     def endless() -> Iterator[bytes]:
-        nonlocal read
+        nonlocal read_count
         while True:
-            read += 1
+            read_count += 1
             yield b"[" * 65536
 
     with pytest.raises(UnusableAnswer):
         read_object(endless())
-    assert read < 1000
+    assert read_count < 1000

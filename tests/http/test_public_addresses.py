@@ -1,4 +1,4 @@
-"""A download never reaches into a private network, however its address is spelled."""
+"""A download never connects to a private network, in any form of its address."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ def resolving_to(*addresses: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "inside"),
+    ("addresses", "is_private"),
     [(["10.0.0.1"], True), (["10.0.0.1", "::1"], True), (["8.8.8.8"], False), (["8.8.8.8", "10.0.0.1"], False)],
 )
-def test_a_host_is_inside_if_none_of_its_addresses_is_public(
-    monkeypatch: pytest.MonkeyPatch, addresses: list[str], *, inside: bool
+def test_a_host_is_private_if_none_of_its_addresses_is_public(
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str], *, is_private: bool
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolving_to(*addresses))
-    assert is_private_host("https://api.test/x") is inside
+    assert is_private_host("https://api.test/x") is is_private
 
 
-def test_a_host_without_any_address_is_not_taken_for_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_does_not_resolve_is_not_private(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise socket.gaierror
 
@@ -80,37 +80,39 @@ def test_a_host_without_any_address_is_not_taken_for_inside(monkeypatch: pytest.
 
 
 @pytest.fixture
-def session() -> Iterator[requests.Session]:
-    with requests.Session() as made:
-        made.trust_env = False
+def public_session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
         for scheme in ("http://", "https://"):
-            made.mount(scheme, PublicAddressAdapter())
-        yield made
+            session.mount(scheme, PublicAddressAdapter())
+        yield session
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::ffff:127.0.0.1]"]
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_no_spelling_of_loopback_gets_a_single_byte(session: requests.Session, scheme: str, host: str) -> None:
+def test_no_form_of_a_loopback_address_receives_a_byte(
+    public_session: requests.Session, scheme: str, host: str
+) -> None:
     with LoopbackServer(cut(with_length(b"caught"))) as server:
         port = server.url.rpartition(":")[2]
         with pytest.raises((UnusableAnswer, requests.RequestException)) as refusal:
-            session.get(f"{scheme}://{host}:{port}/secret", timeout=5)
+            public_session.get(f"{scheme}://{host}:{port}/secret", timeout=5)
         assert server.requests == []
         assert server.received == b""
     assert host in {"localhost", "0", "[::ffff:127.0.0.1]"} or isinstance(refusal.value, UnusableAnswer)
 
 
-def test_a_name_that_resolves_to_loopback_gets_not_one_byte(
-    session: requests.Session, monkeypatch: pytest.MonkeyPatch
+def test_a_name_that_resolves_to_loopback_receives_no_byte(
+    public_session: requests.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with LoopbackServer(cut(with_length(b"caught"))) as server:
         port = int(server.url.rpartition(":")[2])
         loopback = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: loopback)
         with pytest.raises(UnusableAnswer) as refusal:
-            session.get(f"http://storage.test:{port}/secret", timeout=5)
+            public_session.get(f"http://storage.test:{port}/secret", timeout=5)
         assert server.received == b""
     assert "storage" not in str(refusal.value)
     assert refusal.value.exit_code == 12

@@ -1,4 +1,4 @@
-"""The vendor's own reason: quoted from the documented fields alone, without secrets, on one line, and short."""
+"""The vendor's reason is quoted from documented fields only, without secrets, on one short line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.helpers.loopback import LoopbackServer, cut, with_length
 
 @pytest.fixture(autouse=True)
 def redactor(monkeypatch: pytest.MonkeyPatch) -> Redactor:
-    """Keep what a test teaches the redactor to the test."""
+    """Reset the secrets of the redactor for each test."""
     monkeypatch.setattr(REDACTOR, "_forms", [])
     return REDACTOR
 
 
 def quoted(answer: Any) -> str:
-    """What is between the quotation marks."""
+    """Return the text between the quotation marks."""
     return reason_in(answer).removeprefix(' The vendor says: "').removesuffix('".')
 
 
@@ -73,11 +73,11 @@ def test_nothing_else_is_quoted(answer: Any) -> None:
 @pytest.mark.parametrize(
     "text", [b"", b"canary", b"<html>canary</html>", b'{"message": "canary"', b'"canary"', b"\x1f\x8bcanary", b"\xff"]
 )
-def test_a_body_that_is_no_json_object_stays_hidden(text: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_not_quoted(text: bytes) -> None:
     assert reason_of(text) == ""
 
 
-def test_a_packed_body_is_read_too_and_a_bomb_is_not() -> None:
+def test_a_gzip_body_is_read_but_a_decompression_bomb_is_not() -> None:
     assert "too many" in reason_of(gzip.compress(b'{"message":"too many"}'))
     assert reason_of(gzip.compress(json.dumps({"message": "x" * 10**7}).encode())) == ""
 
@@ -101,14 +101,14 @@ def test_a_packed_body_is_read_too_and_a_bomb_is_not() -> None:
         "a2Vub3duLXNlY3JldA==",
     ],
 )
-def test_what_may_be_a_secret_or_a_person_is_masked(redactor: Redactor, secret: str) -> None:
+def test_secrets_and_email_addresses_are_masked(redactor: Redactor, secret: str) -> None:
     redactor.add_secrets(["known-secret", "kenown-secret"])
-    said = quoted({"message": f"Refused {secret} here"})
-    assert said.startswith("Refused ")
-    assert said.endswith(" here")
-    assert "(redacted)" in said
+    text = quoted({"message": f"Refused {secret} here"})
+    assert text.startswith("Refused ")
+    assert text.endswith(" here")
+    assert "(redacted)" in text
     for part in ("anna", "canary", "secret", "a2Vub", "CAuI2", "AAAA", "aaaa", "1111", "9cd7", "eyJ"):
-        assert part not in said
+        assert part not in text
 
 
 @pytest.mark.parametrize(
@@ -122,20 +122,20 @@ def test_what_may_be_a_secret_or_a_person_is_masked(redactor: Redactor, secret: 
         "see https://docs.example/errors",
     ],
 )
-def test_plain_words_stay(words: str) -> None:
+def test_plain_words_are_not_masked(words: str) -> None:
     assert quoted({"message": words}) == words
 
 
-def test_a_long_reason_is_cut_behind_its_redaction(redactor: Redactor) -> None:
+def test_a_long_reason_is_cut_after_redaction(redactor: Redactor) -> None:
     redactor.add_secrets(["secret secret"])
     for size in range(270, 310):
-        said = quoted({"message": "a " * (size // 2) + "secret secret " * 20})
-        assert len(said) == 300
-        assert "secret" not in said
+        text = quoted({"message": "a " * (size // 2) + "secret secret " * 20})
+        assert len(text) == 300
+        assert "secret" not in text
 
 
 @given(answer=VALUES | st.dictionaries(st.sampled_from(["message", "errors", "title"]), VALUES))
-def test_a_reason_is_one_short_printable_line_whatever_the_answer(answer: Any) -> None:
+def test_a_reason_is_one_short_printable_line_for_any_answer(answer: Any) -> None:
     reason = reason_in(answer)
     assert reason.isprintable()
     assert len(reason) < 330
@@ -143,11 +143,11 @@ def test_a_reason_is_one_short_printable_line_whatever_the_answer(answer: Any) -
 
 
 def test_a_reason_cannot_forge_a_line_of_the_log() -> None:
-    said = quoted({"message": "no\r\n2026 CRITICAL all is well (exit 0)\u2028\u202e\x1b[2J"})
-    assert said == "no 2026 CRITICAL all is well (exit 0) [2J"
+    text = quoted({"message": "no\r\n2026 CRITICAL all is well (exit 0)\u2028\u202e\x1b[2J"})
+    assert text == "no 2026 CRITICAL all is well (exit 0) [2J"
 
 
-# Whatever is refused, and however often it was tried
+# Responses
 
 
 @pytest.mark.usefixtures("clock")
@@ -163,14 +163,14 @@ def test_every_refusal_carries_the_reason(status: int) -> None:
 
 
 @pytest.mark.parametrize("announced", [10**9, 30])
-def test_a_refusal_without_end_or_cut_short_is_a_refusal_all_the_same(announced: int) -> None:
+def test_a_refusal_with_an_endless_or_truncated_body_is_still_a_refusal(announced: int) -> None:
     answer = with_length(b'{"message":"' + b"x" * 100_000, announced=announced).replace(b"200 OK", b"400 X")
     with LoopbackServer(cut(answer)) as server:
-        began = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(CdpExportError) as failure:
             HttpClient("Vendor", deadline_seconds=60).send(
                 ApiRequest("GET", server.url, what="x"), lambda _answer, _chunks: None
             )
     assert failure.value.exit_code == 10
     assert failure.value.reason == ""
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5

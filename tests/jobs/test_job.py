@@ -1,4 +1,4 @@
-"""A job survives in STATE, without its secret; anything else there is refused."""
+"""A job is saved in STATE without its secret; any other content there is refused."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 
 @given(job=JOBS)
-def test_a_job_comes_back_from_state_as_it_went_in(job: ExportJob) -> None:
+def test_a_job_is_read_from_state_unchanged(job: ExportJob) -> None:
     assert ExportJob.from_state(json.loads(json.dumps(job.to_state()))) == job
 
 
-def test_a_jobs_secret_is_neither_in_state_nor_in_its_text() -> None:
+def test_the_secret_of_a_job_is_neither_in_state_nor_in_its_repr() -> None:
     job = ExportJob({"segment_id": "s"}, "d", NOON, NOON, secret="https://storage.example/canary")
     assert "canary" not in json.dumps(job.to_state())
     assert "canary" not in repr(job)
@@ -63,19 +63,19 @@ def test_any_other_state_is_a_value_error_and_nothing_else(state: Any) -> None:
         ExportJob.from_state(state)
 
 
-def test_a_job_of_the_first_form_still_fits_what_it_was_asked_for_with() -> None:
-    asked = ExportRequest("subject", {"a": 1}, origin={"base_url": "https://api.test"})
-    state = ExportJob({}, asked.first_digest, NOON, NOON.replace(year=9000)).to_state()
+def test_a_job_without_a_version_matches_its_request() -> None:
+    original = ExportRequest("subject", {"a": 1}, origin={"base_url": "https://api.test"})
+    state = ExportJob({}, original.first_digest, NOON, NOON.replace(year=9000)).to_state()
     del state["version"]
     first = ExportJob.from_state(state)
     assert first.version == 0
-    assert first.matches(asked)
-    assert ExportJob.from_state(first.with_file_done("file").to_state()).matches(asked)
+    assert first.matches(original)
+    assert ExportJob.from_state(first.with_file_done("file").to_state()).matches(original)
     assert not first.matches(ExportRequest("subject", {"a": 2}))
 
 
 @pytest.mark.parametrize("version", [2, 99, -1, "1", None, [], 0.5])
-def test_a_job_of_a_version_to_come_is_not_read(version: object) -> None:
+def test_a_job_of_an_unknown_version_is_not_read(version: object) -> None:
     state = {**ExportJob({}, "d", NOON, NOON).to_state(), "version": version}
     with pytest.raises(ValueError, match="version"):
         ExportJob.from_state(state)
@@ -84,7 +84,7 @@ def test_a_job_of_a_version_to_come_is_not_read(version: object) -> None:
 @pytest.mark.parametrize(
     "change", [{"base_url": "https://other.test"}, {"client": "other"}, {"lookback": 1}, {"more": None}]
 )
-def test_a_job_fits_a_request_of_the_same_origin_only(change: dict[str, Any]) -> None:
+def test_a_job_matches_a_request_of_the_same_origin_only(change: dict[str, Any]) -> None:
     origin = {"base_url": "https://api.test", "client": "one", "lookback": 0}
     job = ExportJob({}, ExportRequest("subject", {}, origin=origin).digest, NOON, NOON.replace(year=9000))
     assert job.matches(ExportRequest("subject", {}, origin=dict(reversed(origin.items()))))

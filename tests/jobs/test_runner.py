@@ -1,4 +1,4 @@
-"""The loop of every export: asked for once, recorded at once, looked at with patience, never longer than allowed."""
+"""An export is requested once, saved in STATE immediately, and polled until the timeout at most."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.helpers.virtual_clock import VirtualClock
 
 REQUEST = ExportRequest("Vendor", {"a": 1})
-PATIENCE = PollPolicy(poll_initial=2, poll_max=60, timeout=600)
+POLL_POLICY = PollPolicy(poll_initial=2, poll_max=60, timeout=600)
 PENDING, READY, FAILED, GONE = ExportStatus.PENDING, ExportStatus.READY, ExportStatus.FAILED, ExportStatus.GONE
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -29,43 +29,46 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 @dataclass
 class Vendor:
-    """A vendor's side that follows a script; its last look repeats.
+    """An exporter with prepared poll results, the last of which repeats.
 
     Attributes:
-        diary: what happened, in order, STATE included.
-        deadlines: what each look was allowed to take.
+        poll_results: the results of the polls, in order.
+        calls: the calls in order, those that save a job included.
+        deadlines: `deadline_seconds` of each poll.
+        spools: the files that were downloaded.
+        request_count: number of requested exports.
     """
 
-    looks: list[PollResult]
-    diary: list[str] = field(default_factory=list)
+    poll_results: list[PollResult]
+    calls: list[str] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
     spools: list[Spool] = field(default_factory=list)
-    asked: int = 0
+    request_count: int = 0
 
     def request_export(self, request: ExportRequest) -> ExportJob:
-        self.asked += 1
-        self.diary.append(f"ask {self.asked}")
+        self.request_count += 1
+        self.calls.append(f"request {self.request_count}")
         now = datetime.now(UTC)
-        return ExportJob({"number": str(self.asked)}, request.digest, now, now + timedelta(hours=1))
+        return ExportJob({"number": str(self.request_count)}, request.digest, now, now + timedelta(hours=1))
 
     def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
-        self.diary.append(f"look at {job.reference['number']}")
+        self.calls.append(f"poll {job.reference['number']}")
         self.deadlines.append(deadline_seconds)
-        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return self.poll_results.pop(0) if len(self.poll_results) > 1 else self.poll_results[0]
 
-    def download(self, job: ExportJob, _look: PollResult) -> Generator[Spool, None, None]:
-        self.diary.append(f"fetch {job.reference['number']}")
+    def download(self, job: ExportJob, _result: PollResult) -> Generator[Spool, None, None]:
+        self.calls.append(f"download {job.reference['number']}")
         for content in (b"one", b"two"):
             self.spools.append(Spool([content]))
             yield self.spools[-1]
 
     def record(self, job: ExportJob | None) -> None:
-        self.diary.append(f"record {job.reference['number']}" if job else "record none")
+        self.calls.append(f"record {job.reference['number']}" if job else "record none")
 
-    def runner(self, poll_policy: PollPolicy = PATIENCE) -> ExportRunner:
+    def runner(self, poll_policy: PollPolicy = POLL_POLICY) -> ExportRunner:
         return ExportRunner(self, poll_policy, self.record)
 
-    def export(self, job: ExportJob | None = None, poll_policy: PollPolicy = PATIENCE) -> list[bytes]:
+    def export(self, job: ExportJob | None = None, poll_policy: PollPolicy = POLL_POLICY) -> list[bytes]:
         with self.runner(poll_policy).export(REQUEST, job) as files:
             return [file.head(10) for file in files]
 
@@ -75,13 +78,13 @@ def earlier_job(*, minutes: float = 30, digest: str = REQUEST.digest) -> ExportJ
     return ExportJob({"number": "earlier"}, digest, now, now + timedelta(minutes=minutes))
 
 
-def test_an_export_is_recorded_right_after_it_was_asked_for_and_before_anything_else() -> None:
+def test_a_job_is_saved_right_after_its_request_and_before_the_first_poll() -> None:
     vendor = Vendor([PollResult(PENDING), PollResult(READY)])
     assert vendor.export() == [b"one", b"two"]
-    assert vendor.diary == ["ask 1", "record 1", "look at 1", "look at 1", "fetch 1"]
+    assert vendor.calls == ["request 1", "record 1", "poll 1", "poll 1", "download 1"]
 
 
-def test_a_file_is_given_back_when_the_next_is_asked_for() -> None:
+def test_a_file_is_closed_when_the_next_is_requested() -> None:
     vendor = Vendor([PollResult(READY)])
     with vendor.runner().export(REQUEST) as files:
         for _ in files:
@@ -89,7 +92,7 @@ def test_a_file_is_given_back_when_the_next_is_asked_for() -> None:
     assert [spool.file.closed for spool in vendor.spools] == [True, True]
 
 
-def test_files_are_given_back_even_after_a_failure() -> None:
+def test_files_are_closed_after_an_error() -> None:
     vendor = Vendor([PollResult(READY)])
 
     def fail() -> None:
@@ -102,20 +105,20 @@ def test_files_are_given_back_even_after_a_failure() -> None:
     assert [spool.file.closed for spool in vendor.spools] == [True]
 
 
-def test_a_file_that_the_look_brought_is_given_back_even_if_nobody_reads_it() -> None:
+def test_a_file_from_the_poll_is_closed_even_if_it_is_not_read() -> None:
     spool = Spool([b"x"])
     with Vendor([PollResult(READY, spool)]).runner().export(REQUEST):
         pass
     assert spool.file.closed
 
 
-def test_files_are_given_back_when_a_later_one_cannot_be_fetched() -> None:
-    class Halfway(Vendor):
+def test_files_are_closed_when_a_later_download_fails() -> None:
+    class BrokenDownload(Vendor):
         def download(self, job: ExportJob, result: PollResult) -> Generator[Spool, None, None]:
             yield next(super().download(job, result))
             raise IncompleteAnswer("cut")
 
-    vendor = Halfway([PollResult(READY)])
+    vendor = BrokenDownload([PollResult(READY)])
     with pytest.raises(IncompleteAnswer):
         vendor.export()
     assert [spool.file.closed for spool in vendor.spools] == [True]
@@ -125,35 +128,35 @@ def test_files_are_given_back_when_a_later_one_cannot_be_fetched() -> None:
 
 
 class Bucket(Vendor):
-    """An export of several named files; its STATE is kept as a run's is."""
+    """An export of several named files, with the job as STATE keeps it."""
 
     def __init__(self, *names: str) -> None:
         super().__init__([PollResult(READY, files=names)])
-        self.fetched: list[str] = []
+        self.downloads: list[str] = []
         self.state: ExportJob | None = None
 
     def download(self, _job: ExportJob, result: PollResult) -> Generator[Spool, None, None]:
         for name in result.files:
-            self.fetched.append(name)
+            self.downloads.append(name)
             yield Spool([name.encode()])
 
     def record(self, job: ExportJob | None) -> None:
         self.state = ExportJob.from_state(job.to_state()) if job else None
 
 
-def test_state_follows_file_by_file_and_the_next_run_goes_on_behind_the_last_whole_one() -> None:
+def test_the_job_is_saved_after_each_file_and_the_next_run_resumes_after_the_last_complete_one() -> None:
     bucket = Bucket("a", "b", "c")
     with bucket.runner().export(REQUEST) as files:
         assert [next(files).head(9), next(files).head(9)] == [b"a", b"b"]  # the second one is not written yet
-    again = Bucket("a", "b", "c")
-    assert again.export(bucket.state) == [b"b", b"c"]
-    assert again.fetched == ["b", "c"]
-    assert again.asked == 0
-    assert Bucket("a", "b", "c").export(again.state) == []
+    next_bucket = Bucket("a", "b", "c")
+    assert next_bucket.export(bucket.state) == [b"b", b"c"]
+    assert next_bucket.downloads == ["b", "c"]
+    assert next_bucket.request_count == 0
+    assert Bucket("a", "b", "c").export(next_bucket.state) == []
 
 
 @pytest.mark.parametrize("names", [("0", "a", "b", "c"), ("a", "aa", "b", "c"), ("b", "c"), ("x",)])
-def test_files_that_came_in_between_make_the_next_run_read_all_of_them_again(names: tuple[str, ...]) -> None:
+def test_files_added_among_the_completed_ones_make_the_next_run_read_all_files(names: tuple[str, ...]) -> None:
     bucket = Bucket("a", "b", "c")
     with bucket.runner().export(REQUEST) as files:
         for _ in range(3):
@@ -161,7 +164,7 @@ def test_files_that_came_in_between_make_the_next_run_read_all_of_them_again(nam
     assert Bucket(*names).export(bucket.state) == [name.encode() for name in names]
 
 
-def test_a_file_that_came_behind_the_written_ones_is_read_alone() -> None:
+def test_only_a_file_added_after_the_completed_ones_is_read() -> None:
     bucket = Bucket("a", "b")
     bucket.export()
     assert Bucket("a", "b", "c").export(bucket.state) == [b"c"]
@@ -170,63 +173,61 @@ def test_a_file_that_came_behind_the_written_ones_is_read_alone() -> None:
 # An earlier run's export
 
 
-def test_an_earlier_runs_export_is_taken_up_and_not_asked_for_again() -> None:
+def test_the_export_of_an_earlier_run_is_resumed_without_a_new_request() -> None:
     vendor = Vendor([PollResult(PENDING), PollResult(READY)])
     vendor.export(earlier_job())
-    assert vendor.diary == ["look at earlier", "look at earlier", "fetch earlier"]
+    assert vendor.calls == ["poll earlier", "poll earlier", "download earlier"]
 
 
-def test_an_expired_export_is_asked_for_anew() -> None:
+def test_an_expired_export_is_requested_again() -> None:
     vendor = Vendor([PollResult(READY)])
     vendor.export(earlier_job(minutes=-1))
-    assert vendor.diary == ["ask 1", "record 1", "look at 1", "fetch 1"]
+    assert vendor.calls == ["request 1", "record 1", "poll 1", "download 1"]
 
 
-def test_an_export_asked_for_with_other_parameters_is_asked_for_anew() -> None:
+def test_an_export_with_other_parameters_is_requested_again() -> None:
     vendor = Vendor([PollResult(READY)])
     vendor.export(earlier_job(digest="other"))
-    assert vendor.asked == 1
+    assert vendor.request_count == 1
 
 
 @pytest.mark.parametrize("end", [FAILED, GONE])
-def test_an_earlier_export_that_is_lost_is_replaced_and_state_says_so(end: ExportStatus) -> None:
+def test_a_lost_export_is_replaced_in_state_and_requested_again(end: ExportStatus) -> None:
     vendor = Vendor([PollResult(end), PollResult(READY)])
     vendor.export(earlier_job())
-    assert vendor.diary == ["look at earlier", "record none", "ask 1", "record 1", "look at 1", "fetch 1"]
+    assert vendor.calls == ["poll earlier", "record none", "request 1", "record 1", "poll 1", "download 1"]
 
 
 # Failures
 
 
 @pytest.mark.parametrize(("end", "kind"), [(FAILED, ExportsFailed), (GONE, VendorUnavailable)])
-def test_exports_that_fail_again_and_again_are_given_up_after_three(
-    end: ExportStatus, kind: type[VendorUnavailable]
-) -> None:
+def test_the_run_fails_after_three_failed_exports(end: ExportStatus, kind: type[VendorUnavailable]) -> None:
     vendor = Vendor([PollResult(end)])
     with pytest.raises(VendorUnavailable, match="smaller") as failure:
         vendor.export()
     assert type(failure.value) is kind
     assert failure.value.exit_code == 13
-    assert vendor.asked == 3
-    assert vendor.diary[-1] == "record none"
+    assert vendor.request_count == 3
+    assert vendor.calls[-1] == "record none"
 
 
 @pytest.mark.parametrize("replacements", [0, 1, 2])
-def test_how_often_an_export_is_replaced_is_the_callers_choice(replacements: int) -> None:
+def test_the_caller_sets_the_number_of_replacements(replacements: int) -> None:
     vendor = Vendor([PollResult(FAILED)])
     with pytest.raises(ExportsFailed), vendor.runner().export(REQUEST, replacements=replacements):
         pass
-    assert vendor.asked == 1 + replacements
+    assert vendor.request_count == 1 + replacements
 
 
-def test_an_export_that_vanished_last_is_not_taken_for_one_that_is_too_large() -> None:
+def test_an_export_that_disappeared_last_does_not_count_as_failed() -> None:
     vendor = Vendor([PollResult(FAILED), PollResult(GONE)])
     with pytest.raises(VendorUnavailable) as failure:
         vendor.export()
     assert type(failure.value) is VendorUnavailable
 
 
-def test_what_the_vendor_says_of_an_export_is_in_the_last_word() -> None:
+def test_the_vendors_reason_is_in_the_error() -> None:
     reason = ' The vendor says: "too large".'
     with pytest.raises(ExportsFailed, match="too large") as failure:
         Vendor([PollResult(FAILED, reason=reason)]).export()
@@ -235,10 +236,10 @@ def test_what_the_vendor_says_of_an_export_is_in_the_last_word() -> None:
         Vendor([PollResult(PENDING, reason=reason)]).export()
 
 
-# Patience
+# Polling
 
 
-def test_pauses_grow_with_jitter_and_never_beyond_the_longest(clock: VirtualClock) -> None:
+def test_delays_grow_with_jitter_up_to_the_maximum(clock: VirtualClock) -> None:
     Vendor([*[PollResult(PENDING)] * 9, PollResult(READY)]).export()
     bounds = [2, 4, 8, 16, 32, 60, 60, 60, 60]
     assert len(clock.pauses) == 9
@@ -246,13 +247,13 @@ def test_pauses_grow_with_jitter_and_never_beyond_the_longest(clock: VirtualCloc
     assert clock.pauses != bounds
 
 
-def test_the_first_pause_is_not_longer_than_the_longest(clock: VirtualClock) -> None:
+def test_the_first_delay_is_limited_by_the_maximum(clock: VirtualClock) -> None:
     Vendor([PollResult(PENDING), PollResult(PENDING), PollResult(READY)]).export(poll_policy=PollPolicy(100, 10, 600))
     assert max(clock.pauses) <= 10
 
 
 @pytest.mark.parametrize("seconds", [0, 1e-9, 0.5])
-def test_a_wait_that_the_vendor_asks_for_never_shortens_ours(clock: VirtualClock, seconds: float) -> None:
+def test_retry_after_never_shortens_a_delay(clock: VirtualClock, seconds: float) -> None:
     vendor = Vendor([PollResult(PENDING, retry_after=seconds)])
     with pytest.raises(DeadlinePassed):
         vendor.export()
@@ -261,7 +262,7 @@ def test_a_wait_that_the_vendor_asks_for_never_shortens_ours(clock: VirtualClock
 
 
 @pytest.mark.parametrize("seconds", [17.5, 300])
-def test_a_wait_that_the_vendor_asks_for_is_honoured_to_the_second(clock: VirtualClock, seconds: float) -> None:
+def test_retry_after_is_honoured_to_the_second(clock: VirtualClock, seconds: float) -> None:
     Vendor([PollResult(PENDING, retry_after=seconds), PollResult(READY)]).export()
     assert clock.pauses == [seconds]
 
@@ -272,33 +273,33 @@ def test_an_export_that_is_never_ready_ends_at_the_deadline_and_stays_in_state(c
         vendor.export()
     assert failure.value.exit_code == 15
     assert 600 - 60 <= clock.paused <= 600
-    assert "record none" not in vendor.diary
+    assert "record none" not in vendor.calls
 
 
-def test_a_wait_beyond_the_deadline_is_not_taken(clock: VirtualClock) -> None:
+def test_a_delay_beyond_the_deadline_ends_the_run_immediately(clock: VirtualClock) -> None:
     with pytest.raises(DeadlinePassed):
         Vendor([PollResult(PENDING, retry_after=601)]).export()
     assert clock.pauses == []
 
 
-def test_a_replacement_gets_no_time_of_its_own(clock: VirtualClock) -> None:
+def test_a_replacement_does_not_extend_the_deadline(clock: VirtualClock) -> None:
     vendor = Vendor([*[PollResult(PENDING)] * 12, PollResult(FAILED), PollResult(PENDING)])
     with pytest.raises(DeadlinePassed):
         vendor.export()
-    assert vendor.asked == 2
+    assert vendor.request_count == 2
     assert clock.paused <= 600
 
 
-def test_each_look_may_take_what_is_left_of_the_time_and_at_least_a_moment(clock: VirtualClock) -> None:
+def test_each_poll_gets_the_remaining_time_and_at_least_a_second(clock: VirtualClock) -> None:
     vendor = Vendor([PollResult(PENDING, retry_after=500), PollResult(READY)])
     vendor.export()
     first, second = vendor.deadlines
     assert 590 < first <= 600
     assert 90 < second <= 100
-    late = Vendor([PollResult(READY)])
-    with late.runner().export(REQUEST):
+    slow_vendor = Vendor([PollResult(READY)])
+    with slow_vendor.runner().export(REQUEST):
         clock.advance(1000)
-    assert late.deadlines[0] >= 1
+    assert slow_vendor.deadlines[0] >= 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -308,9 +309,9 @@ def test_a_signal_ends_the_wait_and_the_export_stays_in_state(clock: VirtualCloc
     vendor = Vendor([PollResult(PENDING)])
     with pytest.raises(Interrupted):
         vendor.export()
-    assert vendor.diary == ["ask 1", "record 1", "look at 1"]
+    assert vendor.calls == ["request 1", "record 1", "poll 1"]
 
 
-def test_patience_is_read_from_the_settings_every_vendor_has() -> None:
+def test_the_poll_policy_is_read_from_the_settings_of_every_vendor() -> None:
     settings = {"poll_initial_seconds": 1, "poll_max_seconds": 2, "export_timeout_seconds": 3, "other": 4}
     assert PollPolicy.from_settings(settings) == PollPolicy(1.0, 2.0, 3.0)
