@@ -1,4 +1,4 @@
-"""The three vendors on a loopback port: for newcomers, tests, benchmarks and fault campaigns.
+"""A simulator of the three vendors on loopback ports, for first steps, tests, benchmarks and fault campaigns.
 
-Written from the vendors' pages alone; it shares no code with the tap it tests.
+Written from the vendors' documentation only; it shares no code with the tap.
 """

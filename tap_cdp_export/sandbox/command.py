@@ -1,4 +1,4 @@
-"""The command `tap-cdp-export-sandbox`: the sandbox on its own, until a signal ends it."""
+"""The command `tap-cdp-export-sandbox`: runs the sandbox until it is interrupted."""
 
 from __future__ import annotations
 
@@ -34,23 +34,30 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tap-cdp-export-sandbox",
-        description="Plays Salesforce Personalization, APSIS One and Braze on loopback ports, with invented people.",
+        description="Simulates Salesforce Personalization, APSIS One and Braze on loopback ports, with synthetic data.",
     )
-    parser.add_argument("--port", type=int, default=0, help="port of the APIs; 0 is a free one")
-    parser.add_argument("--storage-port", type=int, default=0, help="port of Braze's storage; 0 is a free one")
+    parser.add_argument("--port", type=int, default=0, help="port of the APIs; 0 picks a free one")
+    parser.add_argument("--storage-port", type=int, default=0, help="port of Braze's storage; 0 picks a free one")
     parser.add_argument("--users", type=int, help="people who sign up in the first two years")
-    parser.add_argument("--seed", type=int, help="another seed gives other people")
+    parser.add_argument("--seed", type=int, help="seed of the synthetic data")
     parser.add_argument("--now", help="freeze the time (RFC 3339)")
-    parser.add_argument("--options", default="{}", metavar="JSON", help='all knobs, like {"apsis": {"pretty": true}}')
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="write the tap's settings there, once ready")
     parser.add_argument(
-        "--counts", nargs=2, metavar=("START", "END"), help="print how many rows there are (RFC 3339), and leave"
+        "--options", default="{}", metavar="JSON", help='all options, such as {"apsis": {"pretty": true}}'
+    )
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="write settings for the tap to this file, once ready"
+    )
+    parser.add_argument(
+        "--counts",
+        nargs=2,
+        metavar=("START", "END"),
+        help="print the number of rows between two times (RFC 3339), and exit",
     )
     return parser
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    """The options from JSON, then from the single arguments."""
+    """Combine the options given as JSON with the single arguments, which win."""
     options = msgspec.json.decode(arguments.options, type=Options)
     for name in ("users", "seed", "now"):
         if getattr(arguments, name) is not None:
@@ -62,7 +69,7 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 def _serve(options: Options, arguments: argparse.Namespace) -> int:
     try:
-        from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 - an extra that may be missing
+        from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{error}; install it with: pip install 'tap-cdp-export[sandbox]'\n")
         return 1
@@ -71,13 +78,13 @@ def _serve(options: Options, arguments: argparse.Namespace) -> int:
     except OSError as error:
         sys.stderr.write(f"tap-cdp-export-sandbox: {error}\n")
         return 1
-    told = threading.Event()
+    stop_requested = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: stop_requested.set())
     with sandbox:
         if arguments.settings:
             arguments.settings.write_text(json.dumps(sandbox.settings(), indent=2) + "\n", encoding="utf-8")
         sys.stdout.write(f"The sandbox answers at {sandbox.api_url}, Braze's storage at {sandbox.storage_url}\n")
         sys.stdout.flush()
-        told.wait()
+        stop_requested.wait()
     return 0

@@ -1,4 +1,4 @@
-"""The fault plan: requests that are answered wrongly on purpose."""
+"""Faults: middleware that answers the requests of the fault plan wrongly."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from tap_cdp_export.sandbox.request_log import Entry
 
 _LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Log in</title></head><body><form>Log in</form></body></html>"
-_SLIVER = 256  # bytes that trickle at a time
+_TRICKLE_BYTES = 256  # bytes sent at a time by a trickle
 
 
 class ConnectionCut(Exception):
-    """Makes the server close the connection in the middle of an answer, or behind bytes of its own."""
+    """Makes the server close the connection, after sending `last` unframed."""
 
     def __init__(self, last: bytes = b"") -> None:
-        """Close it behind these bytes, which no server frames."""
+        """Close the connection after these raw bytes."""
         super().__init__()
         self.last = last
 
 
 class Faults:
-    """ASGI: spoils the requests that the plan names."""
+    """ASGI middleware that applies the fault plan to the requests it matches."""
 
     def __init__(self, app: ASGIApp, options: Options) -> None:
-        """Read the plan from these options, at each request."""
+        """Read the fault plan from these options at each request."""
         self._app = app
         self._options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand one request on, or spoil it."""
+        """Pass one request on, or answer it with a fault."""
         entry: Entry | None = scope.get(ENTRY)
-        fault = next((fault for fault in self._options.faults if _strikes(fault, entry)), None) if entry else None
-        send = _Dated(send, fault.clock_ahead if fault else 0)
+        fault = next((fault for fault in self._options.faults if _matches(fault, entry)), None) if entry else None
+        send = _DateHeader(send, fault.clock_ahead if fault else 0)
         if entry is None or fault is None:
             await self._app(scope, receive, send)
             return
@@ -52,38 +52,38 @@ class Faults:
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         if fault.kind in ("slow", "cut", "trickle"):
-            await self._app(scope, receive, send if fault.kind == "slow" else _Spoiled(fault, send))
+            await self._app(scope, receive, send if fault.kind == "slow" else _SpoiledBody(fault, send))
             return
         if fault.kind in ("unframed", "part"):
-            answer = _Collected(fault)
-            await self._app(scope, receive, answer)
-            entry.status, raw = answer.raw()
+            response = _RawResponse(fault)
+            await self._app(scope, receive, response)
+            entry.status, raw = response.raw()
             raise ConnectionCut(raw)
         if fault.answer_lost:
-            await self._app(scope, receive, _swallow)
+            await self._app(scope, receive, _discard)
         if fault.kind == "drop":
             raise ConnectionCut
-        await _answer(fault, entry.vendor)(scope, receive, send)
+        await _error_response(fault, entry.vendor)(scope, receive, send)
 
 
-def _strikes(fault: Fault, entry: Entry | None) -> bool:
-    """Whether this request is one of those the fault is meant for; counts them."""
+def _matches(fault: Fault, entry: Entry | None) -> bool:
+    """Return True if the fault applies to this request; counts the requests that match."""
     if entry is None or fault.method not in ("", entry.method) or not re.search(fault.path, entry.path):
         return False
     fault.seen += 1
     return fault.seen > fault.skip and (not fault.times or fault.seen <= fault.skip + fault.times)
 
 
-async def _swallow(_message: Message) -> None:
-    """Where an answer goes that the client never gets."""
+async def _discard(_message: Message) -> None:
+    """Discard a message of a response that the client must not get."""
 
 
-def _answer(fault: Fault, vendor: str) -> Response:
+def _error_response(fault: Fault, vendor: str) -> Response:
     headers = dict(fault.headers)
     if fault.retry_after is not None:
-        later = datetime.now(UTC) + timedelta(seconds=fault.clock_ahead + fault.retry_after)
+        retry_time = datetime.now(UTC) + timedelta(seconds=fault.clock_ahead + fault.retry_after)
         headers["retry-after"] = (
-            format_datetime(later, usegmt=True) if fault.retry_after_date else str(fault.retry_after)
+            format_datetime(retry_time, usegmt=True) if fault.retry_after_date else str(fault.retry_after)
         )
     if fault.kind == "html":
         return Response(_LOGIN_PAGE, 200, headers, "text/html; charset=utf-8")
@@ -97,8 +97,8 @@ def _answer(fault: Fault, vendor: str) -> Response:
     return Response("Planned fault", fault.status, headers, "text/plain")
 
 
-class _Dated:
-    """Adds the `Date` header, from a clock that may be ahead."""
+class _DateHeader:
+    """Adds the `Date` header, `ahead` seconds ahead of this machine's clock."""
 
     def __init__(self, send: Send, ahead: int) -> None:
         self._send = send
@@ -111,8 +111,8 @@ class _Dated:
         await self._send(message)
 
 
-class _Collected:
-    """Collects an answer, to be sent past the server: its bytes as they are to stand on the wire."""
+class _RawResponse:
+    """Collects a response into raw HTTP bytes, which are sent without the framing of the server."""
 
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
@@ -127,47 +127,51 @@ class _Collected:
             self._body += message.get("body", b"")
 
     def raw(self) -> tuple[int, bytes]:
-        """The status, and the whole answer."""
+        """Return the status and the bytes of the whole response."""
         is_part, body = self._fault.kind == "part", self._body[: self._fault.after_bytes]
         status = 206 if is_part else self._status
         headers = [pair for pair in self._headers if pair[0].lower() not in (b"content-length", b"transfer-encoding")]
         headers += [(name.encode(), value.encode()) for name, value in self._fault.headers.items()]
         headers.append((b"connection", b"close"))
         if is_part:
-            span = b"bytes 0-%d/%d" % (len(body) - 1, len(self._body))
-            headers += [(b"content-length", b"%d" % len(body)), (b"content-range", span)]
+            content_range = b"bytes 0-%d/%d" % (len(body) - 1, len(self._body))
+            headers += [(b"content-length", b"%d" % len(body)), (b"content-range", content_range)]
         lines = [b"HTTP/1.1 %d Planned" % status, *(name + b": " + value for name, value in headers), b"", body]
         return status, b"\r\n".join(lines)
 
 
-class _Spoiled:
-    """Sends the beginning of an answer as it is, and the rest slowly or not at all."""
+class _SpoiledBody:
+    """Sends the beginning of a body unchanged, and the rest slowly or not at all."""
 
     def __init__(self, fault: Fault, send: Send) -> None:
         self._fault = fault
         self._send = send
-        self._left = fault.after_bytes
+        self._bytes_before_fault = fault.after_bytes
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             await self._send({**message, "headers": self._headers(message["headers"])})
             return
         body: bytes = message.get("body", b"")
-        whole, rest = body[: self._left], body[self._left :]
-        self._left -= len(whole)
+        unchanged, rest = body[: self._bytes_before_fault], body[self._bytes_before_fault :]
+        self._bytes_before_fault -= len(unchanged)
         if self._fault.kind == "cut" and rest:
-            await self._send({**message, "body": whole, "more_body": not self._fault.clean})
+            await self._send({**message, "body": unchanged, "more_body": not self._fault.clean})
             raise ConnectionCut
-        await self._send({**message, "body": whole, "more_body": bool(rest) or message.get("more_body", False)})
-        for start in range(0, len(rest), _SLIVER):
+        await self._send({**message, "body": unchanged, "more_body": bool(rest) or message.get("more_body", False)})
+        for start in range(0, len(rest), _TRICKLE_BYTES):
             await asyncio.sleep(self._fault.seconds)
-            more = start + _SLIVER < len(rest) or message.get("more_body", False)
-            await self._send({**message, "body": rest[start : start + _SLIVER], "more_body": more})
+            more_body = start + _TRICKLE_BYTES < len(rest) or message.get("more_body", False)
+            await self._send({**message, "body": rest[start : start + _TRICKLE_BYTES], "more_body": more_body})
 
     def _headers(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """A clean cut declares no length; another cut declares the length it was told to."""
-        declared = self._fault.declared_length
-        if self._fault.kind != "cut" or not (self._fault.clean or declared is not None):
+        """Drop Content-Length for a clean cut, or replace it by `declared_length`."""
+        declared_length = self._fault.declared_length
+        if self._fault.kind != "cut" or not (self._fault.clean or declared_length is not None):
             return headers
-        kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
-        return kept if declared is None else [*kept, (b"content-length", str(declared).encode())]
+        other_headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+        return (
+            other_headers
+            if declared_length is None
+            else [*other_headers, (b"content-length", str(declared_length).encode())]
+        )

@@ -1,4 +1,4 @@
-"""Invented names and places; none belongs to a real person or company."""
+"""Synthetic names and places; none belongs to a real person or company."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Country(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """The text in lower-case ASCII letters, as people write their names in e-mail addresses."""
+    """Reduce text to lower-case ASCII letters and digits, as in an e-mail address."""
     parts = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS_WITHOUT_PARTS))
     return "".join(letter for letter in parts if letter.isascii() and letter.isalnum())
 

@@ -1,4 +1,4 @@
-"""Every knob of the sandbox, with its default and one line of meaning."""
+"""All options of the sandbox, with defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from msgspec import Struct, field
 
 
 class PopulationOptions(Struct, forbid_unknown_fields=True):
-    """Who lives in the sandbox and what time it is.
+    """Size and seed of the synthetic dataset, and the time of the sandbox.
 
     Attributes:
-        seed: The same seed gives the same people and the same stories.
-        users: People who sign up in the shop's first two years; the pace stays the same afterwards.
-        companies: Companies that open an account in the first two years; the pace stays the same afterwards.
-        opened: When the shop opened (RFC 3339).
+        seed: The same seed gives the same people and the same activities.
+        users: People who sign up in the shop's first two years; the rate stays the same afterwards.
+        companies: Companies that open an account in the first two years; the rate stays the same afterwards.
+        opened: Opening time of the shop (RFC 3339).
         now: Freezes the sandbox's time (RFC 3339); null is real time.
     """
 
@@ -30,34 +30,34 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
     """Salesforce Marketing Cloud Personalization, the user and account exports.
 
     Attributes:
-        api_key_id: The API token's id, the Basic user name.
-        api_key_secret: The API token's secret, the Basic password.
-        can_access_api: The token's switch "Can access API"; off answers 403.
-        token_datasets: Datasets the token is limited to; null is all, others answer 403.
-        ip_accepted: Off: this machine is not on the token's IP accept list, 403.
-        page_cap: Most records one page may hold, whatever `pageSize` says; 0 is no cap.
-        short_pages: Every second page is half full, though it is not the last.
-        ignores_page: The server answers page 0 to every page.
-        moving_times: Each answer says a later last activity of everyone.
-        shift_per_page: Users inserted (positive) or deleted (negative) ahead of the reader between two pages.
-        repeat_every: After this many users one of them comes again, newer; 0 is never.
-        unknown_segment: What an unknown `filter` or segment gives: "404" or an "empty" list.
-        accounts_status: What `accounts.*` answers: 200, or 403 or 404 on tenants after the retirement.
-        exponents: Write some small numbers as Java does, `2.0E-4`.
-        unknown_fields: Send fields that no page documents.
-        attribute_list: One user in fifty has `attributes` as a list of name, value and updated.
-        content_length: Declare the length of pages up to 5,000 records; off: chunked.
-        raw_record: This text stands, unchecked, as the first record of the JSON's first page; "" is none.
-        csv_bom: Begin the CSV with a byte-order mark.
-        csv_crlf: End the CSV's lines with CR LF.
-        csv_end: What a CSV page past the end holds: only the "header", or nothing ("empty").
-        csv_columns_vary: Each CSV page has only the attribute columns that its users have.
-        csv_shuffled: The CSV's columns come in another order.
-        csv_key: The header of the key column.
-        csv_quoted_newlines: Some CSV cells hold newlines, quotes and commas.
+        api_key_id: ID of the API token, the Basic user name.
+        api_key_secret: Secret of the API token, the Basic password.
+        can_access_api: The token's switch "Can access API"; if false, requests get 403.
+        token_datasets: Datasets the token is limited to (null: all); others get 403.
+        ip_accepted: If false, the client is not on the token's IP accept list: 403.
+        page_cap: Maximum number of records on a page, whatever `pageSize` says; 0 is no limit.
+        short_pages: Every second page is half full, even if it is not the last.
+        ignores_page: The server returns page 0 for every page number.
+        moving_times: The last activity of every user is later in each response.
+        shift_per_page: Users inserted (positive) or deleted (negative) before the current position between two pages.
+        repeat_every: After this many users, one of them is repeated in a newer version; 0 is never.
+        unknown_segment: Response to an unknown `filter` or segment: "404" or an "empty" list.
+        accounts_status: Status of `accounts.*`: 200, or 403 or 404 as on tenants after the retirement.
+        exponents: Write some small numbers in Java's notation, `2.0E-4`.
+        unknown_fields: Send undocumented fields.
+        attribute_list: For one user in fifty, `attributes` is a list of objects with name, value and updated.
+        content_length: Send Content-Length for pages up to 5,000 records; if false, they are chunked.
+        raw_record: Raw text that is sent as the first record of the first JSON page; "" is none.
+        csv_bom: Start the CSV with a byte-order mark.
+        csv_crlf: End CSV lines with CR LF.
+        csv_end: Content of a CSV page past the end: the "header" only, or nothing ("empty").
+        csv_columns_vary: Each CSV page has only the attribute columns of its own users.
+        csv_shuffled: Reverse the order of the CSV columns.
+        csv_key: Header of the key column.
+        csv_quoted_newlines: Some CSV cells contain newlines, quotes and commas.
         csv_blank_last_line: The CSV ends with a blank line.
-        csv_duplicate_header: Two CSV columns have the same header.
-        csv_list_separator: Joins the segments in one CSV cell.
+        csv_duplicate_header: Give two CSV columns the same header.
+        csv_list_separator: Separator of the segments in a CSV cell.
     """
 
     api_key_id: str = "sandbox-key-id"
@@ -94,36 +94,36 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     """APSIS One, the profile in segment event export.
 
     Attributes:
-        client_id: The API key's client id.
-        client_secret: The API key's client secret.
-        token_seconds: How long a token lives, by the machine's clock.
-        expires_in: What the token answer's deprecated `expires_in` says; null is the truth.
-        tokens_per_minute: Token requests allowed a minute; 0 is no limit.
-        exports_per_minute: Export requests allowed a minute; 0 is no limit.
-        downloads_per_minute: Polls and downloads allowed a minute; 0 is no limit.
-        pending_limit: Exports that may be unfinished at a time; 0 is no limit.
-        retry_after: Seconds in `Retry-After` of a 429; null sends none, as none is documented.
+        client_id: Client ID of the API key.
+        client_secret: Client secret of the API key.
+        token_seconds: Lifetime of a token, by the machine's clock.
+        expires_in: Value of the deprecated `expires_in` of the token response; null is the real lifetime.
+        tokens_per_minute: Token requests per minute; 0 is no limit.
+        exports_per_minute: Export requests per minute; 0 is no limit.
+        downloads_per_minute: Polls and downloads per minute; 0 is no limit.
+        pending_limit: Unfinished exports at the same time; 0 is no limit.
+        retry_after: Seconds in `Retry-After` of a 429; null sends no header, as none is documented.
         request_status: Status of an accepted export request.
-        url_field: Field that holds the poll URL; "" sends a Location header instead.
+        url_field: Response field with the poll URL; "" sends a Location header instead.
         relative_url: The poll URL is relative to the host.
-        poll_mode: "v1" answers 404 until the file is ready, "v2" 202.
-        polls_before_ready: Polls answered with "not ready" first.
-        ready_after_seconds: Seconds that have to pass before the file is ready, too.
-        url_hours: How long the poll URL lives, by the sandbox's clock; then 410.
-        failing_exports: This many of the next exports fail: 503 once polled ready.
-        error_bodies: This many of the next exports answer 200 with an error instead of profiles.
-        refuse_days_over: An export whose window is longer than this is too large; 0 is no limit.
-        refuse_by: How that shows: the export "fails" (503), answers 200 with an "error", or 413 or 400 refuse it.
-        expire_token_after_polls: The token dies once this many polls were answered; 0 is never.
-        expired_status: What an expired or revoked token answers.
-        section_id_field: Field of Get sections that holds the ID used in the file.
-        reversed_keys: The file's object keys come in the opposite order.
-        pretty: The file is indented, with newlines.
+        poll_mode: Status until the file is ready: 404 ("v1") or 202 ("v2").
+        polls_before_ready: Number of polls that get "not ready" first.
+        ready_after_seconds: Seconds that must also pass before the file is ready.
+        url_hours: Lifetime of the poll URL, by the sandbox's clock; then 410.
+        failing_exports: Number of the next exports that fail: 503 once they would be ready.
+        error_bodies: Number of the next exports that return 200 with an error instead of profiles.
+        refuse_days_over: Exports with a window longer than this many days are too large; 0 is no limit.
+        refuse_by: Response to such an export: it "fails" (503), returns 200 with an "error", or gets 413 or 400.
+        expire_token_after_polls: The token expires after this many polls; 0 is never.
+        expired_status: Status for an expired or revoked token.
+        section_id_field: Field of `GET /audience/sections` with the ID that the file uses.
+        reversed_keys: Reverse the order of object keys in the file.
+        pretty: Write the file with indentation and newlines.
         metadata: Send a top-level `metadata` "before" or "after" the profiles, or "none".
-        topics: Send each section's topic states under a key nobody asked for.
-        raw_profile: This text stands, unchecked, as the file's first profile, its key included; "" is none.
-        late_seconds: An event becomes visible up to this long after its `createdAt`.
-        least_late_seconds: And at least this long after it.
+        topics: Send topic states in each section, under a key that was not requested.
+        raw_profile: Raw text that is sent as the first profile of the file, including its key; "" is none.
+        late_seconds: Maximum delay between an event's `createdAt` and its visibility.
+        least_late_seconds: Minimum of that delay.
     """
 
     client_id: str = "sandbox-client-id"
@@ -163,34 +163,34 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
 
     Attributes:
         api_key: The REST API key, sent as Bearer.
-        permissions: What the key may do; without `users.export.segment` the answer is 403 "Access Denied".
-        plan_includes_export: Off: the company's plan lacks the endpoint, 403 "Forbidden".
-        requests_per_hour: The workspace's hourly limit; over it 429.
-        other_exports: Exports the company runs elsewhere; 100 may run in all.
-        polls_before_ready: Polls of the url (or refused requests for its segment) until the file is ready.
-        ready_after_seconds: The file is ready after this time, whatever was polled; null counts polls.
-        outcome: "ready"; "never": runs until cancelled; "fails": the url never works, the segment is free.
-        not_ready_status: What the url answers before it is ready: 403 AccessDenied, or 404 NoSuchKey.
-        url_hours: How long the url lives once ready, by the sandbox's clock; then 403 ExpiredToken.
-        expired_code: The S3 code of an expired url.
-        url: Whether the answer holds the url: "given", "null" or "missing" (own bucket connected).
-        url_query: What follows the path of the url, such as "?X-Amz-Signature=x" where it is presigned.
-        unknown_field_names: A misspelt name in `fields_to_export` is "ignore"d, or a 400 ("refuse").
-        extra_field: Send a top-level field that nobody asked for.
-        mixed_types: Let `sessions` and some custom attributes change their type between users.
-        repeat_every: After this many users one of them comes again; 0 is never.
-        lines_per_file: Most users in one member of the archive.
-        file_suffix: Ending of the members' names.
-        archive: "asked": zip or gzip as requested; or always "zip" or "gzip".
-        blank_lines: Put blank lines between the users.
-        blank_members: This many members of 64 MiB of newlines end each zip.
-        broken_lines: This many lines of each export are not JSON.
-        raw_line: This text stands, unchecked, as the first line of each archive; "" is none.
-        empty_segment: What an empty segment gives: "empty_zip", "empty_member" or "never_ready".
-        bucket_folder: The company's own bucket: exports are written below this local folder.
+        permissions: Permissions of the key; without `users.export.segment`, exports get 403 "Access Denied".
+        plan_includes_export: If false, the company's plan lacks the endpoint: 403 "Forbidden".
+        requests_per_hour: Hourly limit of the workspace; then 429.
+        other_exports: Number of exports of the company that run elsewhere; the limit is 100 in total.
+        polls_before_ready: Polls of the URL (or refused requests for its segment) until the file is ready.
+        ready_after_seconds: The file is ready after this time, regardless of polls; null counts polls.
+        outcome: "ready"; "never": runs until cancelled; "fails": the URL never works, the segment is free again.
+        not_ready_status: Status of the URL before the file is ready: 403 AccessDenied, or 404 NoSuchKey.
+        url_hours: Lifetime of the URL once the file is ready, by the sandbox's clock; then 403.
+        expired_code: S3 error code of an expired URL.
+        url: Whether the response contains the URL: "given", "null" or "missing" (own bucket connected).
+        url_query: Query string of the URL, such as "?X-Amz-Signature=x" of a presigned one.
+        unknown_field_names: Unknown names in `fields_to_export`: "ignore" them, or "refuse" the request with 400.
+        extra_field: Send a top-level field that was not requested.
+        mixed_types: Vary the types of `sessions` and some custom attributes between users.
+        repeat_every: After this many users, one of them is repeated; 0 is never.
+        lines_per_file: Maximum number of users in one member of the archive.
+        file_suffix: Suffix of the members' names.
+        archive: Format: "asked" (as requested), or always "zip" or "gzip".
+        blank_lines: Write blank lines between users.
+        blank_members: Number of members with 64 MiB of newlines at the end of each zip.
+        broken_lines: Number of lines in each export that are not valid JSON.
+        raw_line: Raw text that is sent as the first line of each archive; "" is none.
+        empty_segment: Export of an empty segment: "empty_zip", "empty_member" or "never_ready".
+        bucket_folder: Local folder that stands for the company's own bucket; exports are written below it.
         bucket_part_seconds: Pause before each archive in the bucket.
-        bucket_late_seconds: Further pause before the last archive, if there are several.
-        bucket_day_shift: Days between the request and the folder's date.
+        bucket_late_seconds: Additional pause before the last archive, if there are several.
+        bucket_day_shift: Days between the request and the date in the folder name.
     """
 
     api_key: str = "sandbox-api-key"
@@ -225,27 +225,27 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
 
 
 class Fault(Struct, forbid_unknown_fields=True):
-    """One line of the fault plan: what goes wrong with which requests.
+    """One entry of the fault plan: which requests fail, and how.
 
     Attributes:
-        path: Regular expression searched in the request's path.
-        method: Only this method; "" is any.
-        skip: Leave the first so many matching requests alone.
-        times: Then spoil this many; 0 is all that follow.
+        path: Regular expression that is searched in the request path.
+        method: HTTP method; "" is any.
+        skip: Number of matching requests to pass through first.
+        times: Number of matching requests to answer with the fault; 0 is all.
         kind: "status", "html" (a login page with 200), "cut", "slow" (late first byte), "trickle", "drop",
-            "unframed" (a body that only the connection's end ends), "part" (206, with the beginning of the body).
-        status: The status of kind "status".
-        body: The body of kind "status"; "" is one in the vendor's style.
-        headers: Further headers of kinds "status", "html" and "unframed".
-        retry_after: Seconds in a `Retry-After` header; null sends none.
-        retry_after_date: Write `Retry-After` as a date, by the clock that `Date` shows.
-        clock_ahead: Seconds that the clock behind `Date` is ahead of this machine's.
-        after_bytes: Kinds "cut" and "trickle" begin after this much of the body; "unframed" and "part" send no more.
-        clean: A cut ends like a whole body: no declared length, a proper last chunk.
-        declared_length: A cut declares this `Content-Length`; null leaves the header as it is.
-        seconds: Delay of "slow" before the answer, of "trickle" before every further 256 bytes.
-        answer_lost: The request is carried out first, then answered as kind "status" or "drop" says.
-        seen: Matching requests so far; counts itself.
+            "unframed" (a body that ends with the connection), "part" (206 with the beginning of the body).
+        status: Status of kind "status".
+        body: Body of kind "status"; "" is an error in the vendor's format.
+        headers: Additional headers of kinds "status", "html" and "unframed".
+        retry_after: Seconds in `Retry-After`; null sends no header.
+        retry_after_date: Send `Retry-After` as a date, relative to the `Date` header.
+        clock_ahead: Seconds by which the `Date` header is ahead of this machine's clock.
+        after_bytes: Bytes of the body that are sent before a "cut" or "trickle", or in all ("unframed", "part").
+        clean: A cut looks like a complete body: no Content-Length, a proper last chunk.
+        declared_length: `Content-Length` of a cut; null leaves the header unchanged.
+        seconds: Delay before the response ("slow") or before every further 256 bytes ("trickle").
+        answer_lost: Process the request, then discard its response in favour of kind "status" or "drop".
+        seen: Number of matching requests so far; maintained by the sandbox.
     """
 
     path: str = ""
@@ -268,14 +268,14 @@ class Fault(Struct, forbid_unknown_fields=True):
 
 
 class Options(Struct, forbid_unknown_fields=True):
-    """All knobs; decodable from JSON, changeable while the sandbox runs.
+    """All options; decodable from JSON, changeable at run time.
 
     Attributes:
-        population: Who lives in the sandbox and what time it is.
+        population: Synthetic dataset and time.
         personalization: Salesforce Marketing Cloud Personalization.
         apsis: APSIS One.
         braze: Braze.
-        faults: The fault plan, the first matching line of which spoils a request.
+        faults: Fault plan; the first entry that matches a request is applied.
     """
 
     population: PopulationOptions = field(default_factory=PopulationOptions)
@@ -285,12 +285,12 @@ class Options(Struct, forbid_unknown_fields=True):
     faults: list[Fault] = field(default_factory=list)
 
     def update(self, changes: dict[str, Any]) -> None:
-        """Merge a partial JSON object into these options, in place; all of it or, if it is wrong, nothing."""
+        """Merge a partial JSON object into these options in place; invalid changes raise and change nothing."""
         merged = msgspec.convert(_merge(msgspec.to_builtins(self), changes), Options)
         for vendor in ("population", "personalization", "apsis", "braze"):
-            mine, new = getattr(self, vendor), getattr(merged, vendor)
-            for name in mine.__struct_fields__:
-                setattr(mine, name, getattr(new, name))
+            current, new = getattr(self, vendor), getattr(merged, vendor)
+            for name in current.__struct_fields__:
+                setattr(current, name, getattr(new, name))
         if "faults" in changes:
             self.faults = merged.faults
 

@@ -1,4 +1,4 @@
-"""Who a person is: computed from the seed and the person's number alone, without any list of people."""
+"""People, each generated from the seed and the person's number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 DAY = 86_400_000  # milliseconds
 
-# What a person's number says: business people, and anonymous visitors, stand at fixed places in every 25 people,
-# so that the nth member of a data set or segment is found by arithmetic.
+# Business people and anonymous visitors are at fixed positions in every block of 25 people,
+# so that the nth member of a dataset or segment can be computed.
 BLOCK = 25
 BUSINESS = frozenset({4, 9, 14, 19, 24})
 ANONYMOUS = frozenset({3, 11, 17})
@@ -24,7 +24,7 @@ _PLAIN = {name: plain(name) for country in COUNTRIES for name in country.women +
 
 
 class Person(Struct, frozen=True, gc=False):
-    """What does not change about a person. Times are epoch milliseconds."""
+    """Properties of a person that never change. Times are epoch milliseconds."""
 
     number: int
     joined: int
@@ -43,18 +43,18 @@ class Person(Struct, frozen=True, gc=False):
 
     @property
     def visitor_id(self) -> str:
-        """The 16 hex digits Personalization gives to an anonymous user."""
+        """ID of an anonymous user in Personalization, 16 hex digits."""
         return f"{self.key & 0xFFFFFFFFFFFFFFFF:016x}"
 
     @property
     def export_key(self) -> str:
-        """The APSIS profile export key, shaped like a UUID."""
+        """APSIS profile export key, in the form of a UUID."""
         text = f"{self.key:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     @property
     def braze_id(self) -> str:
-        """Braze's 24 hex digits."""
+        """Braze ID, 24 hex digits."""
         return f"{self.key >> 32:024x}"
 
     @property
@@ -64,37 +64,37 @@ class Person(Struct, frozen=True, gc=False):
 
     @property
     def phone(self) -> int:
-        """A mobile number with country code, above 32 bits."""
+        """Mobile number with country code, above 32 bits."""
         return self.country.dial * 10**9 + 700_000_000 + (self.key >> 20) % 99_999_999
 
 
 def is_business(number: int) -> bool:
-    """Whether this person buys for a company."""
+    """Return True if this person buys for a company."""
     return number % BLOCK in BUSINESS
 
 
 def is_anonymous(number: int) -> bool:
-    """Whether this person never left a name or an e-mail address."""
+    """Return True if this person has no name and no e-mail address."""
     return number % BLOCK in ANONYMOUS
 
 
 def person(number: int, joined: int, companies: int, random: Random) -> Person:
-    """Draw the person with this number from a generator that was seeded for them.
+    """Generate the person with this number.
 
     Args:
-        number: The person's place in the order of signing up.
-        joined: When they signed up.
-        companies: How many companies had an account then.
-        random: Their generator; it goes on to draw their story.
+        number: Position in the order of signing up.
+        joined: Time of signing up.
+        companies: Number of companies with an account at that time.
+        random: Generator seeded for this person; the activities are drawn from it afterwards.
     """
     key = random.getrandbits(128)
     draw = random.random
     country = COUNTRIES[int(draw() * draw() * len(COUNTRIES))]
-    woman = draw() < 0.5  # noqa: PLR2004 - a coin
+    woman = draw() < 0.5  # noqa: PLR2004 - equal odds
     first_names = country.women if woman else country.men
     first_name = first_names[int(draw() * len(first_names))]
     last_name = country.families[int(draw() * len(country.families))]
-    club = draw()
+    club_draw = draw()
     return Person(
         number=number,
         joined=joined,
@@ -109,7 +109,9 @@ def person(number: int, joined: int, companies: int, random: Random) -> Person:
         city=country.cities[int(draw() * len(country.cities))],
         company=int(draw() * companies) if is_business(number) else None,
         born=f"{1940 + key % 66}-{1 + key % 12:02d}-{1 + (key >> 5) % 28:02d}",
-        club_joined=joined + int(club * 300 * DAY) if club < _CLUB_SHARE and not is_anonymous(number) else None,
+        club_joined=joined + int(club_draw * 300 * DAY)
+        if club_draw < _CLUB_SHARE and not is_anonymous(number)
+        else None,
     )
 
 
@@ -117,8 +119,8 @@ _CLUB_SHARE = 0.3
 
 
 def company_name(number: int) -> str:
-    """The nth company's name, in lower case as Personalization keeps account names."""
-    first, rest = number % len(COMPANY_FIRST), number // len(COMPANY_FIRST)
-    second, again = (rest + first) % len(COMPANY_SECOND), rest // len(COMPANY_SECOND)
+    """Name of the nth company, in lower case as Personalization stores account names."""
+    first, quotient = number % len(COMPANY_FIRST), number // len(COMPANY_FIRST)
+    second, repetition = (quotient + first) % len(COMPANY_SECOND), quotient // len(COMPANY_SECOND)
     name = f"{COMPANY_FIRST[first]} {COMPANY_SECOND[second]} {COMPANY_FORM[number % len(COMPANY_FORM)]}"
-    return f"{name} {again + 1}" if again else name
+    return f"{name} {repetition + 1}" if repetition else name

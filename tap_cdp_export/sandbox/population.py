@@ -1,4 +1,4 @@
-"""The world behind the three vendors: one set of people, one truth about how many rows there are."""
+"""The synthetic dataset behind the three vendors, and the number of rows each stream has."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ _YEAR = 365 * DAY
 
 
 class Population:
-    """People who sign up one after another, computed from their number when somebody asks for them.
+    """Customers in the order of signing up, each generated on demand from the seed and the customer's number.
 
-    Nothing is kept: two million people need no more memory than ten. Times are epoch milliseconds.
+    Nothing is stored, so memory does not depend on the number of customers. Times are epoch milliseconds.
     """
 
     def __init__(self, options: Options) -> None:
-        """Read everything from these options, at each call, so that they may change meanwhile."""
+        """Use these options, which are read at each call and may change at run time."""
         self._options = options
 
     def now(self) -> int:
-        """The sandbox's time."""
+        """The sandbox's current time."""
         frozen = self._options.population.now
         return milliseconds(frozen) if frozen else machine_now()
 
     def people(self, at: int) -> int:
-        """How many people have signed up; they are the numbers below it, in the order of signing up."""
+        """Number of people who have signed up by `at`; their numbers are 0 to that number less one."""
         options = self._options.population
-        return self._arrived(options.users, at)
+        return self._arrival_count(options.users, at)
 
     def companies(self, at: int) -> int:
-        """How many companies have an account."""
-        return self._arrived(self._options.population.companies, at)
+        """Number of companies that have an account by `at`."""
+        return self._arrival_count(self._options.population.companies, at)
 
     def customer(self, number: int, at: int) -> Customer:
-        """A person and what has happened to them until `at`."""
+        """Generate a customer with the activities up to `at`."""
         options = self._options.population
-        random = Random((options.seed << 40) + number)  # noqa: S311 - a story, not a secret
-        joined = self._arrival(options.users, number)
-        someone = person(number, joined, max(1, self.companies(joined)), random)
-        return Customer(someone, generate_activities(someone, random, at), at)
+        random = Random((options.seed << 40) + number)  # noqa: S311 - synthetic data, not a secret
+        joined_at = self._arrival_time(options.users, number)
+        customer_person = person(number, joined_at, max(1, self.companies(joined_at)), random)
+        return Customer(customer_person, generate_activities(customer_person, random, at), at)
 
     def customers(self, at: int) -> Iterator[Customer]:
-        """Everyone who has signed up."""
+        """Yield every customer who has signed up by `at`."""
         return (self.customer(number, at) for number in range(self.people(at)))
 
     def personalization_users(
@@ -67,61 +67,61 @@ class Population:
         window: personalization.Statistics | None = None,
         style: personalization.Style | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """The current version of every user of a data set, in the order of signing up."""
+        """Yield the current version of every user of a dataset, in the order of signing up."""
         window = window or personalization.Statistics.default(at)
         style = style or personalization.Style(exponents=False)
         places = personalization.DATASETS[dataset]
-        for position in range(personalization.how_many(places, self.people(at))):
-            customer = self.customer(personalization.nth(places, position), at)
+        for position in range(personalization.member_count(places, self.people(at))):
+            customer = self.customer(personalization.nth_member(places, position), at)
             yield personalization.user(customer, dataset, window, style)
 
     def personalization_accounts(
         self, dataset: str, at: int, *, window: personalization.Statistics | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The current version of every account of a data set; only the business one has accounts."""
+        """Yield the current version of every account of a dataset; only the business dataset has accounts."""
         window = window or personalization.Statistics.default(at)
         if dataset == personalization.SHOP_BUSINESS:
             for number in range(self.companies(at)):
                 yield personalization.account(number, self.company_opened(number), at, window)
 
     def company_opened(self, number: int) -> int:
-        """When a company got its account."""
-        return self._arrival(self._options.population.companies, number)
+        """Time at which a company got its account."""
+        return self._arrival_time(self._options.population.companies, number)
 
     def apsis_profile(self, customer: Customer, request: apsis.Request) -> dict[str, Any]:
-        """One profile of an APSIS export, as it is at the life's `at`."""
+        """One profile of an APSIS export, as of the customer's `at`."""
         options = self._options.apsis
-        rules = apsis.Rules(customer.at, self._opened + _YEAR, options.late_seconds, options.least_late_seconds)
+        rules = apsis.Rules(customer.at, self._opening_time + _YEAR, options.late_seconds, options.least_late_seconds)
         return apsis.profile(customer, request, rules)
 
     def apsis_profiles(self, at: int, request: apsis.Request) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every profile with its export key."""
+        """Yield every profile with its export key."""
         return ((customer.person.export_key, self.apsis_profile(customer, request)) for customer in self.customers(at))
 
     def braze_users(
         self, segment: str, at: int, *, style: export_users.Style | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Every user of a Braze segment."""
-        style, chosen = style or export_users.Style(), export_users.SEGMENTS[segment]
+        """Yield every user of a Braze segment."""
+        style, definition = style or export_users.Style(), export_users.SEGMENTS[segment]
         return (
             export_users.user(customer, style)
             for customer in self.customers(at)
-            if export_users.contains(chosen, customer)
+            if export_users.contains(definition, customer)
         )
 
     def counts(self, *, start: int | str, end: int | str, at: int | str | None = None) -> dict[str, int]:
-        """How many distinct rows each stream has under the default settings.
+        """Count the distinct rows of each stream under the default settings.
 
         Args:
-            start: Start of the APSIS events' window, RFC 3339 or epoch milliseconds.
-            end: Its end, not part of it.
-            at: The time the answer is for; the sandbox's now by default.
+            start: Start of the window of APSIS events (inclusive), RFC 3339 or epoch milliseconds.
+            end: End of that window (exclusive).
+            at: Time of the count; the sandbox's current time by default.
         """
         moment = self.now() if at is None else _time(at)
         request = apsis.everything(_time(start), _time(end))
         people = self.people(moment)
-        found = {
-            "users": sum(personalization.how_many(places, people) for places in personalization.DATASETS.values()),
+        counts = {
+            "users": sum(personalization.member_count(places, people) for places in personalization.DATASETS.values()),
             "accounts": self.companies(moment),
             "apsis_profiles": 0,
             "apsis_events": 0,
@@ -129,29 +129,29 @@ class Population:
         }
         for customer in self.customers(moment):
             sections = self.apsis_profile(customer, request)["sections"]
-            found["apsis_profiles"] += len(sections) or 1
+            counts["apsis_profiles"] += len(sections) or 1
             for section in sections.values():
-                found["apsis_events"] += len({msgspec.json.encode(event) for event in section.get("events") or ()})
-            found["braze_users"] += sum(
+                counts["apsis_events"] += len({msgspec.json.encode(event) for event in section.get("events") or ()})
+            counts["braze_users"] += sum(
                 export_users.contains(segment, customer) for segment in export_users.DEFAULT_SEGMENTS
             )
-        return found
+        return counts
 
     @property
-    def _opened(self) -> int:
+    def _opening_time(self) -> int:
         return milliseconds(self._options.population.opened)
 
-    def _arrived(self, pace: int, at: int) -> int:
-        """How many have arrived by `at`, at a pace of so many in two years."""
-        number = int((at - self._opened) * pace / _TWO_YEARS)
-        if at < self._opened or not pace:
+    def _arrival_count(self, per_two_years: int, at: int) -> int:
+        """Number of arrivals by `at`, with `per_two_years` arrivals in two years."""
+        number = int((at - self._opening_time) * per_two_years / _TWO_YEARS)
+        if at < self._opening_time or not per_two_years:
             return 0
-        return number + (self._arrival(pace, number) <= at)
+        return number + (self._arrival_time(per_two_years, number) <= at)
 
-    def _arrival(self, pace: int, number: int) -> int:
-        """When the nth arrives: somewhere in the nth slice of the time, so that arrivals are in order."""
+    def _arrival_time(self, per_two_years: int, number: int) -> int:
+        """Time of the nth arrival: inside the nth slice of time, so that arrivals are in the order of their numbers."""
         jitter = number * 2_654_435_761 % 1000 / 1000
-        return self._opened + int((number + jitter) * _TWO_YEARS / pace)
+        return self._opening_time + int((number + jitter) * _TWO_YEARS / per_two_years)
 
 
 def _time(value: int | str) -> int:

@@ -1,4 +1,4 @@
-"""The ledger: every request the sandbox received, in order, without any credential."""
+"""Log of every request that the sandbox has received, in order and without credentials."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 _LARGEST_BODY = 1_000_000
 _CREDENTIALS = frozenset({"client_id", "client_secret", "api_key"})
-ENTRY = "sandbox.entry"  # where the scope holds the request's entry
-BODY = "sandbox.body"  # and its body, read whole
+ENTRY = "sandbox.entry"  # key of the request's log entry in the ASGI scope
+BODY = "sandbox.body"  # key of the request's body
 
 
 class Entry(Struct):
-    """One request and how it was answered."""
+    """One request and its response."""
 
     number: int
     vendor: str
@@ -35,15 +35,15 @@ class Entry(Struct):
 
 
 class RequestLog(Struct):
-    """All entries, and the highest number of exports that were open at a time, by segment."""
+    """All entries, and by segment the highest number of exports that were open at the same time."""
 
     log: list[Entry] = field(default_factory=list)
     most_open: dict[str, int] = field(default_factory=dict)
-    numbered: int = 0
+    last_number: int = 0
     _open: Counter[str] = field(default_factory=Counter)
 
     def entries(self, *, vendor: str | None = None, method: str | None = None, path: str | None = None) -> list[Entry]:
-        """The entries of a vendor, a method, and a path that begins like this."""
+        """Entries with this vendor, this method and a path that starts with `path`."""
         return [
             entry
             for entry in list(self.log)
@@ -53,35 +53,35 @@ class RequestLog(Struct):
         ]
 
     def count(self, *, vendor: str | None = None, method: str | None = None, path: str | None = None) -> int:
-        """How many entries `entries` gives."""
+        """Number of the entries that `entries` returns."""
         return len(self.entries(vendor=vendor, method=method, path=path))
 
     def clear(self) -> None:
-        """Forget all entries; the numbers go on."""
+        """Remove all entries; numbering continues."""
         self.log.clear()
         self.most_open.clear()
 
     def export_opened(self, segment: str) -> None:
-        """An export of a segment began."""
+        """Count an export of a segment as open."""
         self._open[segment] += 1
         self.most_open[segment] = max(self.most_open.get(segment, 0), self._open[segment])
 
     def export_closed(self, segment: str) -> None:
-        """It is ready, failed or cancelled."""
+        """Count an export of a segment as closed: ready, failed or cancelled."""
         self._open[segment] -= 1
 
 
 class Recorder:
-    """ASGI: reads the request's body whole, writes the ledger, and hands both on in the scope."""
+    """ASGI middleware that reads the whole body, logs the request, and puts both into the scope."""
 
     def __init__(self, app: ASGIApp, request_log: RequestLog, *, storage: bool) -> None:
-        """Record what goes to `app`; the storage host belongs to Braze alone."""
+        """Record the requests to `app`; with `storage`, all of them belong to Braze."""
         self._app = app
         self._request_log = request_log
         self._storage = storage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Record one request, unless it is for the sandbox itself."""
+        """Record one request, except for those to `/_sandbox/`."""
         request = Request(scope, receive)
         if scope["path"].startswith("/_sandbox/"):
             await self._app(scope, receive, send)
@@ -89,9 +89,9 @@ class Recorder:
         body = b""
         async for chunk in request.stream():
             body += chunk[: _LARGEST_BODY - len(body)]
-        self._request_log.numbered += 1
+        self._request_log.last_number += 1
         entry = Entry(
-            number=self._request_log.numbered,
+            number=self._request_log.last_number,
             vendor="braze" if self._storage else vendor_of(scope["path"]),
             method=request.method,
             path=scope["path"],
@@ -113,34 +113,34 @@ class Recorder:
 
 
 def entry_of(request: Request) -> Entry:
-    """The request's entry."""
+    """Log entry of the request."""
     entry: Entry = request.scope[ENTRY]
     return entry
 
 
 def body_of(request: Request) -> bytes:
-    """The request's body."""
+    """Body of the request."""
     body: bytes = request.scope[BODY]
     return body
 
 
 def vendor_of(path: str) -> str:
-    """Whose path this is; the three do not collide."""
+    """Vendor that a path belongs to."""
     if path.startswith("/api/dataset"):
         return "personalization"
     return "apsis" if path.startswith(("/oauth/", "/audience/", "/v2/audience/")) else "braze"
 
 
 def _headers(request: Request) -> dict[str, str]:
-    """The headers worth keeping; of Authorization only the scheme."""
-    found = {
+    """Headers to log; of Authorization only the scheme."""
+    headers = {
         name: request.headers[name]
         for name in ("accept", "accept-encoding", "content-type", "user-agent")
         if name in request.headers
     }
     if "authorization" in request.headers:
-        found["authorization"] = request.headers["authorization"].split(" ")[0]
-    return found
+        headers["authorization"] = request.headers["authorization"].split(" ")[0]
+    return headers
 
 
 def _without_credentials(body: bytes) -> Any:  # noqa: ANN401 - whatever JSON the client sent

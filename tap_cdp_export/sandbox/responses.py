@@ -1,4 +1,4 @@
-"""Small helpers of the three vendors: answers, streams and request pacing."""
+"""Helpers that the vendors share: responses, streaming bodies and rate limits."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
 _CHUNK = 64 * 1024
-_TURN = 32  # parts, each a record: a few milliseconds of work
+_YIELD_EVERY = 32  # parts; each is a record, so that makes a few milliseconds of work
 
 
-def json_answer(
+def json_response(
     content: Any,  # noqa: ANN401 - any JSON value
     status: int = 200,
     headers: dict[str, str] | None = None,
     media_type: str = "application/json",
 ) -> Response:
-    """A JSON answer."""
+    """Build a JSON response."""
     return Response(msgspec.json.encode(content), status, headers, media_type)
 
 
 def unchecked(text: str) -> bytes:
-    """Text of an option as it is; a lone surrogate in it gives bytes that are no UTF-8."""
+    """Encode the text of an option; a lone surrogate gives invalid UTF-8 on purpose."""
     return text.encode("utf-8", "surrogatepass")
 
 
 async def streamed(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """The parts in chunks of about 64 KiB; after every few parts, empty ones too, other requests get their turn."""
-    waiting: list[bytes] = []
+    """Join the parts into chunks of about 64 KiB, and let other requests run after every few parts."""
+    buffer: list[bytes] = []
     size = 0
     for number, part in enumerate(parts):
-        waiting.append(part)
+        buffer.append(part)
         size += len(part)
         if size >= _CHUNK:
-            yield b"".join(waiting)
-            waiting.clear()
+            yield b"".join(buffer)
+            buffer.clear()
             size = 0
-        if number % _TURN == 0:
+        if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
     if size:
-        yield b"".join(waiting)
+        yield b"".join(buffer)
 
 
-class Pace:
-    """Counts requests in the last so many seconds of the machine's time."""
+class RateLimit:
+    """Counts the requests of the last `seconds` seconds of the machine's time."""
 
     def __init__(self, seconds: float = 60) -> None:
-        """Begin with no requests."""
+        """Start with no requests."""
         self._seconds = seconds
         self._times: deque[float] = deque()
 
     def allows(self, limit: int) -> bool:
-        """Take note of one more request, unless the limit (0 is none) is reached."""
+        """Count one more request and return True, or return False if the limit is reached (0 is no limit)."""
         now = time.monotonic()
         while self._times and self._times[0] <= now - self._seconds:
             self._times.popleft()

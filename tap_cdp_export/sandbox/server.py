@@ -1,4 +1,4 @@
-"""The sandbox: three vendors on two loopback ports, served from a thread of this process."""
+"""The sandbox server: three vendors on two loopback ports, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tap_cdp_export.sandbox.personalization import export_users as personalizati
 from tap_cdp_export.sandbox.personalization.server import Personalization
 from tap_cdp_export.sandbox.population import Population
 from tap_cdp_export.sandbox.request_log import Recorder, RequestLog, vendor_of
-from tap_cdp_export.sandbox.responses import json_answer
+from tap_cdp_export.sandbox.responses import json_response
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,27 +39,27 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_SILENT = logging.CRITICAL + 1
+_LOGGING_OFF = logging.CRITICAL + 1
 _FIRST_DAYS = 28
 
 
 class Sandbox:
-    """The three vendors on two loopback ports (API and Braze's storage), served from a thread of this process."""
+    """Simulates the three vendors on two loopback ports: their APIs, and Braze's storage."""
 
     def __init__(self, options: Options | None = None, *, port: int = 0, storage_port: int = 0) -> None:
-        """Bind both ports; 0 is a free one.
+        """Bind both ports; 0 picks a free one.
 
         Args:
-            options: The knobs; they may be changed at run time.
+            options: Options; they may be changed at run time.
             port: Port of the three APIs.
             storage_port: Port of the host that serves Braze's archives.
         """
         self.options = options or Options()
         self.population = Population(self.options)
         self.request_log = RequestLog()
-        self._api_socket = _bound(port)
+        self._api_socket = _bind(port)
         try:
-            self._storage_socket = _bound(storage_port)
+            self._storage_socket = _bind(storage_port)
         except OSError:
             self._api_socket.close()
             raise
@@ -71,18 +71,18 @@ class Sandbox:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the server."""
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
+        """Stop the server."""
         self.stop()
 
     def start(self) -> None:
-        """Serve; returns when both ports answer."""
+        """Start the server thread; returns when both ports accept requests."""
         exports = Exports(self.options, self.population, self.request_log)
         api = [
             *Personalization(self.options, self.population).routes(),
@@ -103,9 +103,9 @@ class Sandbox:
             time.sleep(0.001)
 
     def stop(self) -> None:
-        """Close both ports and all connections; may be called twice."""
+        """Close both ports and all connections; further calls do nothing."""
         if self._thread is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._leave)
+            self._loop.call_soon_threadsafe(self._cancel)
             self._thread.join()
             self._thread = None
         self._api_socket.close()
@@ -143,7 +143,7 @@ class Sandbox:
         }
 
     def _app(self, routes: list[BaseRoute], *, storage: bool) -> ASGIApp:
-        app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found, Exception: _mistake})
+        app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found, Exception: _internal_error})
         app.router.redirect_slashes = False
         return _Guard(Recorder(Faults(app, self.options), self.request_log, storage=storage))
 
@@ -152,19 +152,19 @@ class Sandbox:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._serving = asyncio.gather(*(server.run_on_its_socket() for server in self._servers))
+        self._serving = asyncio.gather(*(server.serve_until_cancelled() for server in self._servers))
         with suppress(asyncio.CancelledError):
             await self._serving
 
-    def _leave(self) -> None:
+    def _cancel(self) -> None:
         if self._serving is not None:
             self._serving.cancel()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn on a socket that is bound already: silent, and gone at once when told to leave."""
+    """uvicorn server on a bound socket, without logging and without a graceful shutdown period."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -172,19 +172,19 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level=_SILENT,  # connections that are cut on purpose would be reported as errors
+                log_level=_LOGGING_OFF,  # connections that are cut on purpose would be logged as errors
                 access_log=False,
                 server_header=False,
                 date_header=False,  # `Faults` adds it, from a clock that may be ahead
                 proxy_headers=False,
             )
         )
-        self._bound = bound
+        self._listener = listener
 
-    async def run_on_its_socket(self) -> None:
-        """Serve until cancelled, then close every connection, also in the middle of an answer."""
+    async def serve_until_cancelled(self) -> None:
+        """Serve until cancelled, then close every connection, even in the middle of a response."""
         try:
-            await self.serve(sockets=[self._bound])
+            await self.serve(sockets=[self._listener])
         finally:
             for server in self.servers:
                 server.close()
@@ -193,7 +193,7 @@ class _Server(uvicorn.Server):
 
 
 class _Guard:
-    """ASGI, outermost: an answer that cannot go on ends with its connection, without a word in any log."""
+    """Outermost ASGI middleware: closes the connection, without logging, when a response cannot be completed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -203,46 +203,46 @@ class _Guard:
             await self._app(scope, receive, send)
         except ConnectionCut as cut:
             await _cut(send, cut.last)
-        except Exception:  # noqa: BLE001 - cut on purpose, or a mistake that has been answered as far as it could be
+        except Exception:  # noqa: BLE001 - cut on purpose, or an error whose response has begun
             await _cut(send)
 
 
 async def _cut(send: Send, last: bytes = b"") -> None:
-    """Close the connection now: behind a bound `send` stands uvicorn's cycle, which has the transport."""
+    """Send raw bytes and close the connection; `send` is a method of uvicorn's cycle, which holds the transport."""
     transport = send.__self__.transport  # type: ignore[attr-defined]
     transport.write(last)
-    while transport.get_write_buffer_size():  # noqa: ASYNC110 -- else uvicorn adds an answer of its own behind it
+    while transport.get_write_buffer_size():  # noqa: ASYNC110 -- else uvicorn appends its own response
         await asyncio.sleep(0.001)
     transport.close()
     await asyncio.sleep(0)
 
 
-async def _mistake(_request: Request, error: Exception) -> Response:
-    """A mistake of the sandbox itself: a 500 with its traceback."""
+async def _internal_error(_request: Request, error: Exception) -> Response:
+    """Answer a bug of the sandbox with a 500 and the traceback."""
     return PlainTextResponse("".join(traceback.format_exception(error)), 500)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    """A wrong path or method, in the words of the vendor it belongs to."""
+    """Answer a wrong path or method in the error format of the vendor that the path belongs to."""
     status, text = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, str(error))
     vendor = vendor_of(request.scope["path"])
     if vendor == "apsis":
         problem = {"title": text, "status": status, "detail": text}
-        return json_answer(problem, status, media_type="application/problem+json")
-    return PlainTextResponse(text, status) if vendor == "personalization" else json_answer({"message": text}, status)
+        return json_response(problem, status, media_type="application/problem+json")
+    return PlainTextResponse(text, status) if vendor == "personalization" else json_response({"message": text}, status)
 
 
-def _bound(port: int) -> socket.socket:
-    # asyncio switches delayed sending off (40 ms an answer) only if the socket names its protocol.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _bind(port: int) -> socket.socket:
+    # asyncio disables Nagle's algorithm (40 ms per response) only if the socket names its protocol.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
     except OSError:
-        bound.close()
+        listener.close()
         raise
-    return bound
+    return listener
 
 
-def _url(bound: socket.socket) -> str:
-    return f"http://127.0.0.1:{bound.getsockname()[1]}"
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""The shop of the story: what an invented Nordic outdoor shop sells, and the mails it sends."""
+"""Products and mail campaigns of the synthetic shop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Product(NamedTuple):
-    """Something to buy."""
+    """A product; `cents` is its price."""
 
     sku: str
     name: str
@@ -15,7 +15,7 @@ class Product(NamedTuple):
 
 
 class Campaign(NamedTuple):
-    """A mail the shop sends."""
+    """A mail campaign of the shop."""
 
     number: str
     name: str
@@ -67,7 +67,7 @@ CAMPAIGNS = (
 
 
 def order_lines(product: int, random_bits: int) -> list[OrderLine]:
-    """What an order of this product, with this luck, consists of: one to three lines."""
+    """Derive the one to three lines of an order from its first product and its random bits."""
     return [
         OrderLine(PRODUCTS[(product + 7 * line) % len(PRODUCTS)], 1 + (random_bits >> 3 * line) % 3)
         for line in range(1 + random_bits % 3)
@@ -75,7 +75,7 @@ def order_lines(product: int, random_bits: int) -> list[OrderLine]:
 
 
 def order_cents(product: int, random_bits: int) -> int:
-    """What that order costs."""
+    """Total price of the order that `order_lines` describes."""
     return sum(
         PRODUCTS[(product + 7 * line) % len(PRODUCTS)].cents * (1 + (random_bits >> 3 * line) % 3)
         for line in range(1 + random_bits % 3)
@@ -83,5 +83,5 @@ def order_cents(product: int, random_bits: int) -> int:
 
 
 def order_number(random_bits: int) -> int:
-    """The order's number, larger than 32 bits hold."""
+    """Number of the order, above 32 bits."""
     return 2**32 + random_bits % 10**10

@@ -1,4 +1,4 @@
-"""What happens to a person: they sign up, get mails, visit, buy, buy again or go quiet."""
+"""Activities of customers: sign-ups, mails, visits, orders and unsubscriptions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from random import Random
 
 SIGN_UP, MAIL, OPEN, CLICK, VIEW, CART, ORDER, UNSUBSCRIBE = range(8)
-WELCOME_MAIL = -1  # the product field of a mail that is the welcome mail
+WELCOME_MAIL = -1  # `subject` of the welcome mail
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 
 
 class Activity(NamedTuple):
-    """Something that happened: when (epoch milliseconds), what, about which product or campaign, and 48 random bits."""
+    """An activity: its time (epoch milliseconds), kind, product or campaign, and 48 random bits for its details."""
 
     at: int
     kind: int
@@ -28,7 +28,7 @@ class Activity(NamedTuple):
 
 
 class Behaviour(NamedTuple):
-    """How a kind of customer behaves; `share` is the upper end of its slice of all people."""
+    """Parameters of a kind of customer; `share` is the upper end of its slice of all people."""
 
     share: float
     visits: int
@@ -38,10 +38,10 @@ class Behaviour(NamedTuple):
 
 
 BEHAVIOURS = (
-    Behaviour(0.35, 1, 2, 45, 0.0),  # looks once or twice
-    Behaviour(0.65, 2, 3, 40, 0.5),  # buys once
-    Behaviour(0.90, 4, 8, 30, 0.65),  # comes back
-    Behaviour(1.01, 8, 16, 14, 0.8),  # never stays away for long
+    Behaviour(0.35, 1, 2, 45, 0.0),  # one or two visits
+    Behaviour(0.65, 2, 3, 40, 0.5),  # a few visits
+    Behaviour(0.90, 4, 8, 30, 0.65),  # returning customer
+    Behaviour(1.01, 8, 16, 14, 0.8),  # frequent customer
 )
 BUSINESS_BUYS = 0.15
 NEWSLETTER_SHARE = 0.5
@@ -52,51 +52,51 @@ UNSUBSCRIBE_SHARE = 0.18
 
 
 class Customer:
-    """A person and what has happened to them until some moment."""
+    """A person with the activities up to a point in time."""
 
     __slots__ = ("activities", "at", "person")
 
     def __init__(self, person: Person, activities: list[Activity], at: int) -> None:
-        """Keep a person's story as it is known at `at`."""
+        """Take a person and the activities up to `at`."""
         self.person = person
         self.activities = activities
         self.at = at
 
     @property
     def last_activity(self) -> int:
-        """When the person last did something themselves."""
+        """Time of the person's last own activity; received mails do not count."""
         return next(
             (activity.at for activity in reversed(self.activities) if activity.kind != MAIL), self.person.joined
         )
 
     @property
     def orders(self) -> list[Activity]:
-        """The person's orders, oldest first."""
+        """Orders, oldest first."""
         return [activity for activity in self.activities if activity.kind == ORDER]
 
     @property
     def unsubscribed(self) -> int | None:
-        """When the person left the mailing list, if they did."""
+        """Time at which the person left the mailing list, or None."""
         return self.activities[-1].at if self.activities and self.activities[-1].kind == UNSUBSCRIBE else None
 
     @property
     def in_club(self) -> bool:
-        """Whether the person has joined the loyalty club."""
+        """True if the person has joined the loyalty club."""
         return self.person.club_joined is not None and self.person.club_joined <= self.at
 
     def actions_between(self, start: int, end: int) -> int:
-        """How many things happened in a window; the window's end is not part of it."""
+        """Number of activities from `start` (inclusive) to `end` (exclusive)."""
         times = [activity.at for activity in self.activities]
         return bisect_right(times, end - 1) - bisect_right(times, start - 1)
 
 
 def spent_cents(orders: list[Activity]) -> int:
-    """What these orders cost together."""
+    """Total price of these orders."""
     return sum(order_cents(order.subject, order.random_bits) for order in orders)
 
 
 def generate_activities(person: Person, random: Random, until: int) -> list[Activity]:
-    """A person's story up to `until`; a later `until` only ever appends to it."""
+    """Generate a person's activities up to `until`; a later `until` only appends activities."""
     draw = random.random
     kind = draw()
     behaviour = next(behaviour for behaviour in BEHAVIOURS if kind < behaviour.share)
@@ -116,17 +116,17 @@ def generate_activities(person: Person, random: Random, until: int) -> list[Acti
         time = _visit(activities, random, time, -1 if person.anonymous else buys)
     else:
         if not person.anonymous and draw() < UNSUBSCRIBE_SHARE:
-            later = time + int((1 + 20 * draw()) * DAY)
-            activities.append(Activity(later, UNSUBSCRIBE, 0, random.getrandbits(48)))
+            unsubscribe_time = time + int((1 + 20 * draw()) * DAY)
+            activities.append(Activity(unsubscribe_time, UNSUBSCRIBE, 0, random.getrandbits(48)))
     while activities and activities[-1].at > until:
         activities.pop()
     return activities
 
 
 def _visit(activities: list[Activity], random: Random, time: int, buys: float) -> int:
-    """Look at some products, perhaps put one into the cart, perhaps buy; gives the time of the last of it.
+    """Append a visit: product views, perhaps a cart and an order.
 
-    Below 0, `buys` is somebody who cannot.
+    Returns the time of its last activity. `buys` is the probability of an order; below 0 there is no cart either.
     """
     draw, bits = random.random, random.getrandbits
     product = int(draw() * len(PRODUCTS))
@@ -144,7 +144,7 @@ def _visit(activities: list[Activity], random: Random, time: int, buys: float) -
 
 
 def _mail(activities: list[Activity], random: Random, time: int, campaign: int) -> int:
-    """Send a mail that may be opened and clicked; gives the time of the last of it."""
+    """Append a mail, perhaps opened and clicked, and return the time of its last activity."""
     activities.append(Activity(time, MAIL, campaign, random.getrandbits(48)))
     if random.random() < OPEN_SHARE:
         time += 3 * MINUTE + int(random.random() * 8 * HOUR)

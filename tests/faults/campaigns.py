@@ -1,4 +1,4 @@
-"""All campaigns, played by a few processes; each of them has a nursery of its own."""
+"""Runs campaigns in a few processes, each with its own fork server."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.faults import (
     byte_kills,
     crash_points,
     expected_rows,
-    pairs,
+    host_faults,
+    random_histories,
     reader_fuzz,
     replays,
     signals,
     single_faults,
-    state_hosts,
     vendor_modes,
 )
 from tests.faults.broken_taps import BROKEN_TAPS
@@ -34,82 +34,71 @@ CAMPAIGNS: Final = (
     vendor_modes,
     crash_points,
     byte_kills,
-    pairs,
+    random_histories,
     replays,
     reader_fuzz,
     signals,
-    state_hosts,
+    host_faults,
 )
 
-_cells: list[Scenario] = []
-_nursery: list[ForkServer] = []
+_scenarios: list[Scenario] = []
+_fork_servers: list[ForkServer] = []
 
 
 def all_scenarios(*, full: bool) -> list[Scenario]:
-    """Give the cells of every campaign.
-
-    Args:
-        full: all of them; else the quick set.
-
-    Returns:
-        The cells.
-    """
+    """Return the scenarios of every campaign; unless `full`, those of the quick set."""
     return list(itertools.chain.from_iterable(campaign.scenarios(full=full) for campaign in CAMPAIGNS))
 
 
-def play(scenarios: Iterable[Scenario]) -> dict[str, tuple[Outcome, float]]:
-    """Play cells, in as many processes as there are processors.
+def run_scenarios(scenarios: Iterable[Scenario]) -> dict[str, tuple[Outcome, float]]:
+    """Run scenarios in as many processes as there are processors.
 
     Args:
-        scenarios: to play.
+        scenarios: Scenarios to run.
 
     Returns:
-        For each campaign its outcome, and the seconds of work it took.
+        By campaign, its outcome and the seconds of work.
     """
-    _cells[:] = scenarios
-    table: dict[str, tuple[Outcome, float]] = {scenario.campaign: (Outcome(scenarios=0), 0) for scenario in _cells}
+    _scenarios[:] = scenarios
+    table: dict[str, tuple[Outcome, float]] = {scenario.campaign: (Outcome(scenarios=0), 0) for scenario in _scenarios}
     processes = os.cpu_count() or 2
-    with multiprocessing.get_context("fork").Pool(processes, _open_nursery) as pool:
-        for number, outcome, seconds in pool.imap_unordered(_play, range(len(_cells))):
-            total, spent = table[_cells[number].campaign]
+    with multiprocessing.get_context("fork").Pool(processes, _start_fork_server) as pool:
+        for number, outcome, seconds in pool.imap_unordered(_run_scenario, range(len(_scenarios))):
+            total, earlier_seconds = table[_scenarios[number].campaign]
             total.add(outcome)
-            table[_cells[number].campaign] = (total, spent + seconds)
+            table[_scenarios[number].campaign] = (total, earlier_seconds + seconds)
     return table
 
 
-def _open_nursery() -> None:
-    _nursery[:] = [ForkServer()]
+def _start_fork_server() -> None:
+    _fork_servers[:] = [ForkServer()]
 
 
-def _play(number: int) -> tuple[int, Outcome, float]:
-    scenario = _cells[number]
+def _run_scenario(number: int) -> tuple[int, Outcome, float]:
+    scenario = _scenarios[number]
     began = time.monotonic()
     try:
-        outcome = scenario.play(_nursery[0])
-    except Exception:  # noqa: BLE001 -- a cell that cannot be played is a finding, and the others go on
+        outcome = scenario.run(_fork_servers[0])
+    except Exception:  # noqa: BLE001 -- an error in a scenario is a finding; the others continue
         outcome = Outcome([f"{scenario.name}: {traceback.format_exc()}"])
     return number, outcome, time.monotonic() - began
 
 
 def broken_tap_scenarios() -> list[Scenario]:
-    """Give, for each broken tap, the cells that must catch it; their campaign is the tap's name.
-
-    Returns:
-        The cells.
-    """
+    """Return the scenarios that must detect each broken tap; their campaign is the name of the tap."""
     quick = all_scenarios(full=False)
     return [
-        Scenario(name, scenario.name, lambda fork_server, n=name, c=scenario: _with(fork_server, n, c))  # type: ignore[misc]
+        Scenario(name, scenario.name, lambda fork_server, n=name, c=scenario: _run_with_broken_tap(fork_server, n, c))  # type: ignore[misc]
         for name, catcher in BROKEN_TAPS.items()
         for scenario in quick
         if scenario.campaign.startswith(catcher.campaign) and catcher.words in scenario.name
     ]
 
 
-def _with(fork_server: ForkServer, broken_tap: str, scenario: Scenario) -> Outcome:
+def _run_with_broken_tap(fork_server: ForkServer, broken_tap: str, scenario: Scenario) -> Outcome:
     fork_server.broken = [(f"broken_taps:{broken_tap}", {})]
     try:
-        return scenario.play(fork_server)
+        return scenario.run(fork_server)
     finally:
         fork_server.broken = []
 
@@ -118,24 +107,17 @@ _COLUMNS: Final = ("scenarios", "histories", "runs", "kills", "signals", "faults
 
 
 def as_markdown(table: dict[str, tuple[Outcome, float]]) -> str:
-    """Write the table of campaigns.
-
-    Args:
-        table: of `play`.
-
-    Returns:
-        Markdown.
-    """
+    """Format the result of `run_scenarios` as a Markdown table."""
     total, seconds = Outcome(scenarios=0), 0.0
-    for outcome, spent in table.values():
+    for outcome, campaign_seconds in table.values():
         total.add(outcome)
-        seconds += spent
+        seconds += campaign_seconds
     rows = [*table.items(), ("all", (total, seconds))]
     lines = [
-        f"| campaign | {' | '.join(_COLUMNS)} | losses and surprises | seconds of work |",
+        f"| campaign | {' | '.join(_COLUMNS)} | findings | seconds of work |",
         f"|---|{'---:|' * (len(_COLUMNS) + 2)}",
     ]
-    for name, (outcome, spent) in rows:
+    for name, (outcome, campaign_seconds) in rows:
         numbers = [f"{getattr(outcome, column):,}" for column in _COLUMNS]
-        lines.append(f"| {name} | {' | '.join(numbers)} | {len(outcome.findings)} | {spent:.0f} |")
+        lines.append(f"| {name} | {' | '.join(numbers)} | {len(outcome.findings)} | {campaign_seconds:.0f} |")
     return "\n".join(lines)

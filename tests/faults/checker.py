@@ -1,4 +1,4 @@
-"""What every history must satisfy: I1 to I10 of the harness (docs/reliability.md, section 8)."""
+"""Checks the invariants I1 to I10 of every history (docs/reliability.md, section 8)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
 
-from tests.faults.history import Truth
+from tests.faults.history import ExpectedRows
 from tests.faults.scene import SECRETS, states_in
 from tests.faults.strict_lines import parsed, problems
 
@@ -17,89 +17,98 @@ if TYPE_CHECKING:
 
 ERROR_CANARY: Final = "canary-of-an-error-body"
 URL_CANARY: Final = "canary-of-a-download-url"
-_MOST_MEMORY: Final = 150
-_MOST_SECONDS: Final = 25
-_OF_THE_WINDOW: Final = frozenset({"window_start", "window_end", "engagement_score", "engagement_percent_change"})
-_PERSONAL: Final = ("name", "email", "email_address", "display_name", "external_id", "braze_id", "profile_key", "phone")
-_SHORTEST: Final = 6  # shorter ones, and numbers, are found in any log
+_MAX_MEMORY: Final = 150
+_MAX_SECONDS: Final = 25
+_WINDOW_COLUMNS: Final = frozenset({"window_start", "window_end", "engagement_score", "engagement_percent_change"})
+_PERSONAL_COLUMNS: Final = (
+    "name",
+    "email",
+    "email_address",
+    "display_name",
+    "external_id",
+    "braze_id",
+    "profile_key",
+    "phone",
+)
+_MIN_LENGTH: Final = 6  # shorter values and numbers occur in any log
 _SCHEMES: Final = {"personalization": "Basic", "apsis": "Bearer", "braze": "Bearer"}
-_KNOWN_CODES: Final = frozenset({0, 1, 10, 11, 12, 13, 14, 15, 16, 130, 143, -9})
+_EXIT_CODES: Final = frozenset({0, 1, 10, 11, 12, 13, 14, 15, 16, 130, 143, -9})
 
 
-def findings(history: History, *, clock_moved: bool = False, memory: int = _MOST_MEMORY) -> list[str]:
-    """Judge a history.
+def findings(history: History, *, clock_moved: bool = False, memory: int = _MAX_MEMORY) -> list[str]:
+    """Check a history.
 
     Args:
-        history: ended.
-        clock_moved: the columns that depend on the run's window are not compared.
-        memory: MiB that a run may use.
+        history: The history, after its last run.
+        clock_moved: Whether to ignore the columns that depend on the window of the run.
+        memory: Maximum memory of a run, in MiB.
 
     Returns:
-        What is wrong; nothing if all is well.
+        Findings.
     """
-    expected = Truth.of(history.scene)
-    found = [*conduct(history, memory=memory), *history.false_ends]
-    found += _losses(history.tables, expected, ignored=_OF_THE_WINDOW if clock_moved else frozenset())
-    found += _states_ahead(history, expected)
-    found += _bookmarks(history)
+    expected = ExpectedRows.of(history.scene)
+    errors = [*check_runs(history, memory=memory), *history.false_successes]
+    errors += _row_differences(history.tables, expected, ignored=_WINDOW_COLUMNS if clock_moved else frozenset())
+    errors += _states_ahead(history, expected)
+    errors += _bookmarks(history)
     if history.runs[-1].code:
         last = history.runs[-1]
-        found.append(f"I3 no clean run in the end: {last.code}: {last.log.strip().rpartition(chr(10))[2][-200:]}")
-    return found
+        errors.append(f"I3 no clean run in the end: {last.code}: {last.log.strip().rpartition(chr(10))[2][-200:]}")
+    return errors
 
 
-def conduct(history: History, *, memory: int = _MOST_MEMORY) -> list[str]:
-    """Judge how each run of a history behaved, and nothing of what it brought.
+def check_runs(history: History, *, memory: int = _MAX_MEMORY) -> list[str]:
+    """Check the behaviour of each run, but not the rows.
 
     Args:
-        history: ended.
-        memory: MiB that a run may use.
+        history: The history, after its last run.
+        memory: Maximum memory of a run, in MiB.
 
     Returns:
-        What is wrong.
+        Findings.
     """
     return [
         f"run {number}: {problem}"
         for number, run in enumerate(history.runs, start=1)
-        for problem in _of_run(run, history, memory)
+        for problem in _check_run(run, history, memory)
     ]
 
 
-def _of_run(run: Run, history: History, memory: int) -> list[str]:
-    found = problems(run.out, may_be_torn=run.code == -9 or history.lossy[history.runs.index(run)])
+def _check_run(run: Run, history: History, memory: int) -> list[str]:
+    errors = problems(run.out, may_be_torn=run.code == -9 or history.partial_reads[history.runs.index(run)])
     if run.hung:
-        found.append("I9 did not end")
-    if run.code not in _KNOWN_CODES:
-        found.append(f"I3 exit code {run.code}")
+        errors.append("I9 did not end")
+    if run.code not in _EXIT_CODES:
+        errors.append(f"I3 exit code {run.code}")
     if "Traceback" in run.log:
-        found.append(f"I3 a traceback: {run.log.strip()[-300:]}")
+        errors.append(f"I3 a traceback: {run.log.strip()[-300:]}")
     if run.code > 0 and " CRITICAL " not in run.log.strip().rpartition("\n")[2]:
-        found.append("I3 the last line does not say why it failed")
-    found += leaks(run, history.scene)
-    found += strays(run, history.scene)
+        errors.append("I3 the last line does not say why it failed")
+    errors += leaks(run, history.scene)
+    errors += misdirected_requests(run, history.scene)
     if not (history.foreign_state and run is history.runs[0]):
-        found += _second_exports(run)
-    if run.left:
-        found.append(f"I8 files left: {run.left}")
+        errors += _repeated_exports(run)
+    if run.files_left:
+        errors.append(f"I8 files left: {run.files_left}")
     if run.memory > memory:
-        found.append(f"I9 {run.memory} MiB")
-    if run.seconds > _MOST_SECONDS:
-        found.append(f"I9 {run.seconds:.0f} s")
-    return found
+        errors.append(f"I9 {run.memory} MiB")
+    if run.seconds > _MAX_SECONDS:
+        errors.append(f"I9 {run.seconds:.0f} s")
+    return errors
 
 
-def _losses(tables: Tables, expected: Tables, *, ignored: frozenset[str]) -> list[str]:
-    found = []
+def _row_differences(tables: Tables, expected: Tables, *, ignored: frozenset[str]) -> list[str]:
+    errors = []
     for stream, rows in expected.items():
-        have = tables.get(stream, {})
-        if missing := rows.keys() - have.keys():
-            found.append(f"I1 {stream}: {len(missing)} rows lost")
-        if strangers := have.keys() - rows.keys():
-            found.append(f"I1 {stream}: {len(strangers)} rows that never were")
-        both = rows.keys() & have.keys()
-        if other := sum(_without(rows[key], ignored) != _without(have[key], ignored) for key in both):
-            found.append(f"I1 {stream}: {other} rows with another content than the newest")
-    return found
+        actual_rows = tables.get(stream, {})
+        if missing_keys := rows.keys() - actual_rows.keys():
+            errors.append(f"I1 {stream}: {len(missing_keys)} rows lost")
+        if unexpected := actual_rows.keys() - rows.keys():
+            errors.append(f"I1 {stream}: {len(unexpected)} unexpected rows")
+        common_keys = rows.keys() & actual_rows.keys()
+        if changed := sum(_without(rows[key], ignored) != _without(actual_rows[key], ignored) for key in common_keys):
+            errors.append(f"I1 {stream}: {changed} rows with outdated content")
+    return errors
 
 
 def _without(row: Row, columns: frozenset[str]) -> Row:
@@ -107,8 +116,8 @@ def _without(row: Row, columns: frozenset[str]) -> Row:
 
 
 def _states_ahead(history: History, expected: Tables) -> list[str]:
-    """Find STATE lines whose bookmark says more than the records before them (the replay says it in full)."""
-    found = []
+    """Find STATE lines whose bookmark covers more than the records before them; the replays check this in full."""
+    errors = []
     for number, run in enumerate(history.runs, start=1):
         keys = {stream: set(rows) for stream, rows in history.keys_before[number - 1].items()}
         primary: dict[str, list[str]] = {}
@@ -123,76 +132,76 @@ def _states_ahead(history: History, expected: Tables) -> list[str]:
                 key = tuple(message["record"][name] for name in primary[message["stream"]])
                 keys.setdefault(message["stream"], set()).add(key)
             elif message["type"] == "STATE":
-                found += [f"run {number}: {ahead}" for ahead in _ahead(message["value"], keys, expected)]
-    return found
+                errors += [f"run {number}: {text}" for text in _missing_rows(message["value"], keys, expected)]
+    return errors
 
 
-def _ahead(state: Row, keys: dict[str, set[Any]], expected: Tables) -> list[str]:
-    found = []
+def _missing_rows(state: Row, keys: dict[str, set[Any]], expected: Tables) -> list[str]:
+    errors = []
     for stream, entry in state.get("bookmarks", {}).items():
         bookmark = entry.get("replication_key_value")
         if bookmark and stream in expected:
-            due = {key for key, row in expected[stream].items() if row["window_end"] <= bookmark}
-            if missing := due - keys.get(stream, set()):
-                found.append(f"I2 STATE of {stream} is ahead of {len(missing)} rows")
-    return found
+            expected_keys = {key for key, row in expected[stream].items() if row["window_end"] <= bookmark}
+            if missing := expected_keys - keys.get(stream, set()):
+                errors.append(f"I2 STATE of {stream} is ahead of {len(missing)} rows")
+    return errors
 
 
 def _bookmarks(history: History) -> list[str]:
-    """Bookmarks never go back, within a run and beyond the state it was given."""
-    found = []
+    """Find bookmarks that go back, within a run or relative to the STATE it started from."""
+    errors = []
     for number, run in enumerate(history.runs, start=1):
-        last: dict[str, str] = {}
-        for state in [run.start or {}, *states_in_strictly(run)]:
+        last_bookmarks: dict[str, str] = {}
+        for state in [run.start or {}, *states_if_valid(run)]:
             for stream, entry in state.get("bookmarks", {}).items():
                 bookmark = entry.get("replication_key_value") or ""
-                if bookmark < last.get(stream, ""):
-                    found.append(f"run {number}: I10 the bookmark of {stream} goes back")
-                last[stream] = max(bookmark, last.get(stream, ""))
-    return found
+                if bookmark < last_bookmarks.get(stream, ""):
+                    errors.append(f"run {number}: I10 the bookmark of {stream} goes back")
+                last_bookmarks[stream] = max(bookmark, last_bookmarks.get(stream, ""))
+    return errors
 
 
-def states_in_strictly(run: Run) -> list[Row]:
-    """Find a run's states; none where a line is damaged, which another check tells."""
+def states_if_valid(run: Run) -> list[Row]:
+    """Return the states of a run; none if a line is invalid, which another check reports."""
     try:
         return states_in(run.out)
     except ValueError:
         return []
 
 
-def _second_exports(run: Run) -> list[str]:
-    """An export that the given state holds is taken up, not asked for again, unless it failed meanwhile."""
+def _repeated_exports(run: Run) -> list[str]:
+    """Find a second request for an export that the given STATE contains, unless that export has failed."""
     entry = (run.start or {}).get("bookmarks", {}).get("apsis_events", {}).get("export")
     if not entry:
         return []
     window_end = entry["window_end"].replace(".000Z", "Z")
-    again = [
+    repeated_requests = [
         request for request in run.requests
         if request.method == "POST" and request.path.endswith("/exports") and request.body["end_at"] == window_end
     ]  # fmt: skip
-    excused = any(request.method == "GET" and request.status in {410, 503} for request in run.requests)
-    return ["I7 a second POST for an export that STATE holds"] if again and not excused else []
+    has_failed = any(request.method == "GET" and request.status in {410, 503} for request in run.requests)
+    return ["I7 a second POST for an export in STATE"] if repeated_requests and not has_failed else []
 
 
 def leaks(run: Run, scene: Scene) -> list[str]:
-    """Look for secrets and personal data in the log, the states and the file names."""
-    quiet = run.log + "".join(run.left)
+    """Find secrets and personal data in the log, the states and the file names."""
+    log_and_names = run.log + "".join(run.files_left)
     states = b"".join(line for line in run.out.splitlines() if b'"type":"STATE"' in line[:20]).decode(errors="replace")
-    found = [f"I5 {name} in the log" for name, form in _canaries(scene) if form in quiet]
-    found += [f"I5 {name} in STATE" for name, form in _canaries(scene) if form in states]
-    personal = _personal(Truth.of(scene))
-    found += [f"I5 a customer's {column} in the log" for column, value in personal if value in quiet]
-    found += [f"I5 a customer's {column} in STATE" for column, value in personal if value in states]
-    return found
+    errors = [f"I5 {name} in the log" for name, form in _canaries(scene) if form in log_and_names]
+    errors += [f"I5 {name} in STATE" for name, form in _canaries(scene) if form in states]
+    personal_values = _personal_values(ExpectedRows.of(scene))
+    errors += [f"I5 a customer's {column} in the log" for column, value in personal_values if value in log_and_names]
+    errors += [f"I5 a customer's {column} in STATE" for column, value in personal_values if value in states]
+    return errors
 
 
-def _personal(expected: Tables) -> set[tuple[str, str]]:
+def _personal_values(expected: Tables) -> set[tuple[str, str]]:
     return {
         (name, value)
         for rows in expected.values()
         for row in rows.values()
         for name, value in row.items()
-        if name in _PERSONAL and isinstance(value, str) and len(value) >= _SHORTEST and not value.isdecimal()
+        if name in _PERSONAL_COLUMNS and isinstance(value, str) and len(value) >= _MIN_LENGTH and not value.isdecimal()
     }
 
 
@@ -208,7 +217,7 @@ def _canaries(scene: Scene) -> list[tuple[str, str]]:
     for entry in scene.sandbox.request_log.entries(vendor="braze", method="GET"):
         if entry.path.endswith(".zip"):
             plain["a download URL's path"] = entry.path
-    forms = [("an access token", "eyJ")]  # each of them begins so
+    forms = [("an access token", "eyJ")]  # the prefix of every JWT
     for name, value in plain.items():
         raw = value.encode()
         packed = (base64.b64encode(raw), base64.urlsafe_b64encode(raw))
@@ -217,16 +226,16 @@ def _canaries(scene: Scene) -> list[tuple[str, str]]:
     return forms
 
 
-def strays(run: Run, scene: Scene) -> list[str]:
-    """Credentials go to their own API, and to nobody else."""
-    found = []
+def misdirected_requests(run: Run, scene: Scene) -> list[str]:
+    """Find credentials that were sent to another API, and parallel exports of a segment."""
+    errors = []
     for request in run.requests:
         scheme = request.headers.get("authorization")
         is_download = request.vendor == "braze" and request.path.endswith(".zip")
         expected = None if is_download or request.path == "/oauth/token" else _SCHEMES[request.vendor]
         if scheme != expected and request.vendor in scene.vendors:
-            found.append(f"I6 {scheme} sent to {request.vendor} {request.path.split('/')[1]}")
-    for segment, most in scene.sandbox.request_log.most_open.items():
-        if most > 1:
-            found.append(f"I7 {most} exports of segment {segment[:4]}… at a time")
-    return found
+            errors.append(f"I6 {scheme} sent to {request.vendor} {request.path.split('/')[1]}")
+    for segment, export_count in scene.sandbox.request_log.most_open.items():
+        if export_count > 1:
+            errors.append(f"I7 {export_count} exports of segment {segment[:4]}… at a time")
+    return errors

@@ -1,4 +1,4 @@
-"""C2: the tap is killed at its 1st, 2nd, 3rd … step, until a run completes; the next run must make it whole."""
+"""C2: kills the tap at its 1st, 2nd, 3rd … step, until a run completes; the next run must be complete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.faults.checker import findings
 from tests.faults.history import History
 from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import BUCKET, KINDS, Scene
-from tests.faults.targets import Host, LateDrainer, MergingHost, Target
+from tests.faults.targets import LateDrainer, MergingStateStore, StateStore, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,43 +17,43 @@ if TYPE_CHECKING:
     from tests.faults.scenarios import Outcome
 
 NAME: Final = "C2 crash points"
-_FAR: Final = 1_000
-_MODELS: Final[tuple[tuple[type[Target], type[Host]], ...]] = (
-    (Target, Host),
-    (Target, MergingHost),
-    (LateDrainer, Host),
+_MAX_STEPS: Final = 1_000
+_TARGETS_AND_STORES: Final[tuple[tuple[type[Target], type[StateStore]], ...]] = (
+    (Target, StateStore),
+    (Target, MergingStateStore),
+    (LateDrainer, StateStore),
 )
 
 
-def _killed(fork_server: ForkServer, vendor: str, first: int, stride: int) -> Outcome:
-    """Play every `stride`-th point from `first` on, until a run completes."""
+def _kill_at_steps(fork_server: ForkServer, vendor: str, first: int, stride: int) -> Outcome:
+    """Kill the tap at every `stride`-th step from `first` on, until a run completes."""
     total: Outcome | None = None
-    for point in range(first, _FAR, stride):
-        target, host = _MODELS[point % len(_MODELS)]
+    for step in range(first, _MAX_STEPS, stride):
+        target, state_store = _TARGETS_AND_STORES[step % len(_TARGETS_AND_STORES)]
         with Scene(fork_server, vendor) as scene:
-            history = History(scene, target, host)
-            run = history.run(patches=[("child_patches:crash", {"at": point})])
+            history = History(scene, target, state_store)
+            run = history.run(patches=[("child_patches:crash", {"at": step})])
             if run.code != 0:
-                history.until_clean()
-            one = outcome(history, [f"{vendor} killed at step {point}: {text}" for text in findings(history)])
+                history.run_until_clean()
+            step_outcome = outcome(history, [f"{vendor} killed at step {step}: {text}" for text in findings(history)])
             if total is None:
-                total = one
+                total = step_outcome
             else:
-                total.add(one)
+                total.add(step_outcome)
         if run.code == 0:
             return total
-    raise AssertionError(f"{vendor} has no end within {_FAR} steps")
+    raise AssertionError(f"{vendor} has no end within {_MAX_STEPS} steps")
 
 
 def scenarios(*, full: bool) -> Iterator[Scenario]:
-    """Every point of every vendor, or about thirty in all."""
-    spread = 6
+    """Yield every step of every vendor; in the quick set, about thirty in all."""
+    shares = 6
     strides = {"personalization": 24, "apsis": 24, "braze": 9, BUCKET: 24}
     for vendor in KINDS:
-        stride = spread if full else strides[vendor]
-        for first in range(1, spread + 1) if full else (2,):
+        stride = shares if full else strides[vendor]
+        for first in range(1, shares + 1) if full else (2,):
             yield Scenario(
                 NAME,
                 f"{vendor} from step {first}, every {stride}",
-                lambda fork_server, v=vendor, f=first, s=stride: _killed(fork_server, v, f, s),  # type: ignore[misc]
+                lambda fork_server, v=vendor, f=first, s=stride: _kill_at_steps(fork_server, v, f, s),  # type: ignore[misc]
             )

@@ -1,4 +1,4 @@
-"""C0: what an undisturbed run gives is what the sandbox's world holds; all other campaigns compare with such runs."""
+"""C0: compares an undisturbed run with the dataset of the sandbox; all other campaigns compare with such runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.clock import milliseconds
 from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tests.faults.checker import findings
-from tests.faults.history import History, Truth
+from tests.faults.history import ExpectedRows, History
 from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import KINDS, LATER, NOW, START, Scene
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tests.faults.scenarios import Outcome
     from tests.faults.targets import Row, Tables
 
-NAME: Final = "C0 truth"
+NAME: Final = "C0 expected rows"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z")
 
 
 def _differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     at, population = milliseconds(now), scene.sandbox.population
     counts = population.counts(start=START, end=now, at=now)
-    found = [
+    errors = [
         f"{stream}: {len(expected[stream])} rows in place of {counts[stream]}"
         for stream in sorted(expected.keys() & counts.keys())
         if len(expected[stream]) != counts[stream]
@@ -40,87 +40,89 @@ def _differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     if "accounts" in expected:
         for account in population.personalization_accounts(personalization.SHOP_BUSINESS, at, window=window):
             row = expected["accounts"].get((personalization.SHOP_BUSINESS, account["name"]), {})
-            found += _unequal("accounts", row, account, camel_case)
+            errors += _field_differences("accounts", row, account, camel_case)
     if "users" in expected:
         for dataset in personalization.DATASETS:
             for user in population.personalization_users(dataset, at, window=window):
                 row = expected["users"].get((dataset, user["name"]), {})
-                found += _unequal("users", row, user, camel_case)
+                errors += _field_differences("users", row, user, camel_case)
     if "braze_users" in expected:
         for segment in export_users.DEFAULT_SEGMENTS:
             for user in population.braze_users(segment.identifier, at):
                 row = expected["braze_users"].get((segment.identifier, user["braze_id"]), {})
-                found += _unequal("braze_users", row, user, str)
+                errors += _field_differences("braze_users", row, user, str)
     if "apsis_profiles" in expected:
-        found += _apsis_differences(expected, scene, now)
-    return found
+        errors += _apsis_differences(expected, scene, now)
+    return errors
 
 
-def _unequal(stream: str, row: Row, sent: Row, spell: Callable[[str], str]) -> list[str]:
-    """Find fields of the vendor's object that are neither in their column nor in `extra`."""
-    columns = {spell(name): value for name, value in row.items()}
+def _field_differences(stream: str, row: Row, sent_object: Row, to_vendor_name: Callable[[str], str]) -> list[str]:
+    """Find fields of the vendor's object that are neither in their columns nor in `extra`."""
+    columns = {to_vendor_name(name): value for name, value in row.items()}
     extra = row.get("extra") or {}
     return [
-        f"{stream}: {field} is not as in the world"
-        for field, value in sent.items()
+        f"{stream}: {field} is not as in the dataset"
+        for field, value in sent_object.items()
         if value is not None and value != extra.get(field) and not _is_same(columns.get(field), value)
     ]
 
 
-def _is_same(kept: Any, sent: Any) -> bool:
-    """Compare a column with what was sent: as it is, or as the same moment spelled anew."""
-    if kept == sent:
+def _is_same(column: Any, value: Any) -> bool:
+    """Return True if a column has the sent value, or the same time in another format."""
+    if column == value:
         return True
-    if not isinstance(kept, str) or not _TIME.fullmatch(kept):
+    if not isinstance(column, str) or not _TIME.fullmatch(column):
         return False
-    return milliseconds(kept) == (milliseconds(sent.removesuffix(" UTC")) if isinstance(sent, str) else sent)
+    return milliseconds(column) == (milliseconds(value.removesuffix(" UTC")) if isinstance(value, str) else value)
 
 
 def _apsis_differences(expected: Tables, scene: Scene, now: str) -> list[str]:
     request = export_profiles.everything(milliseconds(START), milliseconds(now))
-    sent: dict[tuple[str, str], set[bytes]] = {}
-    found = []
+    sent_events: dict[tuple[str, str], set[bytes]] = {}
+    errors = []
     for key, profile in scene.sandbox.population.apsis_profiles(milliseconds(now), request):
         for section, part in profile["sections"].items():
             row = expected["apsis_profiles"].get((key, section), {})
-            held = {*(row.get("attributes") or {}), *(row.get("tags") or [])}
-            values = {name: entry["value"] for name, entry in part["attributes"].items() if entry["value"] is not None}
-            kept = {name: value for name, value in (row.get("attributes") or {}).items() if value is not None}
-            if held != set(part["attributes"]) or kept != values:
-                found.append("apsis_profiles: attributes or tags are not as in the world")
-            sent[key, section] = {
+            row_ids = {*(row.get("attributes") or {}), *(row.get("tags") or [])}
+            sent_values = {
+                name: entry["value"] for name, entry in part["attributes"].items() if entry["value"] is not None
+            }
+            row_values = {name: value for name, value in (row.get("attributes") or {}).items() if value is not None}
+            if row_ids != set(part["attributes"]) or row_values != sent_values:
+                errors.append("apsis_profiles: attributes or tags are not as in the dataset")
+            sent_events[key, section] = {
                 _event(event["typeId"], event.get("correlationId"), source or None, event["createdAt"], event["data"])
                 for event in part.get("events") or []
                 for source in [event["sourceEventTime"]]
             }
-    have: dict[tuple[str, str], set[bytes]] = {place: set() for place in sent}
+    row_events: dict[tuple[str, str], set[bytes]] = {place: set() for place in sent_events}
     for (key, section, _), row in expected["apsis_events"].items():
         source, created = row["source_event_time"], milliseconds(row["created_at"])
         source = source and milliseconds(source)
         event = _event(row["type_id"], row["correlation_id"], source, created, row["data"])
-        have.setdefault((key, section), set()).add(event)
-    if have != sent:
-        found.append("apsis_events: not those of the world")
-    return found
+        row_events.setdefault((key, section), set()).add(event)
+    if row_events != sent_events:
+        errors.append("apsis_events: not those of the dataset")
+    return errors
 
 
 def _event(*parts: Any) -> bytes:
     return msgspec.json.encode(parts, order="sorted")
 
 
-def _compared(fork_server: ForkServer, kind: str, now: str) -> Outcome:
+def _compare(fork_server: ForkServer, kind: str, now: str) -> Outcome:
     with Scene(fork_server, kind) as scene:
         scene.at(now)
         history = History(scene)
         history.run()
-        found = [*findings(history), *_differences(history.tables, scene, now)]
-        found += _differences(Truth.of(scene), scene, now)
-        return outcome(history, [f"{kind} at {now}: {text}" for text in dict.fromkeys(found)])
+        errors = [*findings(history), *_differences(history.tables, scene, now)]
+        errors += _differences(ExpectedRows.of(scene), scene, now)
+        return outcome(history, [f"{kind} at {now}: {text}" for text in dict.fromkeys(errors)])
 
 
 def scenarios(*, full: bool) -> Iterator[Scenario]:
-    """Every vendor, and at both times; the quick set has them all too, since everything else leans on them."""
+    """Yield every vendor at both times, in the quick set too, as all other campaigns depend on them."""
     del full
     for kind in KINDS:
         for now in (NOW, LATER):
-            yield Scenario(NAME, f"{kind} at {now}", lambda fork_server, k=kind, n=now: _compared(fork_server, k, n))  # type: ignore[misc]
+            yield Scenario(NAME, f"{kind} at {now}", lambda fork_server, k=kind, n=now: _compare(fork_server, k, n))  # type: ignore[misc]

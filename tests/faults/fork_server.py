@@ -1,7 +1,7 @@
-"""A process that has imported the tap, and forks a child for every run: milliseconds in place of half a second.
+"""A fork server: it imports the tap once and forks a child for every run, in milliseconds instead of half a second.
 
-The child is the real command in all that counts: its own signals, exit code, files and memory. It is reaped
-only when its watcher says so, so that its number means it, and no other process, for as long.
+A child behaves like the real command: it has its own signals, exit code, files and memory. It is reaped only on
+request, so that its process ID cannot be reused before.
 """
 
 from __future__ import annotations
@@ -29,47 +29,47 @@ _LARGEST_REQUEST: Final = 65_536
 
 
 class ForkServer:
-    """The forking process, seen from the outside.
+    """Client of the forking process.
 
     Attributes:
-        pid: of the forking process.
-        broken: patches that every run gets: a tap that is broken on purpose.
+        pid: Process ID of the forking process.
+        broken: Patches for every run, which make up a tap that is broken on purpose.
     """
 
     def __init__(self) -> None:
-        """Fork it; this process must have one thread still."""
+        """Fork the server; this process must still be single-threaded."""
         self.broken: list[Patch] = []
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, server_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
             self._socket.close()
-            _serve(theirs)
-        theirs.close()
+            _serve(server_socket)
+        server_socket.close()
 
     def start(self, request: dict[str, Any], stdout: int, stderr: int) -> int:
-        """Begin a run.
+        """Start a run.
 
         Args:
-            request: its `argv`, and perhaps `env`, `patches` and `limits`.
-            stdout: descriptor for its output.
-            stderr: descriptor for its log.
+            request: `argv` and, optionally, `env`, `patches` and `limits`.
+            stdout: File descriptor for the output.
+            stderr: File descriptor for the log.
 
         Returns:
-            Its process number.
+            The process ID.
         """
-        whole = {**request, "patches": [*self.broken, *request.get("patches", ())]}
-        socket.send_fds(self._socket, [json.dumps(whole).encode()], [stdout, stderr])
+        full_request = {**request, "patches": [*self.broken, *request.get("patches", ())]}
+        socket.send_fds(self._socket, [json.dumps(full_request).encode()], [stdout, stderr])
         return int(self._socket.recv(_LARGEST_REQUEST))
 
     def reap(self, pid: int, seconds: float) -> tuple[int, int]:
-        """Wait for the run's end, or kill it when that takes too long.
+        """Wait for the end of a run, or kill it after a timeout.
 
         Args:
-            pid: its process number.
-            seconds: that it may take.
+            pid: Process ID.
+            seconds: Timeout.
 
         Returns:
-            Its exit code (negative for a signal) and its peak memory in KiB; -1 for one that had to be killed.
+            The exit code (negative for a signal), and the peak memory in KiB, or -1 after a timeout.
         """
         self._socket.send(b"reap")
         in_time = bool(select.select([self._socket], [], [], seconds)[0])
@@ -79,12 +79,8 @@ class ForkServer:
         return code, memory if in_time else -1
 
     @contextmanager
-    def honest(self) -> Iterator[None]:
-        """Let the tap be itself inside, to learn the truth.
-
-        Yields:
-            Nothing.
-        """
+    def unbroken(self) -> Iterator[None]:
+        """Run the tap without the patches of `broken` inside this context."""
         broken, self.broken = self.broken, []
         try:
             yield
@@ -92,7 +88,7 @@ class ForkServer:
             self.broken = broken
 
     def close(self) -> None:
-        """End the forking process."""
+        """Stop the forking process."""
         self._socket.close()
         os.waitpid(self.pid, 0)
 
@@ -118,7 +114,7 @@ def _serve(requests: socket.socket) -> None:
 
 
 def _run(request: dict[str, Any], stdout: int, stderr: int) -> None:
-    """Be the command, and never come back."""
+    """Run the command in the child, then exit."""
     code = 70
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -127,7 +123,7 @@ def _run(request: dict[str, Any], stdout: int, stderr: int) -> None:
         os.closerange(3, 64)
         os.environ.update(request.get("env", {}))
         time.tzset()
-        if os.environ.get("PYTHONUNBUFFERED"):  # as the interpreter does where it is set from the start
+        if os.environ.get("PYTHONUNBUFFERED"):  # as the interpreter does at start-up
             sys.stdout = io.TextIOWrapper(open(1, "wb", 0, closefd=False), write_through=True)  # noqa: SIM115
         for name, limit in request.get("limits", {}).items():
             resource.setrlimit(getattr(resource, name), (limit, limit))

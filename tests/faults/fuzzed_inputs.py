@@ -1,4 +1,4 @@
-"""What the readers are given: the bad-input catalogue (docs/reliability.md, section 6), and mutations of it."""
+"""Inputs of the reader fuzz: the bad-input catalogue (docs/reliability.md, section 6) and mutations of it."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _NAMES: Final = (
 
 def _object(random: Random, first: bytes) -> bytes:
     fields = [first] if random.random() < 0.95 else []
-    more = random.choices(_NAMES, k=random.randrange(4))
-    fields += [f'"{name}":'.encode() + random.choice(_VALUES) for name in more]
+    names = random.choices(_NAMES, k=random.randrange(4))
+    fields += [f'"{name}":'.encode() + random.choice(_VALUES) for name in names]
     if random.random() < 0.2:
         random.shuffle(fields)
     return b"{" + random.choice((b",", b" ,\n ")).join(fields) + b"}"
 
 
 def json_array(random: Random) -> bytes:
-    """A page of Personalization."""
+    """Generate a JSON page of Personalization."""
     members = [_object(random, b'"name":"n%d"' % number) for number in range(random.randrange(6))]
     return random.choice((b"", b"", b"", b"\xef\xbb\xbf", b" ")) + b"[" + b",".join(members) + b"]"
 
 
 def csv(random: Random) -> bytes:
-    """A page of Personalization as CSV."""
+    """Generate a CSV page of Personalization."""
     rows = [b"name,displayName,segments,odd\xc3\xbc"]
     rows += [b'n%d,"a ""q"" \n b",s|t,%s' % (number, random.choice(_VALUES)[:50]) for number in range(4)]
     return random.choice((b"\n", b"\r\n")).join(rows) + random.choice((b"", b"\n", b"\n\n"))
 
 
 def export_file(random: Random) -> bytes:
-    """A file of APSIS One."""
+    """Generate an export file of APSIS One."""
     profiles = []
     for number in range(random.randrange(4)):
         event = b'{"typeId":%s,"createdAt":1,"data":%s}' % (random.choice(_VALUES), random.choice(_VALUES))
@@ -59,60 +59,60 @@ def export_file(random: Random) -> bytes:
         sections = random.choice((b'{"1":%s}' % section, several, b"{}", b"null", random.choice(_VALUES)))
         key = b'"p%d":' % random.choice((number, number, 0))
         profiles.append(key + _object(random, b'"sections":' + sections))
-    before = b'"metadata":' + random.choice(_VALUES) + b"," if random.random() < 0.3 else b""
-    after = b',"more":' + random.choice(_VALUES) if random.random() < 0.3 else b""
-    return b"{" + before + b'"profiles":{' + b",".join(profiles) + b"}" + after + b"}"
+    prefix = b'"metadata":' + random.choice(_VALUES) + b"," if random.random() < 0.3 else b""
+    suffix = b',"more":' + random.choice(_VALUES) if random.random() < 0.3 else b""
+    return b"{" + prefix + b'"profiles":{' + b",".join(profiles) + b"}" + suffix + b"}"
 
 
 def lines(random: Random) -> bytes:
-    """Lines of Braze."""
-    found = [_object(random, b'"braze_id":"b%d"' % number) for number in range(random.randrange(5))]
-    return random.choice((b"\n", b"\r\n", b"\n\n")).join(found) + random.choice((b"", b"\n"))
+    """Generate JSON lines of Braze."""
+    objects = [_object(random, b'"braze_id":"b%d"' % number) for number in range(random.randrange(5))]
+    return random.choice((b"\n", b"\r\n", b"\n\n")).join(objects) + random.choice((b"", b"\n"))
 
 
 def zipped(random: Random, content: bytes) -> bytes:
-    """An archive of one to three members with odd names, ways of packing, and sometimes a bomb."""
+    """Build a zip of one to three members with unusual names and compression methods, sometimes with a zip bomb."""
     out = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the same name twice is wanted
+        warnings.simplefilter("ignore")  # duplicate names are intended
         with zipfile.ZipFile(out, "w", random.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))) as archive:
             for _ in range(random.randrange(1, 4)):
                 name = random.choice(("a.txt", "../../up", "/root", "a/", "ü", "same", "same", "C:\\x", ".", "x" * 300))
-                way = random.choice((None, None, None, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
-                archive.writestr(name, content, way)
+                method = random.choice((None, None, None, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+                archive.writestr(name, content, method)
             if random.random() < 0.01:
                 archive.writestr("bomb", b" " * (1 << random.randrange(16, 25)))
     data = bytearray(out.getvalue())
     if random.random() < 0.1:
-        place = data.find(b"PK\x01\x02")
+        offset = data.find(b"PK\x01\x02")
         field = random.choice((8, 10, 16, 20, 24, 28, 34, 42))  # flags, method, CRC, sizes, name, disk, offset
-        struct.pack_into("<H", data, place + field, random.randrange(65_536))
+        struct.pack_into("<H", data, offset + field, random.randrange(65_536))
     return bytes(data)
 
 
 def gzipped(random: Random, content: bytes) -> bytes:
-    """One or several members, sometimes with something behind the last, or cut."""
+    """Build a gzip file of two members, sometimes with trailing bytes."""
     middle = random.randrange(len(content) + 1)
     data = gzip.compress(content[:middle], 1, mtime=0) + gzip.compress(content[middle:], 1, mtime=0)
     return data + random.choice((b"", b"", b"", b"\0\0", b"junk", b"\x1f\x8b"))
 
 
 def mutated(random: Random, data: bytes) -> bytes:
-    """Flip, cut, double or insert a little."""
+    """Change, delete, duplicate or insert a few bytes."""
     text = bytearray(data)
     for _ in range(random.choice((0, 0, 1, 1, 2, 5))):
-        place = random.randrange(len(text) + 1)
+        offset = random.randrange(len(text) + 1)
         match random.randrange(6):
             case 0 if text:
-                text[place % len(text)] = random.randrange(256)
+                text[offset % len(text)] = random.randrange(256)
             case 1:
-                del text[place : place + random.randrange(1, 9)]
+                del text[offset : offset + random.randrange(1, 9)]
             case 2:
-                text[place:place] = random.choice(_VALUES)
+                text[offset:offset] = random.choice(_VALUES)
             case 3:
-                text[place:place] = text[place : place + random.randrange(1, 200)]
+                text[offset:offset] = text[offset : offset + random.randrange(1, 200)]
             case 4:
-                del text[place:]
+                del text[offset:]
             case _:
-                text[place:place] = random.choice((b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\0"))
+                text[offset:offset] = random.choice((b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\0"))
     return bytes(text)

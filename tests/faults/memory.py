@@ -1,7 +1,7 @@
-"""C9: peak memory by size of the export: 1 MB, 100 MB, 2 GB of an APSIS file and of Braze's unpacked lines.
+"""C9: measures peak memory for exports of 1 MB, 100 MB and 2 GB, as an APSIS file and as a Braze archive.
 
-A server of its own sends the same realistic megabyte again and again, each time with other keys: generating
-two gigabytes would measure the sandbox. The tap is the real command; its output is read and thrown away.
+A small server sends the same realistic megabyte repeatedly, each time with other keys, as generating two gigabytes
+would measure the sandbox. The tap is the real command; its output is read and discarded.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 _MB: Final = 1_000_000
 _SIZES: Final = (1 * _MB, 100 * _MB, 2_000 * _MB)
-_MOST_MIB: Final = 150
+_MAX_MIB: Final = 150
 _NOW: Final = "2026-11-10T12:00:00Z"
 _START: Final = "2026-09-01T00:00:00Z"
 _MEMBER_BYTES: Final = 50 * _MB
 _SEGMENT: Final = "0d5a7c1e-3f42-4b8a-9c60-5e1f2a3b4c5d"
 
 
-def _people() -> Population:
+def _population() -> Population:
     return Population(Options(population=PopulationOptions(users=3_000, now=_NOW)))
 
 
 def _profiles() -> bytes:
-    """About a megabyte of profiles, each with a comma behind it; KEY stands where keys differ."""
-    population, request = _people(), export_profiles.everything(milliseconds(_START), milliseconds(_NOW))
+    """Generate about a megabyte of profiles, each followed by a comma; `KEY` is the placeholder for the key."""
+    population, request = _population(), export_profiles.everything(milliseconds(_START), milliseconds(_NOW))
     text = bytearray()
     for key, profile in population.apsis_profiles(milliseconds(_NOW), request):
         text += b'"KEY%s":%s,' % (key.encode(), msgspec.json.encode(profile))
@@ -55,9 +55,9 @@ def _profiles() -> bytes:
 
 
 def _lines() -> bytes:
-    """About a megabyte of users, a line each; KEY stands where keys differ."""
+    """Generate about a megabyte of users, one per line; `KEY` is the placeholder for the key."""
     text = bytearray()
-    for user in _people().braze_users(_SEGMENT, milliseconds(_NOW)):
+    for user in _population().braze_users(_SEGMENT, milliseconds(_NOW)):
         text += msgspec.json.encode({**user, "braze_id": f"KEY{user['braze_id']}"}) + b"\n"
         if len(text) > _MB:
             break
@@ -77,20 +77,20 @@ def _write_export_file(file: BinaryIO, size: int) -> None:
 
 def _write_archive(file: BinaryIO, size: int) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        left, parts = 0, _repeated(_lines(), size)
+        bytes_left, parts = 0, _repeated(_lines(), size)
         member: Any = None
         for number, part in enumerate(parts):
-            if left <= 0:
+            if bytes_left <= 0:
                 if member:
                     member.close()
-                member, left = archive.open(f"{number}.txt", "w"), _MEMBER_BYTES
+                member, bytes_left = archive.open(f"{number}.txt", "w"), _MEMBER_BYTES
             member.write(part)
-            left -= len(part)
+            bytes_left -= len(part)
         member.close()
 
 
 class _Vendor(BaseHTTPRequestHandler):
-    """Token, export request and file of APSIS One; export request and archive of Braze."""
+    """Serves token, export request and file of APSIS One, and export request and archive of Braze."""
 
     protocol_version = "HTTP/1.1"
     file: Path
@@ -115,7 +115,7 @@ class _Vendor(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Disable logging."""
 
 
 @contextmanager
@@ -132,38 +132,38 @@ def _serving(file: Path) -> Iterator[str]:
 
 
 def _settings(vendor: str, url: str) -> dict[str, Any]:
-    own: dict[str, dict[str, Any]] = {
+    vendor_settings: dict[str, dict[str, Any]] = {
         "apsis": {"client_id": "i", "client_secret": "secret", "attributes": [{"version_id": "1"}],
                   "events": [{"version_id": "2"}], "window_days": 80},
         "braze": {"api_key": "secret", "segment_ids": [_SEGMENT]},
     }  # fmt: skip
-    return {"start_date": _START, "end_date": _NOW, vendor: {"base_url": url, **own[vendor]}}
+    return {"start_date": _START, "end_date": _NOW, vendor: {"base_url": url, **vendor_settings[vendor]}}
 
 
-def _measured(vendor: str, file: Path, folder: Path) -> tuple[int, int, int, float]:
-    """Run the command; give its exit code, its records, its peak in MiB and its seconds."""
+def _measure_run(vendor: str, file: Path, folder: Path) -> tuple[int, int, int, float]:
+    """Run the command; return exit code, number of records, peak memory in MiB, and seconds."""
     with _serving(file) as url:
         config = folder / "config.json"
         config.write_text(json.dumps(_settings(vendor, url)))
-        began = time.monotonic()
+        start_time = time.monotonic()
         command = [sys.executable, "-m", "tap_cdp_export", "--config", str(config)]
         environment = {**os.environ, "TMPDIR": str(folder)}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
         records = 0
         if process.stdout:
-            while piece := process.stdout.read(_MB):
-                records += piece.count(b'{"type":"RECORD"')
+            while chunk := process.stdout.read(_MB):
+                records += chunk.count(b'{"type":"RECORD"')
             process.stdout.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        return process.returncode, records, usage.ru_maxrss // 1024, time.monotonic() - began
+        return process.returncode, records, usage.ru_maxrss // 1024, time.monotonic() - start_time
 
 
 def measure() -> int:
-    """Print the curve.
+    """Measure all sizes and print a table.
 
     Returns:
-        Exit code: 1 if a run failed or used too much.
+        Exit code: 1 if a run failed or used too much memory.
     """
     sys.stdout.write(
         "| export | plain size | file | records | peak memory | seconds |\n|---|---:|---:|---:|---:|---:|\n"
@@ -173,13 +173,13 @@ def measure() -> int:
         for size in _SIZES:
             with tempfile.TemporaryDirectory() as name:
                 file = Path(name) / "export"
-                with file.open("wb") as opened:
-                    write(opened, size)
-                code, records, peak, seconds = _measured(vendor, file, Path(name))
+                with file.open("wb") as export_file:
+                    write(export_file, size)
+                code, records, peak, seconds = _measure_run(vendor, file, Path(name))
                 sys.stdout.write(
                     f"| {vendor} | {size // _MB:,} MB | {file.stat().st_size / _MB:,.1f} MB | {records:,} "
                     f"| {peak} MiB | {seconds:.0f} |{'' if code == 0 else f' exit code {code}'}\n"
                 )
                 sys.stdout.flush()
-                worst = max(worst, code, peak > _MOST_MIB)
+                worst = max(worst, code, peak > _MAX_MIB)
     return int(worst > 0)

@@ -1,4 +1,4 @@
-"""A cell is one disturbance and what is expected of it; a campaign is a list of cells."""
+"""A scenario is one disturbance and the expected behaviour; a campaign is a list of scenarios."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What a cell, or a campaign of them, came to.
+    """Result of a scenario or a campaign.
 
     Attributes:
-        findings: everything that is wrong.
-        scenarios: how many cells.
-        histories: run, disturbed, run again to a clean end.
-        runs: of the tap.
-        kills: runs that ended by SIGKILL.
-        signals: runs that ended by SIGTERM or SIGINT.
-        faults: requests that were answered wrongly on purpose.
-        states: STATE lines from which a new run was started.
-        inputs: byte strings given to the readers.
+        findings: Violations of the expected behaviour.
+        scenarios: Number of scenarios.
+        histories: Number of histories: disturbed runs, then further runs until one is clean.
+        runs: Number of runs of the tap.
+        kills: Number of runs that ended by SIGKILL.
+        signals: Number of runs that ended by SIGTERM or SIGINT.
+        faults: Number of requests that were answered wrongly on purpose.
+        states: Number of STATE lines from which a new run was started.
+        inputs: Number of byte strings given to the readers.
     """
 
     findings: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Outcome:
     inputs: int = 0
 
     def add(self, other: Outcome) -> None:
-        """Count another one in."""
+        """Add another outcome to this one."""
         self.findings += other.findings
         for name in ("scenarios", "histories", "runs", "kills", "signals", "faults", "states", "inputs"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -50,26 +50,23 @@ class Scenario:
     """One disturbance.
 
     Attributes:
-        campaign: it belongs to.
-        name: what is disturbed.
-        play: does it, in a process of its own.
+        campaign: Name of its campaign.
+        name: Description of the disturbance.
+        run: Runs the scenario, with the fork server of the current process.
     """
 
     campaign: str
     name: str
-    play: Callable[[ForkServer], Outcome]
+    run: Callable[[ForkServer], Outcome]
 
 
 def outcome(history: History, findings: list[str], *, states: int = 0) -> Outcome:
-    """Sum up a history.
+    """Build the outcome of a scenario with one history.
 
     Args:
-        history: ended.
-        findings: of the checker, and of the cell itself.
-        states: replayed besides.
-
-    Returns:
-        The cell's outcome.
+        history: The history, after its last run.
+        findings: Findings of the checker and of the scenario itself.
+        states: Number of STATE lines that were replayed.
     """
     return Outcome(
         findings,

@@ -1,4 +1,4 @@
-"""One small world, and runs of the tap against it, watched to the byte."""
+"""A sandbox with settings for the tap, and runs of the tap against it."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from tests.faults.fork_server import ForkServer, Patch
 
     Reader = Callable[[int, bytearray], Iterator[int]]
-    """Reads a run's output: gets its process number and what has come so far, yields how many bytes to read
-    next, and ends where the reading end closes."""
+    """Reads the output of a run: takes its process ID and the bytes received so far, yields the number of bytes to
+    read next, and returns when the pipe is to be closed."""
 
 NOW: Final = "2026-11-10T12:00:00Z"
 LATER: Final = "2026-11-10T18:00:00Z"
 START: Final = "2026-08-20T00:00:00Z"
 VENDORS: Final = ("personalization", "apsis", "braze")
 BUCKET: Final = "braze in a bucket"
-"""Braze, with exports that go to a bucket of the company's own, in several files."""
+"""Braze with the company's own bucket, where an export has several files."""
 
 KINDS: Final = (*VENDORS, BUCKET)
-_QUIET_SECONDS: Final = 0.4
+_BUCKET_QUIET_SECONDS: Final = 0.4
 _CHUNK: Final = 65_536
 
 SECRETS: Final = {
@@ -47,13 +47,13 @@ SECRETS: Final = {
     "apsis": {"client_id": "canary-client/+c=3", "client_secret": "canary-client-secret/+d=4"},
     "braze": {"api_key": "canary-braze-key/+e=5"},
 }
-_SMALL: Final[dict[str, Any]] = {
+_OPTIONS: Final[dict[str, Any]] = {
     "population": {"users": 60, "companies": 6, "now": NOW},
     "personalization": {"repeat_every": 7, **SECRETS["personalization"]},
     "apsis": {"polls_before_ready": 1, "metadata": "after", **SECRETS["apsis"]},
     "braze": {"polls_before_ready": 1, "repeat_every": 10, "lines_per_file": 20, **SECRETS["braze"]},
 }
-_BRISK: Final[dict[str, dict[str, Any]]] = {
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "personalization": {"page_size": 25},
     "apsis": {"window_days": 30, "requests_per_minute": 60_000, "poll_initial_seconds": 0.01, "poll_max_seconds": 0.1},
     "braze": {"poll_initial_seconds": 0.01, "poll_max_seconds": 0.1},
@@ -62,25 +62,25 @@ _BRISK: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass
 class Run:
-    """A run, seen from outside.
+    """Observations of a run of the tap.
 
     Attributes:
-        start: the state it was given.
-        out: the bytes read from its stdout.
-        log: its stderr.
-        code: its exit code; negative for a signal.
-        left: names of the files it left in its temporary folder.
-        memory: peak, in MiB.
-        seconds: how long it took.
-        requests: what it asked the sandbox.
-        hung: whether it had to be killed because it did not end.
+        start: STATE that the run started from.
+        out: Bytes read from stdout.
+        log: Contents of stderr.
+        code: Exit code; negative for a signal.
+        files_left: Names of the files that the run left in its temporary folder.
+        memory: Peak memory, in MiB.
+        seconds: Duration.
+        requests: Requests that the sandbox received.
+        hung: Whether the run had to be killed after a timeout.
     """
 
     start: dict[str, Any] | None
     out: bytes = b""
     log: str = ""
     code: int = 0
-    left: list[str] = field(default_factory=list)
+    files_left: list[str] = field(default_factory=list)
     memory: int = 0
     seconds: float = 0
     requests: list[Entry] = field(default_factory=list)
@@ -88,23 +88,23 @@ class Run:
 
     @property
     def lines(self) -> list[bytes]:
-        """Its whole lines."""
+        """Complete lines of the output."""
         return self.out.split(b"\n")[:-1]
 
     @property
     def torn(self) -> bytes:
-        """What stands behind the last whole line."""
+        """Bytes after the last complete line."""
         return self.out.rpartition(b"\n")[2]
 
 
-def everything(_pid: int, _received: bytearray) -> Iterator[int]:
+def read_everything(_pid: int, _received: bytearray) -> Iterator[int]:
     """Read to the end."""
     while True:
         yield _CHUNK
 
 
 class Scene:
-    """A sandbox, settings for it, and a folder; all of them for one history."""
+    """A sandbox, settings for the tap, and a folder, for one history."""
 
     def __init__(
         self,
@@ -113,20 +113,25 @@ class Scene:
         options: dict[str, Any] | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        """Choose vendors (all by default; a bucket is one), and what makes its truth differ from the usual one."""
+        """Set up vendors (by default all), and the options and settings that the expected rows depend on."""
         self.fork_server = fork_server
         has_bucket = BUCKET in vendors
         self.vendors = tuple(vendor.replace(BUCKET, "braze") for vendor in vendors) or VENDORS
         self.variant = (self.vendors, options or {}, settings or {})
         self.options = Options()
-        self.options.update(_SMALL)
+        self.options.update(_OPTIONS)
         self.options.update(options or {})
         self.sandbox = Sandbox(self.options)
-        given = self.sandbox.settings()
+        sandbox_settings = self.sandbox.settings()
         self.settings: dict[str, Any] = {"start_date": START, "request_deadline_seconds": 60}
         for vendor in self.vendors:
-            more = {} if vendor == "personalization" else {"export_timeout_seconds": 60}
-            self.settings[vendor] = {**given[vendor], **_BRISK[vendor], **more, **(settings or {}).get(vendor, {})}
+            timeouts = {} if vendor == "personalization" else {"export_timeout_seconds": 60}
+            self.settings[vendor] = {
+                **sandbox_settings[vendor],
+                **_SETTINGS[vendor],
+                **timeouts,
+                **(settings or {}).get(vendor, {}),
+            }
         self.settings |= {key: value for key, value in (settings or {}).items() if key not in VENDORS}
         self.folder = Path(tempfile.mkdtemp(prefix="fault-"))
         self.temporary = self.folder / "tmp"
@@ -137,28 +142,28 @@ class Scene:
         folder = self.folder / "bucket"
         folder.mkdir()
         self.options.update({"braze": {"bucket_folder": str(folder), "bucket_part_seconds": 0.002}})
-        self.settings["braze"] |= {"bucket_url": f"file://{folder}", "bucket_quiet_seconds": _QUIET_SECONDS}
+        self.settings["braze"] |= {"bucket_url": f"file://{folder}", "bucket_quiet_seconds": _BUCKET_QUIET_SECONDS}
 
     def __enter__(self) -> Self:
-        """Open the sandbox."""
+        """Start the sandbox."""
         self.temporary.mkdir()
         self.sandbox.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close it, and leave nothing."""
+        """Stop the sandbox and remove the folder."""
         self.sandbox.stop()
         shutil.rmtree(self.folder)
 
     def at(self, now: str) -> None:
-        """Move the clock: the sandbox's, and the end of the last window."""
+        """Set the time of the sandbox, which is also the `end_date` of the next run."""
         self.options.population.now = now
 
-    def run(  # noqa: PLR0913 -- each is a way to disturb a run
+    def run(  # noqa: PLR0913 -- each argument is a way to disturb a run
         self,
         *,
         state: dict[str, Any] | None = None,
-        reader: Reader = everything,
+        reader: Reader = read_everything,
         patches: Sequence[Patch] = (),
         env: dict[str, str] | None = None,
         limits: dict[str, int] | None = None,
@@ -168,16 +173,13 @@ class Scene:
         """Run the tap once.
 
         Args:
-            state: to start from.
-            reader: of its output.
-            patches: what is done to it from outside.
-            env: further environment variables.
-            limits: resource limits by the name of their constant.
-            seconds: after which it is taken to hang.
-            real: run the command itself in place of a fork.
-
-        Returns:
-            What could be seen.
+            state: STATE to start from.
+            reader: Reader of the output.
+            patches: Patches of the child process.
+            env: Additional environment variables.
+            limits: Resource limits, by the names of their constants.
+            seconds: Timeout, after which the run counts as hung.
+            real: Whether to run the real command instead of a fork.
         """
         run = Run(state)
         request = {
@@ -186,8 +188,8 @@ class Scene:
             "patches": patches,
             "limits": limits or {},
         }
-        first = len(self.sandbox.request_log.log)
-        began = time.monotonic()
+        request_count = len(self.sandbox.request_log.log)
+        start_time = time.monotonic()
         with tempfile.TemporaryFile() as log:
             if real:
                 self._watch_command(run, request, log.fileno(), reader, seconds)
@@ -195,9 +197,9 @@ class Scene:
                 self._watch_fork(run, request, log.fileno(), reader, seconds)
             log.seek(0)
             run.log = log.read().decode(errors="replace")
-        run.seconds = time.monotonic() - began
-        run.left = sorted(os.listdir(self.temporary))  # noqa: PTH208 -- their names alone
-        run.requests = self.sandbox.request_log.log[first:]
+        run.seconds = time.monotonic() - start_time
+        run.files_left = sorted(os.listdir(self.temporary))  # noqa: PTH208 -- only the names
+        run.requests = self.sandbox.request_log.log[request_count:]
         return run
 
     def _arguments(self, state: dict[str, Any] | None) -> list[str]:
@@ -211,20 +213,20 @@ class Scene:
         return arguments
 
     def _watch_fork(self, run: Run, request: dict[str, Any], log: int, reader: Reader, seconds: float) -> None:
-        with _pipe() as (ours, theirs):
-            pid = self.fork_server.start(request, theirs, log)
-            os.close(theirs)
-            run.hung = _read(pid, ours, run, reader, time.monotonic() + seconds)
+        with _pipe() as (read_end, write_end):
+            pid = self.fork_server.start(request, write_end, log)
+            os.close(write_end)
+            run.hung = _read(pid, read_end, run, reader, time.monotonic() + seconds)
         run.code, memory = self.fork_server.reap(pid, seconds)
         run.hung = run.hung or memory < 0
         run.memory = memory // 1024
 
     def _watch_command(self, run: Run, request: dict[str, Any], log: int, reader: Reader, seconds: float) -> None:
         command = [sys.executable, "-m", "tap_cdp_export", *request["argv"]]
-        with _pipe() as (ours, theirs):
-            process = subprocess.Popen(command, stdout=theirs, stderr=log, env={**os.environ, **request["env"]})
-            os.close(theirs)
-            run.hung = _read(process.pid, ours, run, reader, time.monotonic() + seconds)
+        with _pipe() as (read_end, write_end):
+            process = subprocess.Popen(command, stdout=write_end, stderr=log, env={**os.environ, **request["env"]})
+            os.close(write_end)
+            run.hung = _read(process.pid, read_end, run, reader, time.monotonic() + seconds)
         try:
             run.code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -235,31 +237,31 @@ class Scene:
 
 @contextmanager
 def _pipe() -> Iterator[tuple[int, int]]:
-    """Make a pipe; its reading end is closed afterwards, its writing end by the user."""
-    ours, theirs = os.pipe()
+    """Open a pipe and close its read end afterwards; the caller closes the write end."""
+    read_end, write_end = os.pipe()
     try:
-        yield ours, theirs
+        yield read_end, write_end
     finally:
-        os.close(ours)
+        os.close(read_end)
 
 
 def _read(pid: int, descriptor: int, run: Run, reader: Reader, deadline: float) -> bool:
-    """Read as the reader wants; tells whether the run hung."""
+    """Read as the reader asks, and return True if the run hung."""
     received = bytearray()
     try:
         for size in reader(pid, received):
             if not select.select([descriptor], [], [], max(0, deadline - time.monotonic()))[0]:
                 os.kill(pid, signal.SIGKILL)
                 return True
-            piece = os.read(descriptor, size)
-            if not piece:
+            chunk = os.read(descriptor, size)
+            if not chunk:
                 break
-            received += piece
+            received += chunk
     finally:
         run.out = bytes(received)
     return False
 
 
 def states_in(out: bytes) -> list[dict[str, Any]]:
-    """Find the states among the whole lines of some output."""
+    """Return the states in the complete lines of an output."""
     return [json.loads(line)["value"] for line in out.split(b"\n")[:-1] if b'"type":"STATE"' in line]

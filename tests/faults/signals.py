@@ -1,4 +1,4 @@
-"""C7: SIGTERM and SIGINT, once and twice, while the tap asks, waits, polls, or writes into a pipe nobody empties."""
+"""C7: SIGTERM and SIGINT, once or repeatedly, while the tap requests, waits, polls or writes into a full pipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import findings
-from tests.faults.history import History, dying_after, signalled
+from tests.faults.history import History, close_after, send_signals
 from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import BUCKET, Scene
 from tests.faults.targets import LateDrainer, Target
@@ -35,19 +35,26 @@ _SIGNALS: Final = {
 
 
 class _Phase(NamedTuple):
-    """What the tap is doing when the signal comes."""
+    """Activity of the tap at the time of the signal."""
 
     vendor: str
-    when: bytes
+    marker: bytes
     pause: float
-    slowly: float = 0
+    read_pause: float = 0
     options: dict[str, Any] | None = None
     fault: dict[str, Any] | None = None
-    asked: str = ""  # the path of the request for an export that the vendor must have received first
+    request_path: str = ""  # path of the export request that the vendor must have received first
 
 
-_APSIS_ASKED: Final = "/audience/profiles/exports"
-_BRAZE_ASKED: Final = "/users/export/segment"
+_APSIS_EXPORTS: Final = "/audience/profiles/exports"
+_BRAZE_EXPORTS: Final = "/users/export/segment"
+
+
+def _slow(path: str) -> dict[str, Any]:
+    """Let the answer to a request take longer than it takes a signal to arrive."""
+    return {"path": f"{path}$", "kind": "slow", "seconds": 1.2}
+
+
 _PHASES: Final = {
     "waits for a page": _Phase(
         "personalization", b'"stream":"users"', 0.1, fault={"path": "/users.json", "kind": "slow", "seconds": 1.2}
@@ -58,68 +65,68 @@ _PHASES: Final = {
     ),
     "writes into a full pipe": _Phase("personalization", b'"stream":"users"', 0.25, 0.001, options=_LARGE),
     "asks APSIS One": _Phase(
-        "apsis", b"", 0.1, fault={"path": f"{_APSIS_ASKED}$", "kind": "slow", "seconds": 1.2}, asked=_APSIS_ASKED
+        "apsis", b"", 0.1, fault=_slow(_APSIS_EXPORTS), request_path=_APSIS_EXPORTS
     ),
     "asks Braze": _Phase(
-        BUCKET, b"", 0.1, fault={"path": f"{_BRAZE_ASKED}$", "kind": "slow", "seconds": 1.2}, asked=_BRAZE_ASKED
+        BUCKET, b"", 0.1, fault=_slow(_BRAZE_EXPORTS), request_path=_BRAZE_EXPORTS
     ),
     "emits": _Phase("apsis", b'"type":"RECORD"', 0.0, 0.002),
 }  # fmt: skip
 
 
-def _signalled(fork_server: ForkServer, phase: str, names: str, *, unbuffered: bool, real: bool) -> Outcome:
+def _signal_run(fork_server: ForkServer, phase: str, names: str, *, unbuffered: bool, real: bool) -> Outcome:
     about = f"{names} while it {phase}{', unbuffered' if unbuffered else ''}{', real' if real else ''}"
-    vendor, when, pause, slowly, options, fault, asked = _PHASES[phase]
+    vendor, marker, pause, read_pause, options, fault, request_path = _PHASES[phase]
     env = {"PYTHONUNBUFFERED": "1"} if unbuffered else {}
     numbers = _SIGNALS[names]
     with Scene(fork_server, vendor, options=options) as scene:
         scene.options.faults = [Fault(**fault)] if fault else []
         history = History(scene, LateDrainer if unbuffered else Target)
-        reader = signalled(*numbers, when=when, pause=pause, slowly=slowly)
-        if asked:
-            reader = _behind_a_request(scene, asked, reader)
+        reader = send_signals(*numbers, marker=marker, pause=pause, read_pause=read_pause)
+        if request_path:
+            reader = _read_after_request(scene, request_path, reader)
         run = history.run(reader=reader, env=env, real=real)
         scene.options.faults = []
-        found = []
-        allowed = {128 + number for number in numbers} | ({0} if phase == "emits" else set())
-        if run.code not in allowed:
-            found.append(f"I3 exit code {run.code} in place of {sorted(allowed)}")
-        history.until_clean(env=env)
-        found += findings(history)
-        if asked and len(numbers) == 1:  # a second signal does not wait for the vendor's answer
-            bodies = [entry.body for entry in scene.sandbox.request_log.entries(method="POST", path=asked)]
+        problems = []
+        allowed_codes = {128 + number for number in numbers} | ({0} if phase == "emits" else set())
+        if run.code not in allowed_codes:
+            problems.append(f"I3 exit code {run.code} in place of {sorted(allowed_codes)}")
+        history.run_until_clean(env=env)
+        problems += findings(history)
+        if request_path and len(numbers) == 1:  # a second signal does not wait for the vendor's answer
+            bodies = [entry.body for entry in scene.sandbox.request_log.entries(method="POST", path=request_path)]
             if len(bodies) != len({msgspec.json.encode(body, order="sorted") for body in bodies}):
-                found.append("I7 an export was asked for twice")
-        return outcome(history, [f"{about}: {text}" for text in found])
+                problems.append("I7 an export was requested twice")
+        return outcome(history, [f"{about}: {text}" for text in problems])
 
 
-def _behind_a_request(scene: Scene, path: str, then: Reader) -> Reader:
-    """Read once the vendor has received a request."""
+def _read_after_request(scene: Scene, path: str, reader: Reader) -> Reader:
+    """Wait until the vendor has received a request, then read."""
 
-    def reader(pid: int, received: bytearray) -> Iterator[int]:
+    def delayed_reader(pid: int, received: bytearray) -> Iterator[int]:
         while not scene.sandbox.request_log.count(method="POST", path=path):
             time.sleep(0.005)
-        yield from then(pid, received)
+        yield from reader(pid, received)
 
-    return reader
+    return delayed_reader
 
 
 def _dead_target(fork_server: ForkServer, *, real: bool) -> Outcome:
-    """A closed pipe ends the run at once, quietly and not with 0."""
+    """A closed pipe ends the run at once, with exit code 1 and one line in the log."""
     with Scene(fork_server, "personalization", options=_LARGE) as scene:
         history = History(scene)
-        run = history.run(reader=dying_after(1), real=real)
-        found = []
+        run = history.run(reader=close_after(1), real=real)
+        problems = []
         if run.code != 1:
-            found.append(f"I3 exit code {run.code} in place of 1")
+            problems.append(f"I3 exit code {run.code} in place of 1")
         if run.log.count(" CRITICAL ") != 1 or "BrokenPipe" in run.log:
-            found.append("I3 not one quiet last line")
-        history.until_clean()
-        return outcome(history, [f"dead target: {text}" for text in found + findings(history)])
+            problems.append("I3 the log does not end with a single CRITICAL line")
+        history.run_until_clean()
+        return outcome(history, [f"dead target: {text}" for text in problems + findings(history)])
 
 
 def scenarios(*, full: bool) -> Iterator[Scenario]:
-    """All signals in all phases, buffered and not, some with the command itself; quick: TERM and one more in each."""
+    """Yield all signals in all phases, buffered or not, some with the real command; in the quick set, two of each."""
     for row, phase in enumerate(_PHASES):
         for column, names in enumerate(_SIGNALS):
             for unbuffered in (False, True):
@@ -127,7 +134,7 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
                     yield Scenario(
                         NAME,
                         f"{names} while it {phase}",
-                        lambda fork_server, p=phase, n=names, u=unbuffered: _signalled(  # type: ignore[misc]
+                        lambda fork_server, p=phase, n=names, u=unbuffered: _signal_run(  # type: ignore[misc]
                             fork_server, p, n, unbuffered=u, real=False
                         ),
                     )
@@ -136,7 +143,7 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
                 yield Scenario(
                     NAME,
                     f"{names} while it {phase}, the command itself",
-                    lambda fork_server, p=phase, n=names: _signalled(fork_server, p, n, unbuffered=True, real=True),  # type: ignore[misc]
+                    lambda fork_server, p=phase, n=names: _signal_run(fork_server, p, n, unbuffered=True, real=True),  # type: ignore[misc]
                 )
     for real in (False, True):
         yield Scenario(NAME, "dead target", lambda fork_server, r=real: _dead_target(fork_server, real=r))  # type: ignore[misc]

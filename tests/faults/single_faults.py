@@ -1,4 +1,4 @@
-"""C1: one fault at one endpoint, once or for ever; the run ends with its documented code, the next one is whole."""
+"""C1: one fault at one endpoint, once or always; the run exits with its documented code, the next one is complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.faults.checker import ERROR_CANARY, findings
 from tests.faults.history import History
 from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import Scene
-from tests.faults.targets import MergingHost
+from tests.faults.targets import MergingStateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 NAME: Final = "C1 single faults"
 HURRY: Final[Patch] = ("child_patches:hurry", {"factor": 40})
-PATIENCE: Final = 200  # seconds on the hurried clock
+DEADLINE_SECONDS: Final = 200  # seconds of the accelerated clock
 _PERSONALIZATION, _APSIS, _BRAZE = "personalization", "apsis", "braze"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a fault strikes.
+    """An endpoint to which faults are applied.
 
     Attributes:
-        name: in a word.
-        vendor: whose it is.
-        path: of the fault plan.
-        method: of the fault plan.
-        skip: requests before the one that brings the data.
-        after: bytes of the body before a cut or a trickle.
-        codes: exit codes by fault where they differ from those of a GET that may be repeated.
+        name: Short name.
+        vendor: Vendor of the endpoint.
+        path: Path pattern of the fault plan.
+        method: Method of the fault plan.
+        skip: Number of requests before the one that gets the data.
+        after: Bytes of the body before a cut or a trickle.
+        codes: Exit codes by fault, where they differ from those of a GET that can be retried.
     """
 
     name: str
@@ -47,22 +47,22 @@ class Endpoint:
     codes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-_ASKED_ONCE: Final[dict[str, tuple[int, ...]]] = {
+_NOT_RETRIED: Final[dict[str, tuple[int, ...]]] = {
     "500": (13,), "502": (13,), "503": (13,), "504": (13,), "408": (13,), "425": (13,), "drop": (13,),
     "lost answer": (13,), "lost answer 500": (13,), "cut": (12,), "cut at 0": (12,), "clean cut": (12,),
     "cut at 0, clean": (12,), "too long": (12,), "part": (12,),
 }  # fmt: skip
-"""APSIS One opens an export for every request, so none is sent again once it may have been received. Braze
-refuses a second one for a segment, so asking again is safe; an answer that is always cut leaves a busy segment."""
+"""APSIS One starts an export for every request, so a request that may have been received is not retried. Braze refuses
+a second export of a segment, so a retry is safe; a response that is always cut leaves the segment busy."""
 
-_PLAIN: Final[dict[str, tuple[int, ...]]] = {"404": (10,), "404 always": (10,), "410": (10,), "410 always": (10,)}
+_NOT_FOUND: Final[dict[str, tuple[int, ...]]] = {"404": (10,), "404 always": (10,), "410": (10,), "410 always": (10,)}
 
 ENDPOINTS: Final = (
-    Endpoint("users", _PERSONALIZATION, "/users.json", codes=_PLAIN),
-    Endpoint("accounts", _PERSONALIZATION, "/accounts.json", after=1, codes=_PLAIN),
-    Endpoint("token", _APSIS, "/oauth/token", method="POST", after=20, codes=_PLAIN),
+    Endpoint("users", _PERSONALIZATION, "/users.json", codes=_NOT_FOUND),
+    Endpoint("accounts", _PERSONALIZATION, "/accounts.json", after=1, codes=_NOT_FOUND),
+    Endpoint("token", _APSIS, "/oauth/token", method="POST", after=20, codes=_NOT_FOUND),
     Endpoint("ask APSIS", _APSIS, "/profiles/exports$", method="POST", after=20, codes={
-        **_PLAIN, **_ASKED_ONCE, "401": (0,), "403": (0,),
+        **_NOT_FOUND, **_NOT_RETRIED, "401": (0,), "403": (0,),
     }),
     Endpoint("poll APSIS", _APSIS, "/profiles/exports/", codes={
         "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
@@ -73,7 +73,7 @@ ENDPOINTS: Final = (
         "503": (0,), "503 always": (13,), "503 wait always": (15,), "clean cut": (0,), "cut at 0, clean": (0,),
     }),
     Endpoint("ask Braze", _BRAZE, "/users/export/segment", method="POST", after=20, codes={
-        **_PLAIN, "cut always": (12, 14), "too long always": (12, 14), "part always": (12, 14),
+        **_NOT_FOUND, "cut always": (12, 14), "too long always": (12, 14), "part always": (12, 14),
     }),
     Endpoint("poll Braze", _BRAZE, r"\.zip$", codes={
         "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
@@ -136,46 +136,48 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
 }
 
 
-def impatient(vendor: str, **more: Any) -> dict[str, Any]:
-    """Give settings whose deadlines come soon on the hurried clock."""
+def short_deadlines(vendor: str, **settings: Any) -> dict[str, Any]:
+    """Return settings with deadlines that pass soon on the accelerated clock."""
     if vendor != _PERSONALIZATION:
-        more = {"export_timeout_seconds": PATIENCE, **more}
+        settings = {"export_timeout_seconds": DEADLINE_SECONDS, **settings}
     else:
-        more = {"accounts_missing": "error", **more}
-    return {"request_deadline_seconds": PATIENCE, vendor: more}
+        settings = {"accounts_missing": "error", **settings}
+    return {"request_deadline_seconds": DEADLINE_SECONDS, vendor: settings}
 
 
-def play(fork_server: ForkServer, endpoint: Endpoint, kind: str) -> Outcome:
-    """Play one fault at one endpoint."""
+def run_fault(fork_server: ForkServer, endpoint: Endpoint, kind: str) -> Outcome:
+    """Apply one fault to one endpoint."""
     about = f"{endpoint.name}, {kind}"
-    fault, usual = FAULTS[kind]
-    expected = endpoint.codes.get(kind, usual)
+    fault, default_codes = FAULTS[kind]
+    expected_codes = endpoint.codes.get(kind, default_codes)
     plan = {"path": endpoint.path, "method": endpoint.method, "skip": endpoint.skip, "after_bytes": endpoint.after}
     if fault.get("kind", "status") == "status":
         plan["body"] = ERROR_CANARY
-    with Scene(fork_server, endpoint.vendor, settings=impatient(endpoint.vendor)) as scene:
-        history = History(scene, host=MergingHost)
+    with Scene(fork_server, endpoint.vendor, settings=short_deadlines(endpoint.vendor)) as scene:
+        history = History(scene, state_store=MergingStateStore)
         scene.options.faults = [Fault(**{**plan, **fault})]
         run = history.run(patches=[HURRY])
         scene.options.faults = []
-        found = []
-        if run.code not in expected:
-            found.append(f"I3 exit code {run.code} in place of {expected}: {run.log.strip().rpartition(chr(10))[2]}")
+        problems = []
+        if run.code not in expected_codes:
+            problems.append(
+                f"I3 exit code {run.code} in place of {expected_codes}: {run.log.strip().rpartition(chr(10))[2]}"
+            )
         if not any(entry.fault for entry in run.requests):
-            found.append("the fault was never played")
+            problems.append("the fault was never applied")
         if run.code != 0:
-            history.until_clean(patches=[HURRY])
-        found += findings(history)
-        return outcome(history, [f"{about}: {text}" for text in found])
+            history.run_until_clean(patches=[HURRY])
+        problems += findings(history)
+        return outcome(history, [f"{about}: {text}" for text in problems])
 
 
 def scenarios(*, full: bool) -> Iterator[Scenario]:
-    """Every fault at every endpoint, or each fault at one of them and each endpoint with a few."""
+    """Yield every fault at every endpoint; in the quick set, each fault at one endpoint."""
     for row, endpoint in enumerate(ENDPOINTS):
         for column, kind in enumerate(FAULTS):
             if full or (row - column) % len(ENDPOINTS) == 0:
                 yield Scenario(
                     NAME,
                     f"{endpoint.name}, {kind}",
-                    lambda fork_server, e=endpoint, k=kind: play(fork_server, e, k),  # type: ignore[misc]
+                    lambda fork_server, e=endpoint, k=kind: run_fault(fork_server, e, k),  # type: ignore[misc]
                 )

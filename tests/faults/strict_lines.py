@@ -1,4 +1,4 @@
-"""A reader of Singer lines that forgives nothing."""
+"""A strict parser of Singer messages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ def parsed(line: bytes, *, unique: bool = True) -> dict[str, Any]:
     """Parse one line strictly.
 
     Args:
-        line: without its newline.
-        unique: whether to refuse an object that has a key twice.
-
-    Returns:
-        The message.
+        line: Line without its newline.
+        unique: Whether to refuse duplicate keys.
 
     Raises:
-        ValueError: If it is no JSON object, is too long, or holds what strict readers refuse.
+        ValueError: If the line is too long or not strict JSON.
+        TypeError: If the line is not an object.
     """
     if len(line) > _LONGEST_LINE:
         raise ValueError("line too long")
@@ -35,35 +33,35 @@ def _refuse(_constant: str) -> NoReturn:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a key twice")
-    return found
+    return members
 
 
 def problems(out: bytes, *, may_be_torn: bool) -> list[str]:
-    """Check a run's whole output.
+    """Check the whole output of a run.
 
     Args:
-        out: its stdout.
-        may_be_torn: whether the reader or SIGKILL cut it.
+        out: Contents of stdout.
+        may_be_torn: Whether the reader or SIGKILL may have cut the last line.
 
     Returns:
-        What is wrong with it.
+        Findings.
     """
-    found = []
-    *lines, rest = out.split(b"\n")
-    if rest and not may_be_torn:
-        found.append("I4 the last line is torn")
-    known: set[str] = set()
+    findings = []
+    *lines, last_line = out.split(b"\n")
+    if last_line and not may_be_torn:
+        findings.append("I4 the last line is torn")
+    streams: set[str] = set()
     for number, line in enumerate(lines, start=1):
         try:
             message = parsed(line)
         except (ValueError, TypeError, RecursionError) as error:
-            found.append(f"I4 line {number} is not strict: {type(error).__name__}")
+            findings.append(f"I4 line {number} is not strict: {type(error).__name__}")
             continue
         if message["type"] == "SCHEMA":
-            known.add(message["stream"])
-        elif message["type"] in {"RECORD", "ACTIVATE_VERSION"} and message["stream"] not in known:
-            found.append(f"I4 line {number}: {message['type']} before SCHEMA")
-    return found
+            streams.add(message["stream"])
+        elif message["type"] in {"RECORD", "ACTIVATE_VERSION"} and message["stream"] not in streams:
+            findings.append(f"I4 line {number}: {message['type']} before SCHEMA")
+    return findings

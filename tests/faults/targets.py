@@ -1,7 +1,7 @@
-"""Five targets, and the host between two runs: what of a run's output outlives it.
+"""Models of targets, and of what keeps STATE between runs.
 
-The warehouse upserts by key, and the later record wins. Rows and STATE become durable together, or late, or
-only at the end; a target may be slow, or die after some lines (the readers of `scene` do both).
+The warehouse upserts by key, and the later record wins. Rows and STATE are committed together, in batches, or only
+at the end. Slow and dying targets are readers, see `history`.
 """
 
 from __future__ import annotations
@@ -17,97 +17,97 @@ _BATCH: Final = 50
 
 
 class Target:
-    """Durable at once, line by line: a transactional target.
+    """A transactional target, which commits every message at once.
 
     Attributes:
-        tables: what is durable, by stream and key.
-        state: the last durable STATE of this run; None if there is none.
+        tables: Committed rows, by stream and key.
+        state: Last committed STATE of this run, or None.
     """
 
     def __init__(self, tables: Tables) -> None:
-        """Go on with what earlier runs have left."""
+        """Continue with the rows of earlier runs."""
         self.tables = tables
         self.state: Row | None = None
         self._keys: dict[str, list[str]] = {}
 
-    def take(self, message: Row) -> None:
-        """Take one message in."""
+    def process(self, message: Row) -> None:
+        """Process one message."""
         if message["type"] == "SCHEMA":
             self._keys[message["stream"]] = message["key_properties"]
             self.tables.setdefault(message["stream"], {})
         elif message["type"] == "RECORD":
-            self.take_row(message["stream"], message["record"])
+            self.process_row(message["stream"], message["record"])
         elif message["type"] == "STATE":
-            self.take_state(message["value"])
+            self.process_state(message["value"])
 
-    def take_row(self, stream: str, row: Row) -> None:
-        """Take one row in."""
-        self.store(stream, row)
+    def process_row(self, stream: str, row: Row) -> None:
+        """Process one row."""
+        self.write_row(stream, row)
 
-    def take_state(self, state: Row) -> None:
-        """Take a STATE in."""
+    def process_state(self, state: Row) -> None:
+        """Process a STATE."""
         self.state = state
 
-    def store(self, stream: str, row: Row) -> None:
-        """Make a row durable."""
+    def write_row(self, stream: str, row: Row) -> None:
+        """Commit a row."""
         self.tables[stream][tuple(row[name] for name in self._keys[stream])] = row
 
     def end(self) -> None:
-        """The input has ended, whatever became of the tap."""
+        """Handle the end of the input, which also comes if the tap dies."""
 
 
 class LateDrainer(Target):
-    """As the SDK's targets: full batches are drained, the rest and STATE only at the end of the input."""
+    """Commits full batches at once, and the last batch and STATE at the end of the input, as the SDK's targets do."""
 
     def __init__(self, tables: Tables) -> None:
-        """Hold nothing back yet."""
+        """Start with empty buffers."""
         super().__init__(tables)
-        self._rows: list[tuple[str, Row]] = []
-        self._held: Row | None = None
+        self._pending_rows: list[tuple[str, Row]] = []
+        self._pending_state: Row | None = None
 
-    def take_row(self, stream: str, row: Row) -> None:
-        """Hold a row back until its batch is full."""
-        self._rows.append((stream, row))
-        if len(self._rows) >= _BATCH:
+    def process_row(self, stream: str, row: Row) -> None:
+        """Buffer a row until its batch is full."""
+        self._pending_rows.append((stream, row))
+        if len(self._pending_rows) >= _BATCH:
             self._drain()
 
-    def take_state(self, state: Row) -> None:
-        """Hold STATE back."""
-        self._held = state
+    def process_state(self, state: Row) -> None:
+        """Buffer STATE until the end of the input."""
+        self._pending_state = state
 
     def _drain(self) -> None:
-        for stream, row in self._rows:
-            self.store(stream, row)
-        self._rows.clear()
+        for stream, row in self._pending_rows:
+            self.write_row(stream, row)
+        self._pending_rows.clear()
 
     def end(self) -> None:
-        """Drain, then make STATE durable."""
+        """Commit the last batch, then STATE."""
         self._drain()
-        self.state = self._held
+        self.state = self._pending_state
 
 
 class StateAtEnd(Target):
-    """Rows are durable at once, STATE only at the end of the input."""
+    """Commits rows at once, and STATE at the end of the input."""
 
     def __init__(self, tables: Tables) -> None:
-        """Hold no STATE yet."""
+        """Start with an empty buffer."""
         super().__init__(tables)
-        self._held: Row | None = None
+        self._pending_state: Row | None = None
 
-    def take_state(self, state: Row) -> None:
-        """Hold STATE back."""
-        self._held = state
+    def process_state(self, state: Row) -> None:
+        """Buffer STATE until the end of the input."""
+        self._pending_state = state
 
     def end(self) -> None:
-        """Make STATE durable."""
-        self.state = self._held
+        """Commit STATE."""
+        self.state = self._pending_state
 
 
 class Killed(LateDrainer):
-    """Holds back as the SDK's targets do, and is killed with the tap: what it held is lost."""
+    """Buffers as `LateDrainer` does, and is killed with the tap, so that its buffers are lost."""
 
     def end(self) -> None:
-        """Lose it."""
+        """Discard the buffers."""
 
 
 TARGETS: Final[dict[str, type[Target]]] = {
@@ -118,33 +118,33 @@ TARGETS: Final[dict[str, type[Target]]] = {
 }
 
 
-class Host:
+class StateStore:
     """Keeps STATE between two runs.
 
     Attributes:
-        state: what the next run starts with.
+        state: STATE that the next run starts with.
     """
 
     MERGING: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        """Keep nothing yet."""
+        """Start without STATE."""
         self.state: Row | None = None
 
-    def keep(self, state: Row | None) -> None:
-        """Keep what a target has made durable, if anything."""
+    def save(self, state: Row | None) -> None:
+        """Save the STATE that a target has committed, if any."""
         if state is not None:
-            merged = _merged(self.state or {}, state) if self.MERGING else state
+            merged = _merge(self.state or {}, state) if self.MERGING else state
             self.state = json.loads(json.dumps(merged))
 
 
-class MergingHost(Host):
-    """Merges STATE deeply into what it has, as Meltano does with partial states: a key is never deleted."""
+class MergingStateStore(StateStore):
+    """Merges STATE deeply into the previous one, as Meltano does with partial states; no key is ever deleted."""
 
     MERGING = True
 
 
-def _merged(old: Any, new: Any) -> Any:
+def _merge(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
-        return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+        return {**old, **{key: _merge(old.get(key), value) for key, value in new.items()}}
     return new

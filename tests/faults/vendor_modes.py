@@ -1,4 +1,4 @@
-"""C1, continued: what a single request's fault cannot show: sinks, vendors in odd modes, exports that are not ready."""
+"""C1, continued: vendor modes, redirects to third parties, late events, and exports that are not ready."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tap_cdp_export.sandbox.apsis import export_profiles
 from tap_cdp_export.sandbox.clock import milliseconds, rfc3339
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, URL_CANARY, findings
-from tests.faults.history import History, killed_once
+from tests.faults.history import History, kill_at_marker
 from tests.faults.scenarios import Scenario, outcome
 from tests.faults.scene import NOW, START, Scene
-from tests.faults.single_faults import HURRY, NAME, impatient
+from tests.faults.single_faults import HURRY, NAME, short_deadlines
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
 
-_REORDERED: Final = "keys in the other order"  # so the order of tags is another one, too
+_REORDERED: Final = "keys in the other order"  # which also changes the order of tags
 _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ...], int | None]]] = {
     # name: vendor, options, settings, exit codes, APSIS exports
     "one export fails": ("apsis", {"failing_exports": 1}, {}, (0,), 4),
@@ -60,28 +60,28 @@ _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ..
 
 def _mode(fork_server: ForkServer, name: str) -> Outcome:
     vendor, options, settings, codes, exports = _MODES[name]
-    lasting = {vendor: options} if name == _REORDERED else {}
-    with Scene(fork_server, vendor, options=lasting, settings=impatient(vendor, **settings)) as scene:
-        usual = {key: getattr(getattr(scene.options, vendor), key) for key in options}
+    scene_options = {vendor: options} if name == _REORDERED else {}
+    with Scene(fork_server, vendor, options=scene_options, settings=short_deadlines(vendor, **settings)) as scene:
+        default_options = {key: getattr(getattr(scene.options, vendor), key) for key in options}
         scene.options.update({vendor: options})
         history = History(scene)
         run = history.run(patches=[HURRY])
-        scene.options.update({vendor: usual})
-        found = []
+        scene.options.update({vendor: default_options})
+        problems = []
         if run.code not in codes:
-            found.append(f"I3 exit code {run.code} in place of {codes}: {run.log.strip().rpartition(chr(10))[2]}")
-        asked = sum(
+            problems.append(f"I3 exit code {run.code} in place of {codes}: {run.log.strip().rpartition(chr(10))[2]}")
+        export_count = sum(
             entry.method == "POST" and entry.path.endswith("/exports") and entry.job is not None
             for entry in run.requests
         )
-        if exports is not None and asked != exports:
-            found.append(f"I7 {asked} exports asked for in place of {exports}")
-        history.until_clean(patches=[HURRY])
-        found += findings(history, clock_moved="exports fail" in name)  # its windows are halved
-        return outcome(history, [f"{name}: {text}" for text in found])
+        if exports is not None and export_count != exports:
+            problems.append(f"I7 {export_count} exports requested in place of {exports}")
+        history.run_until_clean(patches=[HURRY])
+        problems += findings(history, clock_moved="exports fail" in name)  # the windows are halved
+        return outcome(history, [f"{name}: {text}" for text in problems])
 
 
-_SINKS: Final = {
+_THIRD_PARTIES: Final = {
     "users lead elsewhere": ("personalization", "/users.json", "GET", 307),
     "the token leads elsewhere": ("apsis", "/oauth/token", "POST", 307),
     "exports lead elsewhere": ("apsis", "/profiles/exports$", "POST", 302),
@@ -92,92 +92,96 @@ _SINKS: Final = {
 }
 
 
-def _sink(fork_server: ForkServer, name: str) -> Outcome:
-    """A third party that must not see a single byte."""
-    vendor, path, method, status = _SINKS[name]
+def _redirect(fork_server: ForkServer, name: str) -> Outcome:
+    """A redirect to a third party, which must not receive a single byte."""
+    vendor, path, method, status = _THIRD_PARTIES[name]
     with (
-        LoopbackServer(cut(with_length(b"[]"))) as sink,
-        Scene(fork_server, vendor, settings=impatient(vendor)) as scene,
+        LoopbackServer(cut(with_length(b"[]"))) as third_party,
+        Scene(fork_server, vendor, settings=short_deadlines(vendor)) as scene,
     ):
-        place = f"{sink.url}/elsewhere"
-        body = json.dumps({"file_download_url": place}) if status == 201 else ERROR_CANARY
+        location = f"{third_party.url}/elsewhere"
+        body = json.dumps({"file_download_url": location}) if status == 201 else ERROR_CANARY
         scene.options.faults = [
-            Fault(path=path, method=method, times=0, status=status, body=body, headers={"Location": place})
+            Fault(path=path, method=method, times=0, status=status, body=body, headers={"Location": location})
         ]
         history = History(scene)
         run = history.run(patches=[HURRY])
         scene.options.faults = []
-        found = []
+        problems = []
         if run.code != 12:
-            found.append(f"I3 exit code {run.code} in place of 12")
-        if sink.requests:
-            words = b" ".join(sink.requests).lower()
-            with_what = "with credentials" if b"authorization" in words or b"secret" in words else "without credentials"
-            found.append(f"I6 a third party got {len(sink.requests)} requests {with_what}")
-        history.until_clean(patches=[HURRY])
-        return outcome(history, [f"{name}: {text}" for text in found + findings(history)])
+            problems.append(f"I3 exit code {run.code} in place of 12")
+        if third_party.requests:
+            request_bytes = b" ".join(third_party.requests).lower()
+            credentials = (
+                "with credentials"
+                if b"authorization" in request_bytes or b"secret" in request_bytes
+                else "without credentials"
+            )
+            problems.append(f"I6 a third party got {len(third_party.requests)} requests {credentials}")
+        history.run_until_clean(patches=[HURRY])
+        return outcome(history, [f"{name}: {text}" for text in problems + findings(history)])
 
 
 def _storage_down(fork_server: ForkServer) -> Outcome:
-    """Nobody answers at the download URL, which is a secret; libraries put it into their errors."""
+    """The storage host is down; the download URL is a secret that libraries put into their errors."""
     url = f"http://127.0.0.1:9/{URL_CANARY}.zip"
     answer = json.dumps({"message": "success", "object_prefix": "p", "url": url})
-    with Scene(fork_server, "braze", settings=impatient("braze")) as scene:
+    with Scene(fork_server, "braze", settings=short_deadlines("braze")) as scene:
         scene.options.faults = [Fault(path="/users/export", times=0, status=201, body=answer)]
         history = History(scene)
         run = history.run(patches=[HURRY])
         scene.options.faults = []
-        found = [] if run.code == 13 else [f"I3 exit code {run.code} in place of 13"]
-        history.until_clean(patches=[HURRY])
-        return outcome(history, [f"storage down: {text}" for text in found + findings(history)])
+        problems = [] if run.code == 13 else [f"I3 exit code {run.code} in place of 13"]
+        history.run_until_clean(patches=[HURRY])
+        return outcome(history, [f"storage down: {text}" for text in problems + findings(history)])
 
 
 def _cut_gzip(fork_server: ForkServer, size: int) -> Outcome:
-    """A gzip archive that ends too early, cleanly: HTTP libraries take it for whole."""
-    with Scene(fork_server, "braze", settings=impatient("braze", output_format="gzip")) as scene:
+    """A truncated gzip archive without a connection error, which HTTP libraries accept."""
+    with Scene(fork_server, "braze", settings=short_deadlines("braze", output_format="gzip")) as scene:
         scene.options.faults = [Fault(path=r"\.zip$", kind="cut", clean=True, skip=1, times=0, after_bytes=size)]
         history = History(scene)
         run = history.run(patches=[HURRY])
         scene.options.faults = []
-        found = [] if run.code == 12 else [f"I3 exit code {run.code} in place of 12"]
+        problems = [] if run.code == 12 else [f"I3 exit code {run.code} in place of 12"]
         if b'"type":"RECORD"' in run.out:
-            found.append("I1 records of an export that is not whole")
-        history.until_clean(patches=[HURRY])
-        return outcome(history, [f"gzip cut at {size}: {text}" for text in found + findings(history)])
+            problems.append("I1 records of an incomplete export")
+        history.run_until_clean(patches=[HURRY])
+        return outcome(history, [f"gzip cut at {size}: {text}" for text in problems + findings(history)])
 
 
 def _killed_while_pending(fork_server: ForkServer) -> Outcome:
-    """The issue's own sentence: a run killed while an export is pending costs no second POST."""
-    reader = killed_once(b'"export":{')
+    """A run that is killed while an export is pending causes no second POST."""
+    reader = kill_at_marker(b'"export":{')
     with Scene(fork_server, "apsis") as scene:
         scene.options.apsis.polls_before_ready = 10**6
         history = History(scene)
         history.run(reader=reader)
-        history.run(reader=reader)  # killed once more, as soon as it runs: STATE holds the export already
+        history.run(reader=reader)  # killed at once, as STATE already contains the export
         scene.options.apsis.polls_before_ready = 1
-        history.until_clean()
-        asked = [
+        history.run_until_clean()
+        windows = [
             (entry.body["start_at"], entry.body["end_at"])
             for entry in scene.sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")
         ]
-        found = [] if len(asked) == len(set(asked)) == 3 else [f"I7 windows asked for: {asked}"]
-        return outcome(history, [f"killed while pending: {text}" for text in found + findings(history)])
+        problems = [] if len(windows) == len(set(windows)) == 3 else [f"I7 windows requested: {windows}"]
+        return outcome(history, [f"killed while pending: {text}" for text in problems + findings(history)])
 
 
-_LATE: Final = {"105 minutes": 6_300, "20 hours": 72_000}
+_LATENESS_SECONDS: Final = {"105 minutes": 6_300, "20 hours": 72_000}
 
 
 def _late_events(fork_server: ForkServer, lateness: str, *, too_large: bool) -> Outcome:
-    """A run minutes before an event can be exported, one a day later; or killed twice in a lookback that is cut off."""
-    late = _LATE[lateness]
-    options = {"apsis": {"late_seconds": late, "least_late_seconds": late}}
+    """Events that become visible late are read by a later run, also if the export of the lookback is too large."""
+    seconds_late = _LATENESS_SECONDS[lateness]
+    options = {"apsis": {"late_seconds": seconds_late, "least_late_seconds": seconds_late}}
     with Scene(fork_server, "apsis", options=options) as scene:
         window = export_profiles.everything(milliseconds(START), milliseconds(NOW))
         profiles = (profile for _, profile in scene.sandbox.population.apsis_profiles(milliseconds(NOW), window))
         sections = (section for profile in profiles for section in profile["sections"].values())
-        created = max(event["createdAt"] for section in sections for event in section.get("events") or ())
-        bookmark = created // 1000 + late - 300
-        back, before, after = (
+        created_at = max(event["createdAt"] for section in sections for event in section.get("events") or ())
+        bookmark = created_at // 1000 + seconds_late - 300
+        lookback_start, before, after = (
             rfc3339(1000 * (bookmark + seconds)).replace(".000Z", "Z") for seconds in (-86_400, 0, 90_000)
         )
         scene.at(before)
@@ -186,26 +190,33 @@ def _late_events(fork_server: ForkServer, lateness: str, *, too_large: bool) -> 
         scene.at(after)
         if too_large:
             scene.options.update({"apsis": {"refuse_days_over": 1.1, "refuse_by": "400", "polls_before_ready": 10**6}})
-            reader = killed_once(b'"export":{')
+            reader = kill_at_marker(b'"export":{')
             history.run(reader=reader)
             history.run(reader=reader)
             scene.options.update({"apsis": {"polls_before_ready": 1}})
-        history.until_clean()
-        asked = [
+        history.run_until_clean()
+        windows = [
             (entry.body["start_at"], entry.body["end_at"])
             for entry in scene.sandbox.request_log.log[len(first.requests) :]
             if entry.method == "POST" and entry.path.endswith("/exports")
         ]
-        expected = [(back, after), *([(back, before), (before, after)] if too_large else [])]
-        found = [] if asked == expected else [f"I7 windows asked for: {asked} in place of {expected}"]
-        return outcome(history, [f"late by {lateness}: {text}" for text in found + findings(history, clock_moved=True)])
+        expected_windows = [
+            (lookback_start, after),
+            *([(lookback_start, before), (before, after)] if too_large else []),
+        ]
+        problems = (
+            [] if windows == expected_windows else [f"I7 windows requested: {windows} in place of {expected_windows}"]
+        )
+        return outcome(
+            history, [f"late by {lateness}: {text}" for text in problems + findings(history, clock_moved=True)]
+        )
 
 
 def scenarios(*, full: bool) -> Iterator[Scenario]:
-    """All of them, or every third."""
+    """Yield all scenarios; in the quick set, every third."""
     yield Scenario(NAME, "killed while pending", _killed_while_pending)
     yield Scenario(NAME, "Braze's storage is down", _storage_down)
-    for lateness in _LATE:
+    for lateness in _LATENESS_SECONDS:
         for is_cut in (False, True):
             yield Scenario(
                 NAME,
@@ -217,6 +228,6 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
     for number, name in enumerate(_MODES):
         if full or number % 3 == 0 or name == "page is ignored":
             yield Scenario(NAME, name, lambda fork_server, n=name: _mode(fork_server, n))  # type: ignore[misc]
-    for number, name in enumerate(_SINKS):
+    for number, name in enumerate(_THIRD_PARTIES):
         if full or number % 3 == 0:
-            yield Scenario(NAME, name, lambda fork_server, n=name: _sink(fork_server, n))  # type: ignore[misc]
+            yield Scenario(NAME, name, lambda fork_server, n=name: _redirect(fork_server, n))  # type: ignore[misc]

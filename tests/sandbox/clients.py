@@ -1,4 +1,4 @@
-"""The plainest clients of the three vendors, for the sandbox's own tests."""
+"""Minimal clients of the three vendors, for the tests of the sandbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELDS = ["braze_id", "email"]
 
 
 class Client:
-    """Talks to one sandbox with the credentials of its settings."""
+    """Sends requests to a sandbox, with the credentials of its settings."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -28,63 +28,63 @@ class Client:
         self.session.trust_env = False
         self._token: str | None = None
 
-    def get(self, path: str, **more: Any) -> requests.Response:
+    def get(self, path: str, **arguments: Any) -> requests.Response:
         url = path if path.startswith("http") else self.sandbox.api_url + path
-        return self.session.get(url, timeout=SECONDS, **more)
+        return self.session.get(url, timeout=SECONDS, **arguments)
 
-    def post(self, path: str, **more: Any) -> requests.Response:
-        return self.session.post(self.sandbox.api_url + path, timeout=SECONDS, **more)
+    def post(self, path: str, **arguments: Any) -> requests.Response:
+        return self.session.post(self.sandbox.api_url + path, timeout=SECONDS, **arguments)
 
     # Personalization
 
     def dataset(self, file: str = "users.json", *, dataset: str = "engage", **params: Any) -> requests.Response:
-        mine = self.settings["personalization"]
+        settings = self.settings["personalization"]
         return self.get(
-            f"/api/dataset/{dataset}/{file}", params=params, auth=(mine["api_key_id"], mine["api_key_secret"])
+            f"/api/dataset/{dataset}/{file}", params=params, auth=(settings["api_key_id"], settings["api_key_secret"])
         )
 
     def pages(self, file: str = "users.json", *, size: int, **params: Any) -> list[list[dict[str, Any]]]:
-        """All pages up to the first empty one."""
-        found: list[list[dict[str, Any]]] = []
-        while page := self.dataset(file, page=len(found), pageSize=size, **params).json():
-            found.append(page)
-        return found
+        """Read all pages before the first empty one."""
+        pages: list[list[dict[str, Any]]] = []
+        while page := self.dataset(file, page=len(pages), pageSize=size, **params).json():
+            pages.append(page)
+        return pages
 
     # APSIS One
 
-    def ask_token(self, **changes: Any) -> requests.Response:
-        mine = self.settings["apsis"]
+    def request_token(self, **changes: Any) -> requests.Response:
+        settings = self.settings["apsis"]
         body = {
             "grant_type": "client_credentials",
-            "client_id": mine["client_id"],
-            "client_secret": mine["client_secret"],
+            "client_id": settings["client_id"],
+            "client_secret": settings["client_secret"],
         }
         return self.post("/oauth/token", json={**body, **changes})
 
     def bearer(self) -> dict[str, str]:
         if self._token is None:
-            self._token = self.ask_token().json()["access_token"]
+            self._token = self.request_token().json()["access_token"]
         return {"authorization": f"Bearer {self._token}"}
 
     def apsis_body(self, **changes: Any) -> dict[str, Any]:
-        """The default request; a change to None leaves the field out."""
-        mine = self.settings["apsis"]
-        body = {name: mine[name] for name in ("attributes", "tags", "events")}
+        """Build the default request body; None removes a field."""
+        settings = self.settings["apsis"]
+        body = {name: settings[name] for name in ("attributes", "tags", "events")}
         body.update({"start_at": START, "end_at": END, **changes})
         return {name: value for name, value in body.items() if value is not None}
 
-    def ask_export(self, **changes: Any) -> requests.Response:
+    def request_export(self, **changes: Any) -> requests.Response:
         return self.post("/audience/profiles/exports", json=self.apsis_body(**changes), headers=self.bearer())
 
     def export_url(self, **changes: Any) -> str:
-        url: str = self.ask_export(**changes).json()["file_download_url"]
+        url: str = self.request_export(**changes).json()["file_download_url"]
         return url
 
-    def poll(self, url: str, encoding: str = "identity", **more: Any) -> requests.Response:
-        return self.get(url, headers={**self.bearer(), "accept-encoding": encoding}, **more)
+    def poll(self, url: str, encoding: str = "identity", **arguments: Any) -> requests.Response:
+        return self.get(url, headers={**self.bearer(), "accept-encoding": encoding}, **arguments)
 
     def export_file(self, **changes: Any) -> dict[str, Any]:
-        """The profiles of a finished export."""
+        """Request an export and return its profiles."""
         self.sandbox.options.apsis.polls_before_ready = 0
         profiles: dict[str, Any] = self.poll(self.export_url(**changes)).json()["profiles"]
         return profiles
@@ -95,23 +95,23 @@ class Client:
     def segment(self) -> str:
         return str(self.settings["braze"]["segment_ids"][0])
 
-    def braze(self, path: str, body: Any = None, **more: Any) -> requests.Response:
-        headers = {"authorization": f"Bearer {self.settings['braze']['api_key']}", **more.pop("headers", {})}
-        return self.post(path, json=body, headers=headers, **more)
+    def braze(self, path: str, body: Any = None, **arguments: Any) -> requests.Response:
+        headers = {"authorization": f"Bearer {self.settings['braze']['api_key']}", **arguments.pop("headers", {})}
+        return self.post(path, json=body, headers=headers, **arguments)
 
-    def ask_segment(self, **changes: Any) -> requests.Response:
+    def request_segment_export(self, **changes: Any) -> requests.Response:
         body = {"segment_id": self.segment, "fields_to_export": FIELDS, **changes}
         return self.braze("/users/export/segment", {name: value for name, value in body.items() if value is not None})
 
     def archive(self, **changes: Any) -> bytes:
-        """The bytes of a finished export."""
+        """Request an export and return its archive."""
         self.sandbox.options.braze.polls_before_ready = 0
-        answer = self.get(self.ask_segment(**changes).json()["url"])
+        answer = self.get(self.request_segment_export(**changes).json()["url"])
         assert answer.status_code == 200
         return answer.content
 
     def users(self, **changes: Any) -> list[dict[str, Any]]:
-        """The users of a finished export, in order."""
+        """Request an export and return its users, in order."""
         return [msgspec.json.decode(line) for text in unzip(self.archive(**changes)).values() for line in lines(text)]
 
 

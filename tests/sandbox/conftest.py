@@ -20,6 +20,6 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Client]:
-    one = Client(sandbox)
-    yield one
-    one.session.close()
+    sandbox_client = Client(sandbox)
+    yield sandbox_client
+    sandbox_client.session.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_a_signal_and_writes_the_settings_first(tmp_path: Path, end: signal.Signals) -> None:
+def test_command_serves_until_a_signal_and_writes_the_settings_first(tmp_path: Path, end: signal.Signals) -> None:
     path = tmp_path / "settings.json"
     code = "import sys; from tap_cdp_export.sandbox.command import main; sys.exit(main())"
     arguments = ["--users", "50", "--now", NOW, "--options", '{"apsis": {"pretty": true}}', "--settings", str(path)]
@@ -38,7 +38,7 @@ def test_it_serves_until_a_signal_and_writes_the_settings_first(tmp_path: Path, 
         assert process.wait(5) == 0
 
 
-def test_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_option_prints_the_row_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--users", "100", "--seed", "8", "--now", NOW, "--counts", START, END]) == 0
     population = Population(Options(population=PopulationOptions(users=100, seed=8, now=NOW)))
     assert json.loads(capsys.readouterr().out) == population.counts(start=START, end=END)
@@ -47,11 +47,11 @@ def test_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--options", '{"misspelt": 1}'], ["--now", "soon"], ["--counts", "then", "now"]]
 )
-def test_wrong_arguments_are_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_reported_on_stderr(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert "tap-cdp-export-sandbox: " in capsys.readouterr().err
 
 
-def test_a_taken_port_is_told(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported_on_stderr(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", sandbox.api_url.rpartition(":")[2]]) == 1
     assert "in use" in capsys.readouterr().err

@@ -18,19 +18,19 @@ def plan(sandbox: Sandbox, **fault: Any) -> None:
     sandbox.options.update({"faults": [fault]})
 
 
-def test_the_first_requests_fail_and_the_next_do_not(sandbox: Sandbox, client: Client) -> None:
+def test_a_fault_skips_some_requests_then_applies_to_a_number_of_requests(sandbox: Sandbox, client: Client) -> None:
     plan(sandbox, path="/api/dataset/", status=502, skip=1, times=2)
     assert [client.dataset(page=0, pageSize=1).status_code for _ in range(4)] == [200, 502, 502, 200]
     assert [entry.fault for entry in sandbox.request_log.entries()] == [None, "status", "status", None]
 
 
-def test_errors_come_in_each_vendors_words(sandbox: Sandbox, client: Client) -> None:
+def test_errors_have_the_format_of_each_vendor(sandbox: Sandbox, client: Client) -> None:
     plan(sandbox, status=500, times=0)
     assert client.dataset().text == "Planned fault"
-    assert client.ask_token().json()["status"] == 500
-    assert client.ask_segment().json() == {"message": "Planned fault"}
+    assert client.request_token().json()["status"] == 500
+    assert client.request_segment_export().json() == {"message": "Planned fault"}
     plan(sandbox, status=500, body="<b>gateway</b>", headers={"via": "proxy"})
-    answer = client.ask_token()
+    answer = client.request_token()
     assert (answer.text, answer.headers["via"]) == ("<b>gateway</b>", "proxy")
 
 
@@ -41,7 +41,7 @@ def test_retry_after_is_seconds_or_a_date(sandbox: Sandbox, client: Client) -> N
     assert parsedate_to_datetime(client.dataset().headers["retry-after"]).tzinfo
 
 
-def test_a_login_page_comes_with_200(sandbox: Sandbox, client: Client) -> None:
+def test_a_login_page_has_status_200(sandbox: Sandbox, client: Client) -> None:
     plan(sandbox, kind="html")
     answer = client.dataset()
     assert answer.status_code == 200
@@ -88,7 +88,7 @@ def test_a_stream_can_be_cut_inside_its_gzip(sandbox: Sandbox, client: Client) -
     assert not unpacker.eof
 
 
-def test_a_slow_answer_and_a_trickle_are_whole_in_the_end(sandbox: Sandbox, client: Client) -> None:
+def test_slow_and_trickled_responses_are_complete(sandbox: Sandbox, client: Client) -> None:
     whole = client.dataset(page=0, pageSize=10).content
     plan(sandbox, kind="slow", seconds=0.02)
     slow = client.dataset(page=0, pageSize=10)
@@ -103,7 +103,7 @@ def test_a_slow_answer_and_a_trickle_are_whole_in_the_end(sandbox: Sandbox, clie
     assert client.poll(url).content == file
 
 
-def test_a_dropped_connection_gives_no_answer(sandbox: Sandbox, client: Client) -> None:
+def test_a_dropped_connection_gives_no_response(sandbox: Sandbox, client: Client) -> None:
     plan(sandbox, kind="drop")
     with pytest.raises(requests.exceptions.ConnectionError):
         client.dataset()
@@ -111,28 +111,28 @@ def test_a_dropped_connection_gives_no_answer(sandbox: Sandbox, client: Client) 
 
 
 @pytest.mark.parametrize("fault", [{"status": 502}, {"kind": "drop"}])
-def test_an_answer_can_be_lost_after_the_work_was_accepted(
+def test_a_response_can_be_lost_after_the_request_was_processed(
     sandbox: Sandbox, client: Client, fault: dict[str, Any]
 ) -> None:
     plan(sandbox, path="/users/export/segment", answer_lost=True, **fault)
     if "kind" in fault:
         with pytest.raises(requests.exceptions.ConnectionError):
-            client.ask_segment()
+            client.request_segment_export()
     else:
-        assert client.ask_segment().status_code == 502
-    assert client.ask_segment().status_code == 429  # the lost one is running
+        assert client.request_segment_export().status_code == 502
+    assert client.request_segment_export().status_code == 429  # the export whose response was lost is running
 
 
-def test_the_storage_host_has_faults_too(sandbox: Sandbox, client: Client) -> None:
+def test_faults_apply_to_the_storage_host(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.braze.polls_before_ready = 0
-    url = client.ask_segment().json()["url"]
+    url = client.request_segment_export().json()["url"]
     plan(sandbox, path=r"\.zip$", kind="cut", after_bytes=2_000)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         client.get(url)
     assert client.get(url).status_code == 200
 
 
-def test_any_bytes_can_stand_among_the_data(sandbox: Sandbox, client: Client) -> None:
+def test_raw_options_put_any_bytes_into_the_data(sandbox: Sandbox, client: Client) -> None:
     text = '{"name":"\ud800","big":' + "9" * 5_000 + "}"
     data = b'{"name":"\xed\xa0\x80","big":9'
     sandbox.options.personalization.raw_record = text
@@ -146,16 +146,16 @@ def test_any_bytes_can_stand_among_the_data(sandbox: Sandbox, client: Client) ->
 
 
 def _raw(client: Client, query: str) -> requests.Response:
-    mine = client.settings["personalization"]
+    settings = client.settings["personalization"]
     return client.session.get(
         f"{client.sandbox.api_url}/api/dataset/engage/users.json{query}",
-        auth=(mine["api_key_id"], mine["api_key_secret"]),
+        auth=(settings["api_key_id"], settings["api_key_secret"]),
         timeout=SECONDS,
         stream=True,
     )
 
 
-def test_an_unframed_body_has_no_length_but_the_one_it_pretends(sandbox: Sandbox, client: Client) -> None:
+def test_an_unframed_body_has_no_content_length_but_the_given_one(sandbox: Sandbox, client: Client) -> None:
     whole = client.dataset(page=0, pageSize=10)
     plan(sandbox, kind="unframed", after_bytes=100, headers={"content-length": "abc"})
     answer = client.dataset(page=0, pageSize=10)
@@ -165,13 +165,13 @@ def test_an_unframed_body_has_no_length_but_the_one_it_pretends(sandbox: Sandbox
     assert sandbox.request_log.entries()[-1].status == 200
 
 
-def test_a_large_unframed_body_ends_where_it_ends(sandbox: Sandbox, client: Client) -> None:
+def test_a_large_unframed_body_is_sent_completely(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.update({"personalization": {"raw_record": '{"name": "%s"}' % ("x" * 10_000_000)}})
     plan(sandbox, kind="unframed", after_bytes=10**9)
     assert client.dataset(page=0, pageSize=10).content.endswith(b"]")
 
 
-def test_a_part_is_whole_by_its_length_and_a_206(sandbox: Sandbox, client: Client) -> None:
+def test_a_part_is_a_206_with_the_length_of_its_body(sandbox: Sandbox, client: Client) -> None:
     plan(sandbox, kind="part", after_bytes=100)
     answer = client.dataset(page=0, pageSize=10)
     assert (answer.status_code, answer.headers["content-length"]) == (206, "100")
@@ -179,10 +179,10 @@ def test_a_part_is_whole_by_its_length_and_a_206(sandbox: Sandbox, client: Clien
 
 
 @pytest.mark.parametrize("ahead", [-7200, 0, 7200])
-def test_the_clock_behind_date_may_be_ahead(sandbox: Sandbox, client: Client, ahead: int) -> None:
+def test_the_date_header_can_be_ahead_of_the_clock(sandbox: Sandbox, client: Client, ahead: int) -> None:
     plan(sandbox, status=429, retry_after=60, retry_after_date=True, clock_ahead=ahead)
     answer = client.dataset()
-    date, later = (parsedate_to_datetime(answer.headers[name]) for name in ("date", "retry-after"))
+    date, retry_time = (parsedate_to_datetime(answer.headers[name]) for name in ("date", "retry-after"))
     assert abs((date - datetime.now(UTC)).total_seconds() - ahead) < 5
-    assert abs((later - date).total_seconds() - 60) <= 1
+    assert abs((retry_time - date).total_seconds() - 60) <= 1
     assert abs((parsedate_to_datetime(client.dataset().headers["date"]) - datetime.now(UTC)).total_seconds()) < 5

@@ -16,7 +16,7 @@ AT = milliseconds(NOW)
 
 
 def newest(users: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of a repeated user the record appearing last is current."""
+    """Return the users by name; the last record of a repeated user is the current one."""
     return {user["name"]: user for user in users}
 
 
@@ -26,36 +26,34 @@ def read(client: Client, params: dict[str, str | int] | None = None) -> list[dic
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
 
 
-def test_the_whole_body_and_its_pages_hold_the_same_users_which_are_the_worlds(
-    sandbox: Sandbox, client: Client
-) -> None:
+def test_the_whole_body_and_its_pages_contain_the_users_of_the_population(sandbox: Sandbox, client: Client) -> None:
     whole = client.dataset().json()
     assert [user for page in client.pages(size=7) for user in page] == whole
     assert list(newest(whole).values()) == list(sandbox.population.personalization_users("engage", AT))
-    truth = sandbox.population.counts(start=START, end=END)
+    counts = sandbox.population.counts(start=START, end=END)
     business = newest(client.dataset(dataset="engage-b2b").json())
-    assert truth["users"] == len(newest(whole)) + len(business)
+    assert counts["users"] == len(newest(whole)) + len(business)
     accounts = newest(client.dataset("accounts.json", dataset="engage-b2b").json())
-    assert truth["accounts"] == len(accounts)
+    assert counts["accounts"] == len(accounts)
     assert {user["accountName"] for user in business.values()} <= accounts.keys()
     assert client.dataset("accounts.json").json() == []
 
 
-def test_a_repeated_user_has_its_newer_version_last_also_on_a_later_page(client: Client) -> None:
+def test_the_newer_version_of_a_repeated_user_is_last_even_on_a_later_page(client: Client) -> None:
     pages = client.pages(size=20)
-    seen: dict[str, tuple[int, dict[str, Any]]] = {}
+    last_record: dict[str, tuple[int, dict[str, Any]]] = {}
     repeats = []
     for number, page in enumerate(pages):
         for user in page:
-            if user["name"] in seen:
-                repeats.append((*seen[user["name"]], number, user))
-            seen[user["name"]] = (number, user)
+            if user["name"] in last_record:
+                repeats.append((*last_record[user["name"]], number, user))
+            last_record[user["name"]] = (number, user)
     assert repeats
     assert any(first_page < page for first_page, _, page, _ in repeats)
     assert all(older["totalActions"] < newer["totalActions"] for _, older, _, newer in repeats)
 
 
-def test_without_repeats_every_user_comes_once(sandbox: Sandbox, client: Client) -> None:
+def test_every_user_appears_once_without_repeats(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.personalization.repeat_every = 0
     names = [user["name"] for user in client.dataset().json()]
     assert len(names) == len(set(names))
@@ -72,7 +70,7 @@ def test_start_and_end_change_the_statistics_only(client: Client) -> None:
     assert any(user["engagementScore"] > 1 for user in client.dataset(start=AT - 600 * DAY, end=AT).json())
 
 
-def test_users_are_as_odd_as_the_vendors(client: Client) -> None:
+def test_users_have_the_irregularities_of_the_vendor(client: Client) -> None:
     answer = client.dataset()
     users = answer.json()
     assert "E-4" in answer.text
@@ -88,14 +86,14 @@ def test_users_are_as_odd_as_the_vendors(client: Client) -> None:
     assert {type(user["engagementScore"]) for user in users} == {int, float}
 
 
-def test_geo_comes_only_when_asked_for(client: Client) -> None:
+def test_location_is_sent_only_if_requested(client: Client) -> None:
     location = client.dataset(includeGeo="true", page=0, pageSize=1).json()[0]["location"]
     longitude, latitude = location["longlat"]
-    assert longitude < latitude  # longitude first: in the North it is the smaller one
+    assert longitude < latitude  # longitude is first; it is the smaller value in the Nordic countries
 
 
 @pytest.mark.parametrize("parameter", [{"filter": "Frequent buyers"}, {"filter": "1PPOO"}, {"segmentId": "1PPOO"}])
-def test_a_segment_narrows_the_users_and_tells_when_they_joined(client: Client, parameter: dict[str, str]) -> None:
+def test_a_segment_limits_the_users_and_adds_the_time_of_joining(client: Client, parameter: dict[str, str]) -> None:
     users = client.dataset(**parameter).json()
     assert 0 < len(users) < len(client.dataset().json())
     assert all('"' in next(iter(user["segmentInputValues"])) and user["segmentJoined"] for user in users)
@@ -128,7 +126,7 @@ def test_wrong_parameters_are_refused_in_plain_text(client: Client, params: dict
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-def test_geo_is_for_users_only(client: Client) -> None:
+def test_include_geo_is_refused_for_accounts(client: Client) -> None:
     assert client.dataset("accounts.json", includeGeo="true").status_code == 400
 
 
@@ -160,18 +158,18 @@ def test_accounts_may_be_retired(sandbox: Sandbox, client: Client, status: int) 
     assert client.dataset("users.json").status_code == 200
 
 
-@pytest.mark.parametrize("knob", [{"page_cap": 9}, {"short_pages": True}])
-def test_short_pages_lose_nobody_to_a_client_that_reads_to_the_empty_page(
-    sandbox: Sandbox, client: Client, knob: dict[str, Any]
+@pytest.mark.parametrize("option", [{"page_cap": 9}, {"short_pages": True}])
+def test_a_client_that_reads_up_to_the_empty_page_gets_all_users_of_short_pages(
+    sandbox: Sandbox, client: Client, option: dict[str, Any]
 ) -> None:
     whole = client.dataset().json()
-    sandbox.options.update({"personalization": knob})
+    sandbox.options.update({"personalization": option})
     pages = client.pages(size=30)
     assert any(len(page) < 30 for page in pages[:-1])
     assert [user for page in pages for user in page] == whole
 
 
-def test_a_server_can_ignore_the_page_or_move_under_the_reader(sandbox: Sandbox, client: Client) -> None:
+def test_the_server_can_ignore_the_page_number_or_shift_pages(sandbox: Sandbox, client: Client) -> None:
     first, second = (client.dataset(page=page, pageSize=10).json() for page in (0, 1))
     sandbox.options.personalization.shift_per_page = 2
     assert client.dataset(page=1, pageSize=10).json() == first[-2:] + second[:-2]
@@ -190,7 +188,7 @@ def test_pages_declare_their_length_and_the_whole_body_is_chunked(sandbox: Sandb
     assert "content-length" not in client.dataset(page=0, pageSize=5).headers
 
 
-def test_csv_holds_what_json_holds(client: Client) -> None:
+def test_csv_and_json_contain_the_same_users(client: Client) -> None:
     users = client.dataset().json()
     rows = read(client)
     assert [row["name"] for row in rows] == [user["name"] for user in users]
@@ -200,7 +198,7 @@ def test_csv_holds_what_json_holds(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("knob", "sign"),
+    ("option", "sign"),
     [
         ({"csv_bom": True}, b"\xef\xbb\xbfname,"),
         ({"csv_crlf": True}, b"\r\n"),
@@ -211,12 +209,12 @@ def test_csv_holds_what_json_holds(client: Client) -> None:
         ({"csv_list_separator": ";"}, b";"),
     ],
 )
-def test_csv_dialects(sandbox: Sandbox, client: Client, knob: dict[str, Any], sign: bytes) -> None:
-    plain = client.dataset("users.csv", page=0, pageSize=30).content
-    sandbox.options.update({"personalization": {"csv_quoted_newlines": False, **knob}})
-    spoken = client.dataset("users.csv", page=0, pageSize=30).content
-    assert sign in spoken
-    assert sign not in plain.replace(b"3 st", b"") or knob.get("csv_list_separator")
+def test_csv_dialects(sandbox: Sandbox, client: Client, option: dict[str, Any], sign: bytes) -> None:
+    page = client.dataset("users.csv", page=0, pageSize=30).content
+    sandbox.options.update({"personalization": {"csv_quoted_newlines": False, **option}})
+    page_in_dialect = client.dataset("users.csv", page=0, pageSize=30).content
+    assert sign in page_in_dialect
+    assert sign not in page.replace(b"3 st", b"") or option.get("csv_list_separator")
 
 
 def test_csv_columns_may_differ_between_pages(sandbox: Sandbox, client: Client) -> None:
@@ -231,13 +229,13 @@ def test_csv_past_the_end_is_a_header_or_nothing(sandbox: Sandbox, client: Clien
     assert client.dataset("users.csv", page=999, pageSize=9).content == b""
 
 
-def test_csv_has_geo_and_segment_columns_when_asked_for(client: Client) -> None:
+def test_csv_has_location_and_segment_columns_if_requested(client: Client) -> None:
     row = read(client, {"includeGeo": "true", "filter": "1PPOO"})[0]
     assert row["countryCode"]
     assert row["segmentJoined"]
 
 
-def test_accounts_come_as_csv_too(client: Client) -> None:
+def test_accounts_are_available_as_csv(client: Client) -> None:
     rows = list(csv.DictReader(io.StringIO(client.dataset("accounts.csv", dataset="engage-b2b").text)))
     assert {row["accountStatus"] for row in rows} == {"active", "prospect", "på vent"}
     assert all(int(row["firstActivity"]) % DAY == 0 for row in rows)

@@ -10,22 +10,22 @@ import msgspec
 import pytest
 import requests
 
-from tap_cdp_export.sandbox import options as knobs
+from tap_cdp_export.sandbox import options
 from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
 from tests.sandbox.clients import END, START, Client
 
 
-def test_it_starts_and_stops_quickly_also_in_the_middle_of_an_answer() -> None:
+def test_the_server_starts_and_stops_quickly_even_during_a_response() -> None:
     before = threading.active_count()
     started = time.monotonic()
     sandbox = Sandbox(Options(population=PopulationOptions(users=200_000)))
     sandbox.start()
     assert time.monotonic() - started < 0.3
-    mine = sandbox.settings()["personalization"]
+    settings = sandbox.settings()["personalization"]
     with requests.get(
         f"{sandbox.api_url}/api/dataset/engage/users.json",
-        auth=(mine["api_key_id"], mine["api_key_secret"]),
+        auth=(settings["api_key_id"], settings["api_key_secret"]),
         timeout=5,
         stream=True,
     ) as answer:
@@ -37,7 +37,7 @@ def test_it_starts_and_stops_quickly_also_in_the_middle_of_an_answer() -> None:
     sandbox.stop()
 
 
-def test_it_says_nothing_and_leaves_the_root_logger_alone(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_server_prints_nothing_and_leaves_the_root_logger_unchanged(capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
     with Sandbox() as sandbox:
@@ -50,7 +50,7 @@ def test_it_says_nothing_and_leaves_the_root_logger_alone(capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_taken_port_is_an_error_and_leaves_nothing_open() -> None:
+def test_a_port_in_use_is_an_error_and_leaves_no_socket_open() -> None:
     with Sandbox() as sandbox:
         port = int(sandbox.api_url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
@@ -70,14 +70,14 @@ def test_the_settings_are_complete(sandbox: Sandbox) -> None:
     )
 
 
-def test_with_the_real_clock_the_settings_reach_back_four_weeks() -> None:
+def test_start_date_is_four_weeks_before_the_real_time() -> None:
     sandbox = Sandbox()
     start = datetime.fromisoformat(sandbox.settings()["start_date"])
     sandbox.stop()
     assert timedelta(days=28) <= datetime.now(UTC) - start < timedelta(days=29)
 
 
-def test_the_ledger_keeps_every_request_without_credentials(sandbox: Sandbox, client: Client) -> None:
+def test_the_request_log_keeps_every_request_without_credentials(sandbox: Sandbox, client: Client) -> None:
     client.dataset(page=0, pageSize=3)
     client.export_file()
     client.archive()
@@ -101,14 +101,14 @@ def test_the_ledger_keeps_every_request_without_credentials(sandbox: Sandbox, cl
     assert not any(secret in text for secret in secrets)
 
 
-def test_the_ledger_can_be_read_and_emptied_over_http(sandbox: Sandbox, client: Client) -> None:
-    client.ask_token()
+def test_the_request_log_can_be_read_and_cleared_over_http(sandbox: Sandbox, client: Client) -> None:
+    client.request_token()
     assert [entry["path"] for entry in client.get("/_sandbox/ledger").json()] == ["/oauth/token"]
     assert client.session.delete(sandbox.api_url + "/_sandbox/ledger", timeout=5).status_code == 204
     assert client.get("/_sandbox/ledger").json() == []
 
 
-def test_options_are_merged_or_refused_as_a_whole(sandbox: Sandbox, client: Client) -> None:
+def test_option_changes_are_merged_or_refused_as_a_whole(sandbox: Sandbox, client: Client) -> None:
     apsis = sandbox.options.apsis
     answer = client.post("/_sandbox/options", json={"apsis": {"pretty": True}, "faults": [{"status": 500}]})
     assert answer.json()["apsis"]["pretty"] is True
@@ -122,35 +122,35 @@ def test_options_are_merged_or_refused_as_a_whole(sandbox: Sandbox, client: Clie
     assert client.get("/_sandbox/options").json()["faults"][0]["status"] == 500
 
 
-def test_counts_and_clock_are_there_for_other_processes(sandbox: Sandbox, client: Client) -> None:
-    counted = client.get("/_sandbox/counts", params={"start": START, "end": END})
-    assert counted.json() == sandbox.population.counts(start=START, end=END)
+def test_counts_and_clock_are_available_over_http(sandbox: Sandbox, client: Client) -> None:
+    counts_before = client.get("/_sandbox/counts", params={"start": START, "end": END})
+    assert counts_before.json() == sandbox.population.counts(start=START, end=END)
     assert client.get("/_sandbox/counts").status_code == 400
     assert client.post("/_sandbox/clock", json={"now": "2026-07-01T00:00:00Z"}).status_code == 200
-    later = client.get("/_sandbox/counts", params={"start": START, "end": END})
-    assert later.json()["users"] > counted.json()["users"]
+    counts_after = client.get("/_sandbox/counts", params={"start": START, "end": END})
+    assert counts_after.json()["users"] > counts_before.json()["users"]
     assert client.post("/_sandbox/clock", json={"now": "tomorrow"}).status_code == 400
     assert client.post("/_sandbox/clock", json={"now": None}).json() == {"now": None}
     assert abs(sandbox.population.now() / 1000 - time.time()) < 5
 
 
-def test_a_mistake_of_the_sandbox_shows_its_traceback(sandbox: Sandbox, client: Client) -> None:
+def test_an_internal_error_shows_its_traceback(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.population.now = "not a time"
     answer = client.dataset()
     assert answer.status_code == 500
     assert "Traceback" in answer.text
 
 
-def test_two_requests_are_answered_at_the_same_time(sandbox: Sandbox, client: Client) -> None:
+def test_requests_are_answered_concurrently(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.population.users = 30_000
     sandbox.options.apsis.polls_before_ready = 0
     url = client.export_url()
     with requests.get(url, headers=client.bearer(), timeout=5, stream=True) as download:
         next(download.iter_content(1_000))
-        assert client.ask_token().elapsed.total_seconds() < 0.5
+        assert client.request_token().elapsed.total_seconds() < 0.5
 
 
-def test_pages_of_other_origins_are_far_away(sandbox: Sandbox) -> None:
+def test_the_storage_host_does_not_serve_the_api(sandbox: Sandbox) -> None:
     host, port = sandbox.storage_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"GET /oauth/token HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -160,14 +160,14 @@ def test_pages_of_other_origins_are_far_away(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        knobs.Options,
-        knobs.PopulationOptions,
-        knobs.PersonalizationOptions,
-        knobs.ApsisOptions,
-        knobs.BrazeOptions,
-        knobs.Fault,
+        options.Options,
+        options.PopulationOptions,
+        options.PersonalizationOptions,
+        options.ApsisOptions,
+        options.BrazeOptions,
+        options.Fault,
     ],
 )
-def test_every_knob_has_its_line(kind: type[msgspec.Struct]) -> None:
+def test_every_option_is_documented(kind: type[msgspec.Struct]) -> None:
     text = kind.__doc__ or ""
     assert all(f"        {name}: " in text or f"\n    {name}: " in text for name in kind.__struct_fields__)

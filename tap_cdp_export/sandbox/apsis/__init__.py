@@ -1,1 +1,1 @@
-"""APSIS One in the sandbox."""
+"""Simulation of APSIS One."""

@@ -1,4 +1,4 @@
-"""APSIS One's sections, attributes, tags and events, with version ids as decimal text."""
+"""Sections, attributes, tags and events of APSIS One, with version IDs as decimal text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tap_cdp_export.sandbox import shopping
 
 
 class Section(NamedTuple):
-    """A section: the file keys it by `number`, requests by discriminator (which may hold dots)."""
+    """A section; the file uses its `number`, requests its discriminator (which may contain dots)."""
 
     number: str
     discriminator: str
@@ -18,7 +18,7 @@ class Section(NamedTuple):
 
 
 class Definition(Struct, frozen=True, eq=False):
-    """An attribute, tag or event of one section; `old` is its deprecated version."""
+    """An attribute, tag or event of a section; `old` is its deprecated version, `hidden` ones are in no list."""
 
     section: Section
     discriminator: str
@@ -35,25 +35,25 @@ BUSINESS = Section("2044", "usercreated.sections.business-k3v9c1x2m7", "Business
 SECTIONS = (SHOP, CLUB, BUSINESS)
 
 _DEFAULT = "com.apsis1.attributes."
-_OWN = "usercreated.attributes."
+_USER_CREATED = "usercreated.attributes."
 
 EMAIL = Definition(SHOP, _DEFAULT + "email", "Email", "text", "9820534", "9720534")
 FIRST_NAME = Definition(SHOP, _DEFAULT + "firstname", "First name", "text", "9820535")
 LAST_NAME = Definition(SHOP, _DEFAULT + "lastname", "Last name", "text", "9820536")
 MOBILE = Definition(SHOP, _DEFAULT + "mobile", "Mobile", "number", "9820540")
-NEWSLETTER = Definition(SHOP, _OWN + "newsletter-a1b2c3d4e5", "Newsletter", "boolean", "9820541")
+NEWSLETTER = Definition(SHOP, _USER_CREATED + "newsletter-a1b2c3d4e5", "Newsletter", "boolean", "9820541")
 ADDRESS = Definition(SHOP, _DEFAULT + "address", "Address", "address", "9820542")
 BIRTHDAY = Definition(SHOP, _DEFAULT + "birthday", "Birthday", "date", "9820543")
-LAST_ORDER = Definition(SHOP, _OWN + "last_order-f6g7h8i9j0", "Last order", "timestamp", "9820544")
-SPENT = Definition(SHOP, _OWN + "spent-k1l2m3n4o5", "Spent, €", "decimal", "9820545", "9720545")
-# In the file, but in no list of definitions: an id that does not resolve.
-SHOE_SIZE = Definition(SHOP, _OWN + "shoe_size-p6q7r8s9t0", "Shoe size", "number", "9820599", hidden=True)
+LAST_ORDER = Definition(SHOP, _USER_CREATED + "last_order-f6g7h8i9j0", "Last order", "timestamp", "9820544")
+SPENT = Definition(SHOP, _USER_CREATED + "spent-k1l2m3n4o5", "Spent, €", "decimal", "9820545", "9720545")
+# In the file, but in no list of definitions: an ID that cannot be resolved.
+SHOE_SIZE = Definition(SHOP, _USER_CREATED + "shoe_size-p6q7r8s9t0", "Shoe size", "number", "9820599", hidden=True)
 CLUB_EMAIL = Definition(CLUB, _DEFAULT + "email", "Email", "text", "9831001")
-CLUB_LEVEL = Definition(CLUB, _OWN + "level-u1v2w3x4y5", "Level", "text", "9831002")
-CLUB_POINTS = Definition(CLUB, _OWN + "points-z6a7b8c9d0", "Points", "number", "9831003")
+CLUB_LEVEL = Definition(CLUB, _USER_CREATED + "level-u1v2w3x4y5", "Level", "text", "9831002")
+CLUB_POINTS = Definition(CLUB, _USER_CREATED + "points-z6a7b8c9d0", "Points", "number", "9831003")
 WORK_EMAIL = Definition(BUSINESS, _DEFAULT + "email", "Email", "text", "9842001")
-COMPANY = Definition(BUSINESS, _OWN + "company-e1f2g3h4i5", "Företag", "text", "9842002")
-ROLE = Definition(BUSINESS, _OWN + "role-j6k7l8m9n0", "Role", "text", "9842003")
+COMPANY = Definition(BUSINESS, _USER_CREATED + "company-e1f2g3h4i5", "Företag", "text", "9842002")
+ROLE = Definition(BUSINESS, _USER_CREATED + "role-j6k7l8m9n0", "Role", "text", "9842003")
 ATTRIBUTES = (
     EMAIL, FIRST_NAME, LAST_NAME, MOBILE, NEWSLETTER, ADDRESS, BIRTHDAY, LAST_ORDER, SPENT, SHOE_SIZE,
     CLUB_EMAIL, CLUB_LEVEL, CLUB_POINTS, WORK_EMAIL, COMPANY, ROLE,
@@ -96,12 +96,12 @@ SEGMENTS = {
 
 
 def versions(definition: Definition) -> list[str]:
-    """All version ids of a definition, the current one first."""
+    """Version IDs of a definition, the current one first."""
     return [definition.version, *([definition.old] if definition.old else [])]
 
 
 def items(definitions: tuple[Definition, ...]) -> list[dict[str, Any]]:
-    """Request items for these definitions, old versions too, in the body form assumed on the vendor page."""
+    """Request items for all versions of these definitions, in the form that the vendor page assumes."""
     return [
         {"section_discriminator": definition.section.discriminator, "version_id": version}
         for definition in definitions

@@ -1,4 +1,4 @@
-"""What APSIS One holds about one person: sections with attributes, tags and events."""
+"""Profiles of an APSIS One export: sections with attributes, tags and events."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tap_cdp_export.sandbox.people import BLOCK, DAY, company_name
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS, WELCOME, order_cents, order_lines, order_number
 from tap_cdp_export.sandbox.shopping import Activity, Customer, spent_cents
 
-_LONGEST_RETRY = 60_000  # a retried event reaches the server this much later at most
+_LONGEST_RETRY = 60_000  # maximum delay of a retried event, in milliseconds
 _QUIET_AFTER = 90 * DAY
 _GOLD_ORDERS = 3
 _MAILS = frozenset({shopping.MAIL, shopping.OPEN, shopping.CLICK, shopping.UNSUBSCRIBE})
 
-# How often the oddities come, by the moment's luck.
+# Special cases occur for every nth event, by the random bits of its activity.
 _UNKNOWN_TIME, _RETRY, _COPY, _NO_CORRELATION = 29, 31, 97, 13
 
 
 class Request(Struct, frozen=True):
-    """What an export was asked for: version ids by section number, and the events' window."""
+    """Content of an export request: version IDs by section number, and the window of events."""
 
     attributes: dict[str, frozenset[str]]
     tags: dict[str, frozenset[str]]
@@ -33,13 +33,13 @@ class Request(Struct, frozen=True):
 
 
 class Rules(NamedTuple):
-    """What does not depend on the request.
+    """Parameters of an export that do not depend on the request.
 
     Attributes:
-        at: The moment of the export.
-        year_two: From this time on events carry their definition's newer version.
-        late_seconds: Events become visible up to this long after they were received.
-        least_late_seconds: And at least this long after it.
+        at: Time of the export.
+        year_two: Time from which events carry the newer version of their definition.
+        late_seconds: Maximum delay between the receipt of an event and its visibility.
+        least_late_seconds: Minimum of that delay.
     """
 
     at: int
@@ -49,7 +49,7 @@ class Rules(NamedTuple):
 
 
 def everything(start: int, end: int) -> Request:
-    """The request of the sandbox's default settings."""
+    """Request for everything that the sandbox's default settings ask for."""
     return Request(
         attributes=_by_section(apsis.ATTRIBUTES),
         tags=_by_section(apsis.TAGS),
@@ -72,62 +72,64 @@ def _by_section(definitions: tuple[apsis.Definition, ...]) -> dict[str, frozense
 
 
 def has_no_sections(number: int) -> bool:
-    """A few anonymous visitors are profiles without any section."""
-    return number % (8 * BLOCK) == 8 * BLOCK - 8  # one of the anonymous places of people.py
+    """Return True for the few anonymous visitors whose profiles have no sections."""
+    return number % (8 * BLOCK) == 8 * BLOCK - 8  # an anonymous position, see people.py
 
 
 def profile(customer: Customer, request: Request, rules: Rules) -> dict[str, Any]:
-    """One profile of the export file; only what was declared in the request is in it."""
+    """Build one profile of the export file, with the requested content only."""
     sections: dict[str, Any] = {}
     if has_no_sections(customer.person.number):
         return {"sections": sections}
     for section, values, tags in _sections(customer):
-        wanted, wanted_tags = request.attributes[section.number], request.tags[section.number]
+        attribute_ids, tag_ids = request.attributes[section.number], request.tags[section.number]
         attributes = {
-            definition.version: {"value": value} for definition, value in values.items() if definition.version in wanted
+            definition.version: {"value": value}
+            for definition, value in values.items()
+            if definition.version in attribute_ids
         }
-        attributes.update({tag.version: {"value": None} for tag in tags if tag.version in wanted_tags})
-        part: dict[str, Any] = {"attributes": attributes}
+        attributes.update({tag.version: {"value": None} for tag in tags if tag.version in tag_ids})
+        section_data: dict[str, Any] = {"attributes": attributes}
         if request.events[section.number]:
             build = _shop_events if section is apsis.SHOP else _club_events
-            found = build(customer, request, rules)
-            if found or customer.person.number % 3 == 0:
-                part["events"] = found
+            events = build(customer, request, rules)
+            if events or customer.person.number % 3 == 0:
+                section_data["events"] = events
             elif customer.person.number % 3 == 1:
-                part["events"] = None
-        if attributes or part.get("events"):
-            sections[section.number] = part
+                section_data["events"] = None
+        if attributes or section_data.get("events"):
+            sections[section.number] = section_data
     return {"sections": sections}
 
 
 _Events = list[dict[str, Any]]
-_Part = tuple[apsis.Section, dict[apsis.Definition, Any], list[apsis.Definition]]
+_SectionContent = tuple[apsis.Section, dict[apsis.Definition, Any], list[apsis.Definition]]
 
 
-def _sections(customer: Customer) -> list[_Part]:
-    """The sections the person is in, with their attribute values and tags."""
+def _sections(customer: Customer) -> list[_SectionContent]:
+    """Sections that the person is in, with attribute values and tags."""
     person, orders = customer.person, customer.orders
-    found: list[_Part] = []
+    sections: list[_SectionContent] = []
     if person.anonymous:
-        found.append((apsis.SHOP, {apsis.NEWSLETTER: False}, []))
+        sections.append((apsis.SHOP, {apsis.NEWSLETTER: False}, []))
     else:
-        found.append((apsis.SHOP, _shop_values(customer, orders), _shop_tags(customer, orders)))
+        sections.append((apsis.SHOP, _shop_values(customer, orders), _shop_tags(customer, orders)))
     if customer.in_club:
-        gold = len(orders) >= _GOLD_ORDERS
-        club = {
+        is_gold = len(orders) >= _GOLD_ORDERS
+        club_values = {
             apsis.CLUB_EMAIL: person.email,
-            apsis.CLUB_LEVEL: "gull ★" if gold else "bronse",
+            apsis.CLUB_LEVEL: "gull ★" if is_gold else "bronse",
             apsis.CLUB_POINTS: 2**40 + spent_cents(orders),
         }
-        found.append((apsis.CLUB, club, [apsis.GOLD] if gold else []))
+        sections.append((apsis.CLUB, club_values, [apsis.GOLD] if is_gold else []))
     if person.company is not None:
-        work = {
+        work_values = {
             apsis.WORK_EMAIL: person.email,
             apsis.COMPANY: company_name(person.company),
             apsis.ROLE: ROLES[person.key % len(ROLES)],
         }
-        found.append((apsis.BUSINESS, work, [apsis.INVOICE] if person.key & 1 else []))
-    return found
+        sections.append((apsis.BUSINESS, work_values, [apsis.INVOICE] if person.key & 1 else []))
+    return sections
 
 
 def _shop_values(customer: Customer, orders: list[Activity]) -> dict[apsis.Definition, Any]:
@@ -142,7 +144,7 @@ def _shop_values(customer: Customer, orders: list[Activity]) -> dict[apsis.Defin
             "city": person.city[0],
             "postCode": person.city[1],
         },
-        apsis.BIRTHDAY: person.born if person.number % 7 else None,  # cleared again: null, though no tag
+        apsis.BIRTHDAY: person.born if person.number % 7 else None,  # a cleared attribute: null, like a tag
     }
     if person.number % 4:
         values[apsis.MOBILE] = person.phone
@@ -162,37 +164,37 @@ def _shop_tags(customer: Customer, orders: list[Activity]) -> list[apsis.Definit
 
 
 def _shop_events(customer: Customer, request: Request, rules: Rules) -> _Events:
-    declared = request.events[apsis.SHOP.number]
+    version_ids = request.events[apsis.SHOP.number]
     earliest, latest = request.start - _LONGEST_RETRY, min(request.end, rules.at)
-    found: _Events = []
+    events: _Events = []
     for activity in customer.activities:
         at = activity.at
         if not earliest <= at < latest:
             continue
         definition = apsis.EVENT_OF_KIND[activity.kind]
         version = definition.old if definition.old and at < rules.year_two else definition.version
-        if version in declared:
+        if version in version_ids:
             event = _event(activity, version, _shop_data(activity, customer))
-            _deliver(found, event, activity, request, rules)
-    return found
+            _append_event(events, event, activity, request, rules)
+    return events
 
 
 def _club_events(customer: Customer, request: Request, rules: Rules) -> _Events:
-    found: _Events = []
-    joined = customer.person.club_joined
-    if joined is not None and apsis.EARNED.version in request.events[apsis.CLUB.number]:
+    events: _Events = []
+    joined_at = customer.person.club_joined
+    if joined_at is not None and apsis.EARNED.version in request.events[apsis.CLUB.number]:
         for order in customer.orders:
-            if order.at >= joined:
+            if order.at >= joined_at:
                 points = order_cents(order.subject, order.random_bits) // 100
-                event = _event(order, apsis.EARNED.version, {"points": points, "trueFalse": points > 100})  # noqa: PLR2004 - any border will do
-                _deliver(found, event, order, request, rules)
-    return found
+                event = _event(order, apsis.EARNED.version, {"points": points, "trueFalse": points > 100})  # noqa: PLR2004 - an arbitrary threshold
+                _append_event(events, event, order, request, rules)
+    return events
 
 
 def _event(activity: Activity, version: str, data: dict[str, Any]) -> dict[str, Any]:
     random_bits = activity.random_bits
     event: dict[str, Any] = {}
-    # Only the Email Tool sets a correlation id; web events have none, and some sources forget it.
+    # Only the Email Tool sets a correlation ID; web events have none, and some sources omit it.
     if activity.kind != shopping.VIEW and random_bits % _NO_CORRELATION:
         event["correlationId"] = f"{random_bits >> 16:08x}-{random_bits & 0xFFFF:04x}-4000-8000-{activity.at:012x}"
     event["sourceEventTime"] = 0 if random_bits % _UNKNOWN_TIME == 0 else activity.at
@@ -202,23 +204,23 @@ def _event(activity: Activity, version: str, data: dict[str, Any]) -> dict[str, 
     return event
 
 
-def _deliver(found: _Events, event: dict[str, Any], activity: Activity, request: Request, rules: Rules) -> None:
-    """Put the event into the file if it is in the window and visible; with it its source's retry, and its copy."""
-    created, random_bits = event["createdAt"], activity.random_bits
-    least, most = rules.least_late_seconds * 1000, rules.late_seconds * 1000
-    delay = least + (random_bits >> 8) % (max(most - least, 0) + 1)
-    if request.start <= created < request.end and created + delay <= rules.at:
-        found.append(event)
+def _append_event(events: _Events, event: dict[str, Any], activity: Activity, request: Request, rules: Rules) -> None:
+    """Append the event if it is in the window and visible; some events also get an exact copy or a retry."""
+    created_at, random_bits = event["createdAt"], activity.random_bits
+    shortest_delay, longest_delay = rules.least_late_seconds * 1000, rules.late_seconds * 1000
+    delay = shortest_delay + (random_bits >> 8) % (max(longest_delay - shortest_delay, 0) + 1)
+    if request.start <= created_at < request.end and created_at + delay <= rules.at:
+        events.append(event)
         if random_bits % _COPY == 0:
-            found.append(event)
+            events.append(event)
     if activity.kind in _MAILS and random_bits % _RETRY == 0:
-        created += 10_000 + random_bits % 30_000
-        if request.start <= created < request.end and created + delay <= rules.at:
-            found.append({**event, "createdAt": created})
+        created_at += 10_000 + random_bits % 30_000
+        if request.start <= created_at < request.end and created_at + delay <= rules.at:
+            events.append({**event, "createdAt": created_at})
 
 
 def _shop_data(activity: Activity, customer: Customer) -> dict[str, Any]:
-    """The event's data, by its kind."""
+    """Build the `data` of an event by its kind."""
     if activity.kind in _MAILS:
         return _mail_data(activity)
     if activity.kind == shopping.SIGN_UP:

@@ -1,4 +1,4 @@
-"""APSIS One's export file: one JSON object, written profile by profile."""
+"""Export file of APSIS One: one JSON object, generated profile by profile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _METADATA = {
 
 
 def export_file(profiles: Iterable[tuple[str, dict[str, Any]]], options: ApsisOptions) -> Iterator[bytes]:
-    """The file's bytes; no more than one profile is in memory."""
+    """Yield the bytes of the file, with at most one profile in memory."""
     metadata = _text(_METADATA, options)
     gap = b"\n" if options.pretty else b""
     colon = b": " if options.pretty else b":"
@@ -50,11 +50,11 @@ def export_file(profiles: Iterable[tuple[str, dict[str, Any]]], options: ApsisOp
 
 
 def gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes as one gzip member, part by part; a part may be empty while the packer collects."""
-    packer = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    """Compress the parts into one gzip member; a compressed part may be empty while zlib buffers."""
+    compressor = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
     for part in parts:
-        yield packer.compress(part)
-    yield packer.flush()
+        yield compressor.compress(part)
+    yield compressor.flush()
 
 
 def _text(value: dict[str, Any], options: ApsisOptions) -> bytes:
@@ -69,6 +69,6 @@ def _reversed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _add_topics(profile: dict[str, Any]) -> None:
-    """Topic states, whose place and shape the page does not tell."""
+    """Add topic states, whose position and form are undocumented."""
     for section in profile["sections"].values():
         section["topics"] = {"usercreated.topics.offers-a1b2c3d4e5": {"email": "opt-in"}}

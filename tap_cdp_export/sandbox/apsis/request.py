@@ -1,4 +1,4 @@
-"""The body of an APSIS One export request, checked against the documented limits."""
+"""Parses the body of an APSIS One export request and checks the documented limits."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _DEFAULT_DAYS = 7
 
 
 class Refused(Exception):
-    """A request that APSIS One refuses."""
+    """A request that is refused with an error response."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
-        """Refuse with this status and reason."""
+        """Refuse with this status and detail."""
         super().__init__(detail)
         self.status = status
         self.headers = headers
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object, of 100 kB at most."""
+    """Decode the body as a JSON object of at most 100 kB."""
     if len(body) > _LARGEST_BODY:
         raise Refused(413, "The request body is larger than 100 kB")
     try:
@@ -40,41 +40,47 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def parse_export(body: bytes) -> tuple[Request, str | None]:
-    """What is to be exported, and the segment it is limited to."""
-    asked = json_object(body)
-    chosen = {name: _declared(asked, name) for name in ("attributes", "tags", "events")}
-    start, end = _window(asked, has_events=any(chosen["events"].values()))
-    return Request(chosen["attributes"], chosen["tags"], chosen["events"], start, end), _segment(asked)
+    """Return the content of the export, and the segment it is limited to."""
+    content = json_object(body)
+    ids = {name: _version_ids(content, name) for name in ("attributes", "tags", "events")}
+    start, end = _window(content, has_events=any(ids["events"].values()))
+    return Request(ids["attributes"], ids["tags"], ids["events"], start, end), _segment(content)
 
 
-def _declared(asked: dict[str, Any], name: str) -> dict[str, frozenset[str]]:
-    """Version ids by section number; each item names a section and a version that exist."""
-    listed = asked.get(name, [])
-    if not isinstance(listed, list):
+def _version_ids(content: dict[str, Any], name: str) -> dict[str, frozenset[str]]:
+    """Version IDs by section number; each item must name an existing section and version."""
+    items = content.get(name, [])
+    if not isinstance(items, list):
         raise Refused(400, f"{name} must be a list")
-    if len(listed) > _MOST.get(name, len(listed)):
+    if len(items) > _MOST.get(name, len(items)):
         raise Refused(400, f"At most {_MOST[name]} {name} can be exported")
-    known = {"attributes": definitions.ATTRIBUTES, "tags": definitions.TAGS, "events": definitions.EVENTS}[name]
-    found: dict[str, set[str]] = {section.number: set() for section in definitions.SECTIONS}
-    for item in listed:
+    definitions_of_kind = {
+        "attributes": definitions.ATTRIBUTES,
+        "tags": definitions.TAGS,
+        "events": definitions.EVENTS,
+    }[name]
+    ids_by_section: dict[str, set[str]] = {section.number: set() for section in definitions.SECTIONS}
+    for item in items:
         if not isinstance(item, dict) or not isinstance(item.get("version_id"), str):
             raise Refused(400, f"Each of {name} needs a version_id")
         section, version = item.get("section_discriminator"), item["version_id"]
-        match = next((one for one in known if version in definitions.versions(one)), None)
+        match = next(
+            (definition for definition in definitions_of_kind if version in definitions.versions(definition)), None
+        )
         if match is None or match.section.discriminator != section:
             raise Refused(400, f"No such version in {name}: {version}")
-        found[match.section.number].add(version)
-    return {number: frozenset(ids) for number, ids in found.items()}
+        ids_by_section[match.section.number].add(version)
+    return {number: frozenset(ids) for number, ids in ids_by_section.items()}
 
 
-def _window(asked: dict[str, Any], *, has_events: bool) -> tuple[int, int]:
-    """The events' window: start mandatory with events, end one week later by default, three months at most."""
-    if "start_at" not in asked:
+def _window(content: dict[str, Any], *, has_events: bool) -> tuple[int, int]:
+    """Window of events: start is mandatory with events, end defaults to a week later, three months at most."""
+    if "start_at" not in content:
         if has_events:
             raise Refused(400, "start_at is mandatory when events are exported")
         return 0, 0
-    start = _time(asked["start_at"], "start_at")
-    end = _time(asked["end_at"], "end_at") if "end_at" in asked else start + _DEFAULT_DAYS * DAY
+    start = _time(content["start_at"], "start_at")
+    end = _time(content["end_at"], "end_at") if "end_at" in content else start + _DEFAULT_DAYS * DAY
     if end <= start:
         raise Refused(400, "end_at must be after start_at")
     if end > _months_later(start, _WINDOW_MONTHS):
@@ -92,19 +98,19 @@ def _time(value: Any, name: str) -> int:  # noqa: ANN401 - whatever JSON the cli
 
 
 def _months_later(at: int, months: int) -> int:
-    """The same day so many calendar months later, or that month's last day."""
-    activity = moment_of(at)
-    years, month = divmod(activity.month - 1 + months, 12)
-    year, month = activity.year + years, month + 1
-    day = min(activity.day, calendar.monthrange(year, month)[1])
-    return round(activity.replace(year=year, month=month, day=day).timestamp() * 1000)
+    """Same day a number of calendar months later, or the last day of that month."""
+    moment = moment_of(at)
+    years, month = divmod(moment.month - 1 + months, 12)
+    year, month = moment.year + years, month + 1
+    day = min(moment.day, calendar.monthrange(year, month)[1])
+    return round(moment.replace(year=year, month=month, day=day).timestamp() * 1000)
 
 
-def _segment(asked: dict[str, Any]) -> str | None:
-    if "segment_filter" not in asked:
+def _segment(content: dict[str, Any]) -> str | None:
+    if "segment_filter" not in content:
         return None
-    filtering = asked["segment_filter"]
-    discriminator = filtering.get("segment_discriminator") if isinstance(filtering, dict) else None
+    segment_filter = content["segment_filter"]
+    discriminator = segment_filter.get("segment_discriminator") if isinstance(segment_filter, dict) else None
     if not isinstance(discriminator, str) or discriminator not in definitions.SEGMENTS:
         raise Refused(400, "segment_filter names no known segment")
     return discriminator

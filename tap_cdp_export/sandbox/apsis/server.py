@@ -1,4 +1,4 @@
-"""APSIS One's API: token, export request, poll URL and definitions; errors as title, status and detail."""
+"""Endpoints of APSIS One: token, export request, poll URL and definitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tap_cdp_export.sandbox.apsis.request import Refused, parse_export
 from tap_cdp_export.sandbox.apsis.token import Tokens
 from tap_cdp_export.sandbox.clock import DAY, HOUR
 from tap_cdp_export.sandbox.request_log import body_of, entry_of
-from tap_cdp_export.sandbox.responses import Pace, json_answer, streamed
+from tap_cdp_export.sandbox.responses import RateLimit, json_response, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -29,36 +29,36 @@ if TYPE_CHECKING:
     from tap_cdp_export.sandbox.population import Population
     from tap_cdp_export.sandbox.shopping import Customer
 
-_ACCOUNT = "account=sandbox"  # a query string that the client must keep
+_ACCOUNT = "account=sandbox"  # query string that the client must keep
 
 
 class _Job(Struct):
-    """An export that was asked for."""
+    """An accepted export."""
 
     identifier: str
     request: ExportRequest
     segment: str | None
     at: int
-    asked: float
+    requested_at: float  # monotonic clock
     outcome: str
     polls: int = 0
 
 
 class Apsis:
-    """The vendor's endpoints, and the exports that are under way."""
+    """The vendor's endpoints, and the accepted exports."""
 
     def __init__(self, options: Options, population: Population) -> None:
-        """Answer from this world, as these options say."""
-        self._all = options
+        """Serve this dataset under these options."""
+        self._options = options
         self._population = population
         self._tokens = Tokens()
-        self._token_pace, self._export_pace, self._download_pace = Pace(), Pace(), Pace()
+        self._token_limit, self._export_limit, self._download_limit = RateLimit(), RateLimit(), RateLimit()
         self._jobs: dict[str, _Job] = {}
         self._polls = 0
 
     def routes(self) -> list[BaseRoute]:
-        """The vendor's paths."""
-        own = {
+        """Routes of the vendor."""
+        lists = {
             "/audience/sections/{section}/attributes": _versioned(definitions.ATTRIBUTES),
             "/audience/sections/{section}/tags": _versioned(definitions.TAGS),
             "/audience/sections/{section}/events": _versioned(definitions.EVENTS),
@@ -69,50 +69,60 @@ class Apsis:
             "/audience/channels": lambda _: _named("com.apsis1.channels", "email", "sms"),
         }
         return [
-            Route("/oauth/token", _problems(self._token), methods=["POST"]),
-            Route("/audience/profiles/exports", _problems(self._ask), methods=["POST"]),
-            Route("/audience/profiles/exports/{job}", _problems(self._poll), methods=["GET"]),
-            *(Route(path, _problems(self._list(build)), methods=["GET"]) for path, build in own.items()),
+            Route("/oauth/token", _with_problem_responses(self._token), methods=["POST"]),
+            Route("/audience/profiles/exports", _with_problem_responses(self._request_export), methods=["POST"]),
+            Route("/audience/profiles/exports/{job}", _with_problem_responses(self._poll), methods=["GET"]),
+            *(
+                Route(path, _with_problem_responses(self._list(build)), methods=["GET"])
+                for path, build in lists.items()
+            ),
         ]
 
     def _authorize(self, request: Request) -> None:
-        self._tokens.check(request.headers.get("authorization", ""), self._all.apsis)
+        self._tokens.check(request.headers.get("authorization", ""), self._options.apsis)
 
-    def _throttle(self, pace: Pace, limit: int, what: str) -> None:
-        if not pace.allows(limit):
-            raise self._too_many(f"Too many {what} in a minute")
+    def _throttle(self, rate_limit: RateLimit, limit: int, requests: str) -> None:
+        if not rate_limit.allows(limit):
+            raise self._too_many(f"Too many {requests} in a minute")
 
     def _too_many(self, detail: str) -> Refused:
-        seconds = self._all.apsis.retry_after
+        seconds = self._options.apsis.retry_after
         return Refused(429, detail, None if seconds is None else {"retry-after": str(seconds)})
 
     async def _token(self, request: Request) -> Response:
-        options = self._all.apsis
-        self._throttle(self._token_pace, options.tokens_per_minute, "token requests")
-        return json_answer(self._tokens.issue(body_of(request), options))
+        options = self._options.apsis
+        self._throttle(self._token_limit, options.tokens_per_minute, "token requests")
+        return json_response(self._tokens.issue(body_of(request), options))
 
-    async def _ask(self, request: Request) -> Response:
-        """Accept an export; only its poll URL is answered."""
+    async def _request_export(self, request: Request) -> Response:
+        """Accept an export and return its poll URL."""
         self._authorize(request)
-        options = self._all.apsis
-        self._throttle(self._export_pace, options.exports_per_minute, "exports")
-        asked, segment = parse_export(body_of(request))
+        options = self._options.apsis
+        self._throttle(self._export_limit, options.exports_per_minute, "exports")
+        export_request, segment = parse_export(body_of(request))
         pending = sum(not self._expired(job) and not self._ready(job) for job in self._jobs.values())
         if options.pending_limit and pending >= options.pending_limit:
             raise self._too_many("Too many pending exports")
-        job = _Job(str(uuid.uuid4()), asked, segment, self._population.now(), time.monotonic(), self._fate(asked))
+        job = _Job(
+            str(uuid.uuid4()),
+            export_request,
+            segment,
+            self._population.now(),
+            time.monotonic(),
+            self._outcome(export_request),
+        )
         self._jobs[job.identifier] = job
         entry_of(request).job = job.identifier
         host = "" if options.relative_url else str(request.base_url).rstrip("/")
         url = f"{host}/audience/profiles/exports/{job.identifier}?{_ACCOUNT}"
         if not options.url_field:
             return Response(status_code=options.request_status, headers={"location": url})
-        return json_answer({options.url_field: url}, options.request_status)
+        return json_response({options.url_field: url}, options.request_status)
 
-    def _fate(self, asked: ExportRequest) -> str:
-        """How the export will end; the planned failures are used up."""
-        options = self._all.apsis
-        if options.refuse_days_over and asked.end - asked.start > options.refuse_days_over * DAY:
+    def _outcome(self, export_request: ExportRequest) -> str:
+        """Outcome of a new export; each planned failure is used once."""
+        options = self._options.apsis
+        if options.refuse_days_over and export_request.end - export_request.start > options.refuse_days_over * DAY:
             if options.refuse_by.isdecimal():
                 raise Refused(int(options.refuse_by), "The data set is too large")
             return options.refuse_by
@@ -125,18 +135,18 @@ class Apsis:
         return "ready"
 
     def _ready(self, job: _Job) -> bool:
-        options = self._all.apsis
-        waited = time.monotonic() - job.asked
-        return job.polls > options.polls_before_ready and waited >= options.ready_after_seconds
+        options = self._options.apsis
+        seconds = time.monotonic() - job.requested_at
+        return job.polls > options.polls_before_ready and seconds >= options.ready_after_seconds
 
     def _expired(self, job: _Job) -> bool:
-        return self._population.now() >= job.at + self._all.apsis.url_hours * HOUR
+        return self._population.now() >= job.at + self._options.apsis.url_hours * HOUR
 
     async def _poll(self, request: Request) -> Response:
-        """The poll URL, which is the download too; it can be read many times."""
+        """Answer a poll; the same URL is the download, which can be repeated."""
         self._authorize(request)
-        options = self._all.apsis
-        self._throttle(self._download_pace, options.downloads_per_minute, "downloads")
+        options = self._options.apsis
+        self._throttle(self._download_limit, options.downloads_per_minute, "downloads")
         entry = entry_of(request)
         entry.job = request.path_params["job"]
         self._polls += 1
@@ -155,45 +165,47 @@ class Apsis:
         if job.outcome == "fails":
             raise Refused(503, "The export failed, please request a new one")
         if job.outcome == "error":
-            return json_answer({"status": "error", "detail": "The data set is too large"})
+            return json_response({"status": "error", "detail": "The data set is too large"})
         return self._file(job, request)
 
     def _file(self, job: _Job, request: Request) -> Response:
-        """Plain JSON, unless the client accepts gzip."""
-        parts = export_file(self._profiles(job), self._all.apsis)
+        """Send the file, compressed if the client accepts gzip."""
+        parts = export_file(self._profiles(job), self._options.apsis)
         if not _accepts_gzip(request.headers.get("accept-encoding", "")):
             return StreamingResponse(streamed(parts), media_type="application/json")
         headers = {"content-encoding": "gzip", "vary": "Accept-Encoding"}
         return StreamingResponse(streamed(gzipped(parts)), 200, headers, "application/json")
 
     def _profiles(self, job: _Job) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every profile of the segment; none at all unless an attribute or a tag was requested."""
-        asked = job.request
-        if not any(asked.attributes.values()) and not any(asked.tags.values()):
+        """Yield the profiles of the segment; none unless an attribute or a tag was requested."""
+        export_request = job.request
+        if not any(export_request.attributes.values()) and not any(export_request.tags.values()):
             return
         for customer in self._population.customers(job.at):
             if job.segment is None or _in_segment(job.segment, customer):
-                yield customer.person.export_key, self._population.apsis_profile(customer, asked)
+                yield customer.person.export_key, self._population.apsis_profile(customer, export_request)
 
     def _list(self, build: Callable[[Request], list[dict[str, Any]]]) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint that lists definitions."""
+        """Wrap a list of definitions into an endpoint."""
 
         async def answer(request: Request) -> Response:
             self._authorize(request)
-            return json_answer({"items": build(request)})
+            return json_response({"items": build(request)})
 
         return answer
 
     def _sections(self, _request: Request) -> list[dict[str, Any]]:
-        field = self._all.apsis.section_id_field
+        field = self._options.apsis.section_id_field
         return [
             {field: section.number, "discriminator": section.discriminator, "name": section.name}
             for section in definitions.SECTIONS
         ]
 
 
-def _problems(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint, with refusals answered as APSIS One does."""
+def _with_problem_responses(
+    endpoint: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap an endpoint so that refusals become `application/problem+json` responses."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -201,7 +213,7 @@ def _problems(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[R
         except Refused as refusal:
             title = HTTPStatus(refusal.status).phrase
             problem = {"title": title, "status": refusal.status, "detail": str(refusal)}
-            return json_answer(problem, refusal.status, refusal.headers, "application/problem+json")
+            return json_response(problem, refusal.status, refusal.headers, "application/problem+json")
 
     return answer
 
@@ -227,24 +239,24 @@ def _section(request: Request) -> definitions.Section:
     raise Refused(404, "No such section")
 
 
-def _versioned(known: tuple[definitions.Definition, ...]) -> Callable[[Request], list[dict[str, Any]]]:
-    """A list of definitions of one section, with deprecated versions; one is missing though the file has it."""
+def _versioned(all_definitions: tuple[definitions.Definition, ...]) -> Callable[[Request], list[dict[str, Any]]]:
+    """Build the list of a section's definitions with deprecated versions; hidden definitions are left out."""
 
     def build(request: Request) -> list[dict[str, Any]]:
         section = _section(request)
         return [
             {
-                "discriminator": one.discriminator,
-                "name": one.name,
-                "description": f"{one.name} ({one.kind})",
-                "type": one.kind,
+                "discriminator": definition.discriminator,
+                "name": definition.name,
+                "description": f"{definition.name} ({definition.kind})",
+                "type": definition.kind,
                 "versions": [
-                    {"id": version, "deprecated_at": "2025-12-01T00:00:00Z" if version == one.old else None}
-                    for version in reversed(definitions.versions(one))
+                    {"id": version, "deprecated_at": "2025-12-01T00:00:00Z" if version == definition.old else None}
+                    for version in reversed(definitions.versions(definition))
                 ],
             }
-            for one in known
-            if one.section is section and not one.hidden
+            for definition in all_definitions
+            if definition.section is section and not definition.hidden
         ]
 
     return build

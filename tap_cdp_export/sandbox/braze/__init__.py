@@ -1,1 +1,1 @@
-"""Braze in the sandbox."""
+"""Simulation of Braze."""

@@ -1,4 +1,4 @@
-"""Braze's archive: a zip of many members with one user a line, or gzip; produced as a stream."""
+"""Archives of Braze, generated as a stream: a zip of members with one user per line, or gzip."""
 
 from __future__ import annotations
 
@@ -15,69 +15,69 @@ if TYPE_CHECKING:
 
 _GZIP = 16 + zlib.MAX_WBITS
 _FAST = 1
-_FIRST_LINES = 300  # small members are normal
+_FIRST_LINES = 300  # the first member is small
 _BLANK_MEBIBYTES = 64
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-class _Outlet:
-    """A file that cannot be sought: what is written to it waits to be taken."""
+class _WriteBuffer:
+    """An unseekable file that buffers what is written until `take` is called."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._chunks: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        self._waiting.append(bytes(data))
+        self._chunks.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
         """Nothing to do."""
 
     def take(self) -> bytes:
-        data = b"".join(self._waiting)
-        self._waiting.clear()
+        data = b"".join(self._chunks)
+        self._chunks.clear()
         return data
 
 
 def zipped(lines: Iterable[bytes], options: BrazeOptions, name_seed: str) -> Iterator[bytes]:
-    """The lines as members of at most so many lines each, one of them empty, with random names.
+    """Yield a zip of members with at most `lines_per_file` lines each, one of them empty, with random names.
 
-    It comes part by part, a line each; a part may be empty while the packer collects.
+    There is a part for each line; a part may be empty while zlib buffers.
     """
-    outlet, rest = _Outlet(), iter(lines)
-    random = Random(name_seed)  # noqa: S311 - the same names at every download
-    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive:  # type: ignore[call-overload]  # an unseekable writer needs no more than this
-        first = next(rest, None)
-        if first is None:
+    buffer, remaining_lines = _WriteBuffer(), iter(lines)
+    random = Random(name_seed)  # noqa: S311 - every download has the same names
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive:  # type: ignore[call-overload]  # zipfile needs only write and flush of an unseekable file
+        first_line = next(remaining_lines, None)
+        if first_line is None:
             if options.empty_segment == "empty_member":
                 archive.writestr(_member(random, options), b"")
-            yield outlet.take()
+            yield buffer.take()
         number = 0
-        while first is not None:
-            lines_left = min(_FIRST_LINES, options.lines_per_file) if number == 0 else options.lines_per_file
+        while first_line is not None:
+            member_lines = min(_FIRST_LINES, options.lines_per_file) if number == 0 else options.lines_per_file
             with archive.open(_member(random, options), "w") as member:
-                member.write(first)
-                for line in islice(rest, lines_left - 1):
+                member.write(first_line)
+                for line in islice(remaining_lines, member_lines - 1):
                     member.write(line)
-                    yield outlet.take()
+                    yield buffer.take()
             if number == 0:
                 archive.writestr(_member(random, options), b"")
-            first = next(rest, None)
+            first_line = next(remaining_lines, None)
             number += 1
         for _ in range(options.blank_members):
             with archive.open(_member(random, options), "w") as member:
                 for _ in range(_BLANK_MEBIBYTES):
                     member.write(b"\n" * 2**20)
-            yield outlet.take()
-    yield outlet.take()
+            yield buffer.take()
+    yield buffer.take()
 
 
 def gzipped(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines as one gzip member: neither a zip nor a tar; a part may be empty while the packer collects."""
-    packer = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    """Compress the lines into one gzip member, without a tar; a part may be empty while zlib buffers."""
+    compressor = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
     for line in lines:
-        yield packer.compress(line)
-    yield packer.flush()
+        yield compressor.compress(line)
+    yield compressor.flush()
 
 
 def _member(random: Random, options: BrazeOptions) -> zipfile.ZipInfo:

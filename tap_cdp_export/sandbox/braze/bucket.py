@@ -1,4 +1,4 @@
-"""The company's own bucket as a local folder: `segment-export/SEGMENT/YYYY-MM-dd/PREFIX/RANDOM.zip`."""
+"""The company's own bucket, as a local folder: `segment-export/SEGMENT/YYYY-MM-dd/PREFIX/RANDOM.zip`."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ if TYPE_CHECKING:
 
 
 def folder_of(bucket: str, segment: str, prefix: str, day_shift: int) -> Path:
-    """Where an export's archives go; the folder's date is the day it finished, not that of the request."""
+    """Folder of an export's archives; its date is the day of completion, not of the request."""
     day = datetime.now(UTC) + timedelta(days=day_shift)
     return Path(bucket) / "segment-export" / segment / f"{day:%Y-%m-%d}" / prefix
 
 
-async def drop_parts(parent: Path, lines: Iterator[bytes], options: BrazeOptions, *, gzip: bool) -> AsyncIterator[Path]:
-    """Write one archive after another, each whole at once, as object stores do.
+async def write_archives(
+    parent: Path, lines: Iterator[bytes], options: BrazeOptions, *, gzip: bool
+) -> AsyncIterator[Path]:
+    """Write one archive after another, each atomically, as in an object store.
 
     Args:
-        parent: Where they go.
-        lines: The users, a line each.
-        options: How many lines a part has, and the pause before each.
-        gzip: Plain gzip of lines instead of a zip with text members.
+        parent: Folder of the archives.
+        lines: One line for each user.
+        options: Number of lines in a file, and pauses.
+        gzip: Write plain gzip of lines instead of a zip with text members.
     """
-    part, is_first = list(islice(lines, options.lines_per_file)), True
-    while part:
-        following = list(islice(lines, options.lines_per_file))
-        is_late = not following and not is_first
-        await asyncio.sleep(options.bucket_part_seconds + is_late * options.bucket_late_seconds)
+    batch, is_first = list(islice(lines, options.lines_per_file)), True
+    while batch:
+        next_batch = list(islice(lines, options.lines_per_file))
+        is_last_of_several = not next_batch and not is_first
+        await asyncio.sleep(options.bucket_part_seconds + is_last_of_several * options.bucket_late_seconds)
         name = secrets.token_hex(12)
-        data = b"".join(gzipped(part) if gzip else zipped(part, options, name))
-        yield _put(parent / f"{name}.{'gz' if gzip else 'zip'}", data)
-        part, is_first = following, False
+        data = b"".join(gzipped(batch) if gzip else zipped(batch, options, name))
+        yield _write_atomically(parent / f"{name}.{'gz' if gzip else 'zip'}", data)
+        batch, is_first = next_batch, False
 
 
-def _put(path: Path, data: bytes) -> Path:
-    """Write a file that is there only once it is whole."""
+def _write_atomically(path: Path, data: bytes) -> Path:
+    """Write a file that becomes visible only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.parent.parent / f".{path.name}"
-    hidden.write_bytes(data)
-    return hidden.rename(path)
+    temporary = path.parent.parent / f".{path.name}"
+    temporary.write_bytes(data)
+    return temporary.rename(path)

@@ -1,4 +1,4 @@
-"""Calls a webhook, once."""
+"""Calls the webhook of an export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 5
 
 
 async def post_json(url: str, content: dict[str, Any]) -> None:
-    """POST a JSON object to an http address; nobody learns whether that worked."""
+    """POST a JSON object to an HTTP URL; errors are ignored."""
     parts = urlsplit(url)
     body = msgspec.json.encode(content)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

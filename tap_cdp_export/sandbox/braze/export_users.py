@@ -1,4 +1,4 @@
-"""What Braze holds about a user, and the segments users belong to."""
+"""Users of a Braze export, and segments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Segment(NamedTuple):
-    """A segment: those of all users known by e-mail whom `kind` and the random buckets choose."""
+    """A segment of the users with an e-mail address, limited by `kind` and by random buckets."""
 
     identifier: str
     name: str
@@ -24,7 +24,7 @@ class Segment(NamedTuple):
 
 
 _SLICES = 120
-_SLICE = 10_000 // _SLICES
+_SLICE_SIZE = 10_000 // _SLICES
 KNOWN = Segment("0d5a7c1e-3f42-4b8a-9c60-5e1f2a3b4c5d", "Everyone with an e-mail address")
 BUYERS = Segment("7b21e9d4-8a63-4f0e-b5d7-1c2d3e4f5a6b", "Everyone who ever bought", "buyers")
 NOBODY = Segment("c4f8a2b6-5d17-4e93-a0c8-9f8e7d6c5b4a", "Kayak waiting list (empty)", "nobody")
@@ -34,12 +34,12 @@ SEGMENTS = {
         KNOWN,
         BUYERS,
         NOBODY,
-        # More than one page of the list; the advised way of splitting a large base.
+        # More segments than fit on one page of the list; they split the users as Braze recommends for large workspaces.
         *(
             Segment(
                 f"5e6f7a8b-0000-4000-8000-{number:012x}",
                 f"Bucket {number:03d}",
-                buckets=range(number * _SLICE, (number + 1) * _SLICE),
+                buckets=range(number * _SLICE_SIZE, (number + 1) * _SLICE_SIZE),
             )
             for number in range(_SLICES)
         ),
@@ -57,8 +57,8 @@ FIELDS = frozenset(
         "user_aliases",
     }
 )  # fmt: skip
-# Comes back unasked with the field it belongs to.
-_EXTRAS = {
+# Fields that are returned with another field, without being requested.
+_ACCOMPANYING_FIELDS = {
     "push_subscribe": ("push_opted_in_at", "push_unsubscribed_at"),
     "email_subscribe": ("email_opted_in_at", "email_unsubscribed_at"),
 }
@@ -66,7 +66,7 @@ _OS = ("Android (U)", "iOS (18.1)")
 
 
 class Style(NamedTuple):
-    """What was asked for, and how it is written."""
+    """Requested fields, and variants of the format."""
 
     fields: frozenset[str] = FIELDS
     custom_attributes: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ class Style(NamedTuple):
 
 
 def contains(segment: Segment, customer: Customer) -> bool:
-    """Whether a person is in a segment; who is in one stays in it."""
+    """Return True if a customer is in a segment; members never leave it."""
     person = customer.person
     if person.anonymous or segment.kind == "nobody" or person.random_bucket not in segment.buckets:
         return False
@@ -83,24 +83,24 @@ def contains(segment: Segment, customer: Customer) -> bool:
 
 
 def user(customer: Customer, style: Style) -> dict[str, Any]:
-    """One line of the export: the requested fields, without those that are null or empty (but for the marked ones)."""
-    wanted = style.fields
-    found = _identity(customer)
+    """Build one line of the export: the requested fields that are not empty; a few fields may be empty."""
+    fields = style.fields
+    values = _identity(customer)
     for name, build in HISTORIES.items():
-        if name in wanted:
-            found[name] = build(customer)
-    found.update(_devices(customer, mixed_types=style.mixed_types))
+        if name in fields:
+            values[name] = build(customer)
+    values.update(_devices(customer, mixed_types=style.mixed_types))
     attributes = _custom_attributes(customer, mixed_types=style.mixed_types)
-    if "custom_attributes" not in wanted:
+    if "custom_attributes" not in fields:
         attributes = {name: value for name, value in attributes.items() if name in style.custom_attributes}
         if attributes:
-            wanted = wanted | {"custom_attributes"}
-    found["custom_attributes"] = attributes
-    wanted = wanted.union(*(extras for name, extras in _EXTRAS.items() if name in wanted))
+            fields = fields | {"custom_attributes"}
+    values["custom_attributes"] = attributes
+    fields = fields.union(*(names for field, names in _ACCOMPANYING_FIELDS.items() if field in fields))
     line = {
         name: value
-        for name, value in found.items()
-        if name in wanted and (value or value == 0 or (name in _MAY_BE_EMPTY and customer.person.key % 3 == 0))
+        for name, value in values.items()
+        if name in fields and (value or value == 0 or (name in _MAY_BE_EMPTY and customer.person.key % 3 == 0))
     }
     if style.extra_field:
         line["subscription_score"] = customer.person.key % 100
@@ -113,14 +113,14 @@ _MAY_BE_EMPTY = frozenset({"user_aliases", "home_city", "canvases_received"})
 def _identity(customer: Customer) -> dict[str, Any]:
     person, key, orders = customer.person, customer.person.key, customer.orders
     city, _, longitude, latitude = person.city
-    joined = person.joined
+    joined_at = person.joined
     alias = {"alias_name": f"user_{person.number}", "alias_label": "amplitude_id"}
-    left = customer.unsubscribed
+    unsubscribed_at = customer.unsubscribed
     return {
         "braze_id": person.braze_id,
         "external_id": str(100_000 + person.number) if key % 11 else None,
         "user_aliases": [alias] if key % 4 == 0 else [],
-        "created_at": _spaced(joined) if key & 1 else rfc3339(joined),
+        "created_at": _spaced_time(joined_at) if key & 1 else rfc3339(joined_at),
         "created_from": ("SDK", "REST API", "CSV import")[key % 3],
         "random_bucket": person.random_bucket,
         "first_name": person.first_name,
@@ -140,32 +140,32 @@ def _identity(customer: Customer) -> dict[str, Any]:
         "attributed_adgroup": "boots, höst" if key % 12 == 0 else None,
         "attributed_ad": "ad 7" if key % 12 == 0 else None,
         "push_subscribe": "opted_in" if key % 4 == 1 else "subscribed",
-        "push_opted_in_at": rfc3339(joined + DAY) if key % 4 == 1 and joined + DAY <= customer.at else None,
-        "email_subscribe": "unsubscribed" if left else "opted_in" if key & 4 else "subscribed",
-        "email_opted_in_at": rfc3339(joined) if key & 4 else None,
-        "email_unsubscribed_at": rfc3339(left) if left else None,
-        "uninstalled_at": rfc3339(left) if left and key & 8 else None,
+        "push_opted_in_at": rfc3339(joined_at + DAY) if key % 4 == 1 and joined_at + DAY <= customer.at else None,
+        "email_subscribe": "unsubscribed" if unsubscribed_at else "opted_in" if key & 4 else "subscribed",
+        "email_opted_in_at": rfc3339(joined_at) if key & 4 else None,
+        "email_unsubscribed_at": rfc3339(unsubscribed_at) if unsubscribed_at else None,
+        "uninstalled_at": rfc3339(unsubscribed_at) if unsubscribed_at and key & 8 else None,
     }
 
 
-def _spaced(at: int) -> str:
+def _spaced_time(at: int) -> str:
     return f"{day(at)} {time_of_day(at)} UTC"
 
 
 def _devices(customer: Customer, *, mixed_types: bool) -> dict[str, Any]:
-    """Devices, push tokens and apps: of four users three have one phone."""
+    """Devices, push tokens and apps; three of four users have a phone."""
     person, key = customer.person, customer.person.key
     if key % 4 == 0:
         return {"devices": [], "push_tokens": [], "apps": []}
-    apple = key % 3 == 0
-    platform = "iOS" if apple else "Android"
+    is_apple = key % 3 == 0
+    platform = "iOS" if is_apple else "Android"
     device: dict[str, Any] = {
-        "model": "iPhone 15" if apple else "Pixel 8",
-        "os": _OS[apple],
+        "model": "iPhone 15" if is_apple else "Pixel 8",
+        "os": _OS[is_apple],
         "carrier": None,
         "device_id": person.export_key,
         "ad_tracking_enabled": bool(key & 16),
-        ("idfv" if apple else "google_ad_id"): f"{key >> 64:016x}",
+        ("idfv" if is_apple else "google_ad_id"): f"{key >> 64:016x}",
     }
     token = {
         "app": "Stigen",
@@ -188,21 +188,22 @@ def _devices(customer: Customer, *, mixed_types: bool) -> dict[str, Any]:
 
 
 def _custom_attributes(customer: Customer, *, mixed_types: bool) -> dict[str, Any]:
-    """Odd keys, all types, separators that `splitlines` cuts at, and types that differ between users."""
+    """Custom attributes with unusual keys, all types, and types that differ between users."""
     person, key = customer.person, customer.person.key
     points: int | str = spent_cents(customer.orders) // 100
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "loyalty points": str(points) if mixed_types and key % 3 == 0 else points,
         "loyalty-id": person.export_key,
         "newsletter": customer.unsubscribed is None,
         "42": key % 1000 / 10,
         "member since": rfc3339(person.joined),
     }
-    found.update(_rare_attributes(person) if key % 4 == 0 else {})
-    return found
+    attributes.update(_rare_attributes(person) if key % 4 == 0 else {})
+    return attributes
 
 
 def _rare_attributes(person: Person) -> dict[str, Any]:
+    """Attributes of every fourth user, with line separators that `str.splitlines` would split at."""
     key = person.key
     return {
         "kr/år": 2**33 + key % 1000,

@@ -1,4 +1,4 @@
-"""Braze's running exports: one a segment, a hundred a company, ready after some polls or some time."""
+"""Exports of Braze: one per segment and a hundred per company at a time, ready after some polls or some time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tap_cdp_export.sandbox.braze import export_users
 from tap_cdp_export.sandbox.braze.archive import gzipped, zipped
-from tap_cdp_export.sandbox.braze.bucket import drop_parts, folder_of
+from tap_cdp_export.sandbox.braze.bucket import folder_of, write_archives
 from tap_cdp_export.sandbox.braze.callback import post_json
 from tap_cdp_export.sandbox.clock import HOUR
 from tap_cdp_export.sandbox.responses import unchecked
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _MOST_EXPORTS = 100
 
 
-class Asked(Struct, frozen=True):
-    """What an export was asked for."""
+class ExportRequest(Struct, frozen=True):
+    """Content of an export request."""
 
     segment: export_users.Segment
     style: export_users.Style
@@ -38,11 +38,11 @@ class Asked(Struct, frozen=True):
 
 
 class Export(Struct):
-    """An export that was accepted. `at` and `ready_at` are the sandbox's time."""
+    """An accepted export. `at` and `ready_at` are times of the sandbox."""
 
     prefix: str
-    token: str  # the url itself is the secret
-    asked: Asked
+    token: str  # secret part of the URL
+    request: ExportRequest
     at: int
     broken_lines: int
     state: str = "running"  # then "ready", "failed" or "cancelled"
@@ -51,10 +51,10 @@ class Export(Struct):
 
 
 class Exports:
-    """All exports of this sandbox, by the token in their url."""
+    """All exports of the sandbox, by the token in their URL."""
 
     def __init__(self, options: Options, population: Population, request_log: RequestLog) -> None:
-        """Begin with none."""
+        """Start without exports."""
         self._options = options
         self._population = population
         self._request_log = request_log
@@ -62,37 +62,37 @@ class Exports:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, token: str) -> Export | None:
-        """The export with this token in its url."""
+        """Export with this token in its URL, or None."""
         return self._exports.get(token)
 
     def running(self, segment: str | None = None) -> list[Export]:
-        """The exports that run, of one segment or of all."""
+        """Running exports, of one segment or of all."""
         return [
             export
             for export in self._exports.values()
-            if export.state == "running" and segment in (None, export.asked.segment.identifier)
+            if export.state == "running" and segment in (None, export.request.segment.identifier)
         ]
 
     @property
     def full(self) -> bool:
-        """Whether as many exports run as a company may have."""
+        """True if the limit of running exports is reached."""
         return len(self.running()) + self._options.braze.other_exports >= _MOST_EXPORTS
 
-    def begin(self, asked: Asked, storage_url: str) -> Export:
-        """Accept an export; its work has not begun."""
+    def begin(self, request: ExportRequest, storage_url: str) -> Export:
+        """Accept an export."""
         options = self._options.braze
         prefix = f"{uuid.uuid4()}-{int(time.time())}"
-        export = Export(prefix, secrets.token_urlsafe(32), asked, self._population.now(), options.broken_lines)
+        export = Export(prefix, secrets.token_urlsafe(32), request, self._population.now(), options.broken_lines)
         self._exports[export.token] = export
-        self._request_log.export_opened(asked.segment.identifier)
+        self._request_log.export_opened(request.segment.identifier)
         if options.bucket_folder is not None:
-            self._start(self._fill_bucket(export, options.bucket_folder))
+            self._start_task(self._fill_bucket(export, options.bucket_folder))
         elif options.ready_after_seconds is not None:
-            self._start(self._end_later(export, options.ready_after_seconds, storage_url))
+            self._start_task(self._end_later(export, options.ready_after_seconds, storage_url))
         return export
 
-    def touch(self, export: Export, storage_url: str) -> None:
-        """Somebody asked for the url, or in vain for the segment: time goes on for a running export."""
+    def record_poll(self, export: Export, storage_url: str) -> None:
+        """Count a poll of the URL, or a refused request for the segment; a running export may become ready."""
         options = self._options.braze
         export.polls += 1
         by_polls = options.ready_after_seconds is None and options.bucket_folder is None
@@ -105,76 +105,76 @@ class Exports:
             self._close(export, "cancelled")
 
     def expired(self, export: Export) -> bool:
-        """Whether the url of a ready export has outlived its hours."""
+        """Return True if the URL of a ready export has expired."""
         return self._population.now() >= export.ready_at + self._options.braze.url_hours * HOUR
 
     def lines(self, export: Export) -> Iterator[bytes]:
-        """The export's lines, one user each, with the oddities that are switched on."""
+        """Yield the lines of the export, one for each user, with the irregularities that the options ask for."""
         options = self._options.braze
-        asked, broken, written = export.asked, export.broken_lines, 0
-        earlier = b""
+        request, broken_lines, line_number = export.request, export.broken_lines, 0
+        previous_line = b""
         if options.raw_line:
             yield unchecked(options.raw_line) + b"\n"
         for customer in self._population.customers(export.at):
-            if not export_users.contains(asked.segment, customer):
+            if not export_users.contains(request.segment, customer):
                 continue
-            line = msgspec.json.encode(export_users.user(customer, asked.style)) + b"\n"
-            written += 1
-            yield line if written > broken else line[: len(line) // 2] + b"\n"
-            if options.blank_lines and written % 10 == 1:
+            line = msgspec.json.encode(export_users.user(customer, request.style)) + b"\n"
+            line_number += 1
+            yield line if line_number > broken_lines else line[: len(line) // 2] + b"\n"
+            if options.blank_lines and line_number % 10 == 1:
                 yield b"\n"
-            if options.repeat_every and written % options.repeat_every == 0:
-                yield earlier or line
-            earlier = line
+            if options.repeat_every and line_number % options.repeat_every == 0:
+                yield previous_line or line
+            previous_line = line
 
     def archive(self, export: Export) -> Iterator[bytes]:
-        """The export's archive; downloads of the same url are the same."""
+        """Yield the archive of the export; repeated downloads are identical."""
         options = self._options.braze
-        form = export.asked.output_format if options.archive == "asked" else options.archive
+        output_format = export.request.output_format if options.archive == "asked" else options.archive
         lines = self.lines(export)
-        return gzipped(lines) if form == "gzip" else zipped(lines, options, export.token)
+        return gzipped(lines) if output_format == "gzip" else zipped(lines, options, export.token)
 
     def _end(self, export: Export, storage_url: str | None) -> None:
-        """The work is done, unless the options want it otherwise."""
+        """Finish the export with the outcome that the options ask for."""
         options = self._options.braze
-        empty = options.empty_segment == "never_ready" and next(self.lines(export), None) is None
-        if options.outcome == "never" or empty or export.state != "running":
+        is_withheld = options.empty_segment == "never_ready" and next(self.lines(export), None) is None
+        if options.outcome == "never" or is_withheld or export.state != "running":
             return
         if options.outcome == "fails":
             self._close(export, "failed")
             return
         export.ready_at = self._population.now()
         self._close(export, "ready")
-        if export.asked.callback_endpoint:
+        if export.request.callback_endpoint:
             message: dict[str, Any] = {"success": True}
             if storage_url:
                 message["url"] = url_of(export, storage_url, options.url_query)
-            self._start(post_json(export.asked.callback_endpoint, message))
+            self._start_task(post_json(export.request.callback_endpoint, message))
 
     def _close(self, export: Export, state: str) -> None:
         export.state = state
-        self._request_log.export_closed(export.asked.segment.identifier)
+        self._request_log.export_closed(export.request.segment.identifier)
 
     async def _end_later(self, export: Export, seconds: float, storage_url: str) -> None:
         await asyncio.sleep(seconds)
         self._end(export, storage_url)
 
     async def _fill_bucket(self, export: Export, folder: str) -> None:
-        """The company's own bucket: archives appear one by one, and nothing says when the last has come."""
-        options, asked = self._options.braze, export.asked
-        parent = folder_of(folder, asked.segment.identifier, export.prefix, options.bucket_day_shift)
-        gzip = asked.output_format == "gzip"
-        async for _ in drop_parts(parent, self.lines(export), options, gzip=gzip):
+        """Write the archives into the bucket one by one; nothing marks the last one."""
+        options, request = self._options.braze, export.request
+        parent = folder_of(folder, request.segment.identifier, export.prefix, options.bucket_day_shift)
+        gzip = request.output_format == "gzip"
+        async for _ in write_archives(parent, self.lines(export), options, gzip=gzip):
             if export.state != "running":
                 return
         self._end(export, None)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 def url_of(export: Export, storage_url: str, query: str) -> str:
-    """Where the export's archive will be."""
+    """URL of the export's archive."""
     return f"{storage_url}/{export.token}.zip{query}"

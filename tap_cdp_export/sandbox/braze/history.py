@@ -1,4 +1,4 @@
-"""Braze's histories of a user: entries of the last 90 days, though `first` and `count` are all-time."""
+"""Histories of a Braze user: entries of the last 90 days; `first` and `count` are of all time."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.sandbox.shopping import Activity, Customer
 
-_HISTORY = 90 * DAY  # older entries of the four history fields are left out
+_HISTORY = 90 * DAY  # older entries are left out
 _MAIL_KINDS = (shopping.MAIL, shopping.OPEN, shopping.CLICK)
 _EVENT_NAMES = {shopping.VIEW: "Viewed product", shopping.CART: "Put into cart"}
 
 
-def _tally(named: Iterable[tuple[str | None, Activity]], at: int) -> list[dict[str, Any]]:
-    """First, last and count by name; only names with something in the last 90 days, though the count is all-time."""
-    found: dict[str | None, dict[str, Any]] = {}
-    for name, activity in named:
-        entry = found.setdefault(name, {"name": name, "first": activity.at, "last": activity.at, "count": 0})
+def _tally(named_activities: Iterable[tuple[str | None, Activity]], at: int) -> list[dict[str, Any]]:
+    """Summarize activities by name: first, last and count; only names with an activity in the last 90 days."""
+    entries: dict[str | None, dict[str, Any]] = {}
+    for name, activity in named_activities:
+        entry = entries.setdefault(name, {"name": name, "first": activity.at, "last": activity.at, "count": 0})
         entry["last"] = activity.at
         entry["count"] += 1
-    recent = [entry for entry in found.values() if entry["last"] > at - _HISTORY]
+    recent = [entry for entry in entries.values() if entry["last"] > at - _HISTORY]
     for entry in recent:
         entry["first"], entry["last"] = rfc3339(entry["first"]), rfc3339(entry["last"])
     return recent
 
 
 def _custom_events(customer: Customer) -> list[dict[str, Any]]:
-    named = (
+    named_activities = (
         (_EVENT_NAMES[activity.kind], activity) for activity in customer.activities if activity.kind in _EVENT_NAMES
     )
-    return _tally(named, customer.at)
+    return _tally(named_activities, customer.at)
 
 
 def _purchases(customer: Customer) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def _campaign_id(campaign: Campaign) -> str:
 
 
 def _campaigns(customer: Customer) -> list[dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
+    entries: dict[int, dict[str, Any]] = {}
     for activity in customer.activities:
         if (
             activity.kind not in _MAIL_KINDS
@@ -63,7 +63,7 @@ def _campaigns(customer: Customer) -> list[dict[str, Any]]:
         ):
             continue
         campaign = CAMPAIGNS[activity.subject]
-        entry = found.setdefault(
+        entry = entries.setdefault(
             activity.subject,
             {
                 "name": campaign.name,
@@ -81,7 +81,7 @@ def _campaigns(customer: Customer) -> list[dict[str, Any]]:
             engaged["opened_email" if activity.kind == shopping.OPEN else "clicked_email"] = True
             entry["converted"] = activity.kind == shopping.CLICK
             entry["multiple_converted"] = {"Primary Conversion Event - A": entry["converted"]}
-    return list(found.values())
+    return list(entries.values())
 
 
 def _canvases(customer: Customer) -> list[dict[str, Any]]:

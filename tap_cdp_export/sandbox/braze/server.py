@@ -1,4 +1,4 @@
-"""Braze's REST host: the export request, the cancel endpoint and the list of segments."""
+"""REST endpoints of Braze: export request, cancellation, and segments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 from starlette.routing import BaseRoute, Route
 
 from tap_cdp_export.sandbox.braze import export_users
-from tap_cdp_export.sandbox.braze.exports import Asked, Exports, url_of
+from tap_cdp_export.sandbox.braze.exports import ExportRequest, Exports, url_of
 from tap_cdp_export.sandbox.request_log import body_of, entry_of
-from tap_cdp_export.sandbox.responses import json_answer
+from tap_cdp_export.sandbox.responses import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,39 +39,39 @@ class Braze:
     """The vendor's REST endpoints."""
 
     def __init__(self, options: Options, exports: Exports, storage_url: str) -> None:
-        """Accept exports as these options say; their urls are below `storage_url`."""
-        self._all = options
+        """Serve these exports under these options; their URLs are below `storage_url`."""
+        self._options = options
         self._exports = exports
         self._storage_url = storage_url
-        self._hour = 0
-        self._used = 0
+        self._current_hour = 0
+        self._requests_this_hour = 0
 
     def routes(self) -> list[BaseRoute]:
-        """The vendor's paths."""
+        """Routes of the vendor."""
         return [
-            Route("/users/export/segment", self._answer(self._ask), methods=["POST"]),
-            Route("/users/export/segment/", self._answer(_slash), methods=["POST"]),
-            Route("/export/segment/cancel", self._answer(self._cancel), methods=["POST"]),
-            Route("/segments/list", self._answer(self._list), methods=["GET"]),
-            Route("/segments/details", self._answer(self._details), methods=["GET"]),
+            Route("/users/export/segment", self._with_checks(self._request_export), methods=["POST"]),
+            Route("/users/export/segment/", self._with_checks(_slash), methods=["POST"]),
+            Route("/export/segment/cancel", self._with_checks(self._cancel), methods=["POST"]),
+            Route("/segments/list", self._with_checks(self._list), methods=["GET"]),
+            Route("/segments/details", self._with_checks(self._details), methods=["GET"]),
         ]
 
-    def _answer(
+    def _with_checks(
         self, endpoint: Callable[[Request], tuple[int, dict[str, Any]]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint with key check, hourly limit, errors as `{"message": …}` and rate headers."""
+        """Wrap an endpoint with the key check, the hourly limit, errors as `{"message": …}` and rate limit headers."""
 
         async def answer(request: Request) -> Response:
-            known = False
+            is_authenticated = False
             try:
                 self._authenticate(request)
-                known = True
+                is_authenticated = True
                 self._count()
                 status, content = endpoint(request)
             except _Refused as refusal:
                 status, content = refusal.status, {"message": str(refusal)}
-            response = json_answer(content, status)
-            response.raw_headers += self._rate_headers(known=known)
+            response = json_response(content, status)
+            response.raw_headers += self._rate_headers(is_authenticated=is_authenticated)
             return response
 
         return answer
@@ -80,50 +80,54 @@ class Braze:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer":
             raise _Refused(401, "Error authenticating credentials")
-        if not hmac.compare_digest(key.encode(), self._all.braze.api_key.encode()):
-            raise _Refused(401, f"Invalid API key: {key}")  # recorded: the key in clear
+        if not hmac.compare_digest(key.encode(), self._options.braze.api_key.encode()):
+            raise _Refused(401, f"Invalid API key: {key}")  # Braze quotes the key in clear, as recorded
 
     def _count(self) -> None:
-        """One pool of requests a clock hour."""
+        """Count a request against the limit per clock hour."""
         hour = int(time.time()) // _HOUR
-        self._used = self._used + 1 if hour == self._hour else 1
-        self._hour = hour
-        if self._used > self._all.braze.requests_per_hour:
+        self._requests_this_hour = self._requests_this_hour + 1 if hour == self._current_hour else 1
+        self._current_hour = hour
+        if self._requests_this_hour > self._options.braze.requests_per_hour:
             raise _Refused(429, "You have exceeded the hourly rate limit")
 
-    def _rate_headers(self, *, known: bool) -> list[tuple[bytes, bytes]]:
-        """The three headers, in the recorded spelling; empty on a 401."""
-        limit = self._all.braze.requests_per_hour
-        values = (limit, max(0, limit - self._used), (self._hour + 1) * _HOUR) if known else ("", "", "")
+    def _rate_headers(self, *, is_authenticated: bool) -> list[tuple[bytes, bytes]]:
+        """Rate limit headers, in the recorded spelling; empty on a 401."""
+        limit = self._options.braze.requests_per_hour
+        values = (
+            (limit, max(0, limit - self._requests_this_hour), (self._current_hour + 1) * _HOUR)
+            if is_authenticated
+            else ("", "", "")
+        )
         names = (b"X-Ratelimit-Limit", b"X-Ratelimit-Remaining", b"X-Ratelimit-Reset")
         return [(name, str(value).encode()) for name, value in zip(names, values, strict=True)]
 
     def _require(self, permission: str) -> None:
-        if permission not in self._all.braze.permissions:
+        if permission not in self._options.braze.permissions:
             raise _Refused(403, "Access Denied")
 
-    def _ask(self, request: Request) -> tuple[int, dict[str, Any]]:
-        """Accept an export: "success" only means accepted."""
-        options = self._all.braze
+    def _request_export(self, request: Request) -> tuple[int, dict[str, Any]]:
+        """Accept an export; "success" only means that it was accepted."""
+        options = self._options.braze
         if not options.plan_includes_export:
             raise _Refused(403, "Forbidden")
         self._require("users.export.segment")
-        asked = self._parse(_json_body(request))
-        for export in self._exports.running(asked.segment.identifier):
-            self._exports.touch(export, self._storage_url)
-        if self._exports.running(asked.segment.identifier):
+        export_request = self._parse(_json_body(request))
+        for export in self._exports.running(export_request.segment.identifier):
+            self._exports.record_poll(export, self._storage_url)
+        if self._exports.running(export_request.segment.identifier):
             raise _Refused(429, "An export for this segment is already in progress")
         if self._exports.full:
             raise _Refused(429, "Too many segment exports are running")
-        export = self._exports.begin(asked, self._storage_url)
+        export = self._exports.begin(export_request, self._storage_url)
         entry_of(request).job = export.prefix
         content: dict[str, Any] = {"object_prefix": export.prefix}
-        form = "null" if options.bucket_folder is not None and options.url == "given" else options.url
-        if form != "missing":
-            content["url"] = url_of(export, self._storage_url, options.url_query) if form == "given" else None
+        url_form = "null" if options.bucket_folder is not None and options.url == "given" else options.url
+        if url_form != "missing":
+            content["url"] = url_of(export, self._storage_url, options.url_query) if url_form == "given" else None
         return 201, {**content, "message": "success"}
 
-    def _parse(self, body: dict[str, Any]) -> Asked:
+    def _parse(self, body: dict[str, Any]) -> ExportRequest:
         for name in _LEGACY:
             if name in body:
                 raise _Refused(400, f"{name} is no longer accepted in the request body")
@@ -132,7 +136,7 @@ class Braze:
         if not fields:
             raise _Refused(400, "fields_to_export is required and must not be empty")
         unknown = fields - export_users.FIELDS
-        if unknown and self._all.braze.unknown_field_names == "refuse":
+        if unknown and self._options.braze.unknown_field_names == "refuse":
             raise _Refused(400, "fields_to_export contains unknown fields")
         attributes = _texts(body, "custom_attributes_to_export")
         if len(attributes) > _MOST_ATTRIBUTES:
@@ -146,10 +150,10 @@ class Braze:
         style = export_users.Style(
             fields=fields & export_users.FIELDS,
             custom_attributes=attributes,
-            mixed_types=self._all.braze.mixed_types,
-            extra_field=self._all.braze.extra_field,
+            mixed_types=self._options.braze.mixed_types,
+            extra_field=self._options.braze.extra_field,
         )
-        return Asked(segment, style, output_format, callback)
+        return ExportRequest(segment, style, output_format, callback)
 
     def _cancel(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._require("segments.list")
@@ -157,7 +161,7 @@ class Braze:
         return 200, {"message": "success"}
 
     def _list(self, request: Request) -> tuple[int, dict[str, Any]]:
-        """A hundred a page, counted from 0."""
+        """List the segments, a hundred per page, pages from 0."""
         self._require("segments.list")
         page = request.query_params.get("page", "0")
         direction = request.query_params.get("sort_direction", "asc")
@@ -166,16 +170,17 @@ class Braze:
         segments = list(export_users.SEGMENTS.values())
         if direction == "desc":
             segments.reverse()
-        shown = segments[int(page) * _PAGE : (int(page) + 1) * _PAGE]
-        listed = [
-            {"id": one.identifier, "name": one.name, "analytics_tracking_enabled": False, "tags": []} for one in shown
+        page_segments = segments[int(page) * _PAGE : (int(page) + 1) * _PAGE]
+        items = [
+            {"id": segment.identifier, "name": segment.name, "analytics_tracking_enabled": False, "tags": []}
+            for segment in page_segments
         ]
-        return 200, {"message": "success", "segments": listed}
+        return 200, {"message": "success", "segments": items}
 
     def _details(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._require("segments.list")
         segment = _segment(request.query_params.get("segment_id"))
-        created = self._all.population.opened
+        created = self._options.population.opened
         return 200, {
             "message": "success",
             "name": segment.name,
@@ -188,7 +193,7 @@ class Braze:
 
 
 def _slash(_request: Request) -> tuple[int, dict[str, Any]]:
-    """A slash at the end of the path is a documented cause of a 403."""
+    """Refuse a trailing slash with 403, as documented."""
     raise _Refused(403, "Forbidden")
 
 
@@ -208,7 +213,7 @@ def _segment(identifier: Any) -> export_users.Segment:  # noqa: ANN401 - whateve
 
 
 def _texts(body: dict[str, Any], name: str) -> frozenset[str]:
-    listed = body.get(name) or []
-    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+    values = body.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise _Refused(400, f"{name} must be an array of strings")
-    return frozenset(listed)
+    return frozenset(values)

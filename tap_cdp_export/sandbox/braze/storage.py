@@ -1,4 +1,4 @@
-"""The storage host that serves Braze's archives: S3's words, and nobody's credentials."""
+"""Storage host of Braze's archives: S3 error responses, no credentials accepted."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ _TEXT = {
 
 
 class BrazeStorage:
-    """The download urls."""
+    """The download URLs."""
 
     def __init__(self, options: Options, exports: Exports, storage_url: str) -> None:
-        """Serve these exports' archives."""
-        self._all = options
+        """Serve the archives of these exports."""
+        self._options = options
         self._exports = exports
         self._storage_url = storage_url
 
     def routes(self) -> list[BaseRoute]:
-        """The storage host's only path."""
+        """Route of the storage host."""
         return [Route("/{token}.zip", self._download, methods=["GET"])]
 
     async def _download(self, request: Request) -> Response:
-        """403 until the export has finished, then the archive, then 403 again."""
-        options = self._all.braze
+        """Send 403 until the export is ready, then the archive, then 403 once the URL has expired."""
+        options = self._options.braze
         if "authorization" in request.headers:
-            return _refused("InvalidArgument")
+            return _error_response("InvalidArgument")
         export = self._exports.find(request.path_params["token"])
         if export is None:
-            return _refused("AccessDenied")
+            return _error_response("AccessDenied")
         entry_of(request).job = export.prefix
-        self._exports.touch(export, self._storage_url)
+        self._exports.record_poll(export, self._storage_url)
         if export.state != "ready":
-            return _refused("AccessDenied" if options.not_ready_status == 403 else "NoSuchKey")  # noqa: PLR2004 - HTTP
+            return _error_response("AccessDenied" if options.not_ready_status == 403 else "NoSuchKey")  # noqa: PLR2004 - HTTP
         if self._exports.expired(export):
-            return _refused(options.expired_code)
+            return _error_response(options.expired_code)
         if request.method == "HEAD":
             return Response(media_type="application/zip")
         return StreamingResponse(streamed(self._exports.archive(export)), media_type="application/zip")
 
 
-def _refused(code: str) -> Response:
+def _error_response(code: str) -> Response:
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{_TEXT[code]}</Message>'
         "<RequestId>8QK2V7T0SANDBOX1</RequestId><HostId>sandbox</HostId></Error>"

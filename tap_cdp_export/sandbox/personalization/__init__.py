@@ -1,1 +1,1 @@
-"""Salesforce Marketing Cloud Personalization in the sandbox."""
+"""Simulation of Salesforce Marketing Cloud Personalization."""

@@ -1,4 +1,4 @@
-"""Personalization's CSV, whose dialect no page describes: every variant is an option."""
+"""CSV pages of Personalization; the dialect is undocumented, so every variant is an option."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _GEO = ("city", "stateProvince", "countryCode", "postalCode", "timeZone")
 def csv_page(
     records: Iterator[dict[str, Any]], kind: str, options: PersonalizationOptions, *, paged: bool
 ) -> Iterator[bytes]:
-    """One CSV body: a header and a line for each record.
+    """Yield a CSV body: a header and a row for each record.
 
     Args:
-        records: The records, as JSON would hold them.
+        records: Records in the form of the JSON export.
         kind: "users" or "accounts".
-        options: The dialect.
-        paged: A page is small enough to look at all its records before writing its header.
+        options: Dialect.
+        paged: Whether this is a page, which is small enough to read all records before the header is written.
     """
     rows = (_flat(record, options) for record in records)
-    seen = list(rows) if paged else list(islice(rows, 1))
-    first = seen[0] if seen else None
+    leading_rows = list(rows) if paged else list(islice(rows, 1))
+    first = leading_rows[0] if leading_rows else None
     if first is None and options.csv_end == "empty":
         return
     columns = [*_COLUMNS[kind], *(name for name in (*_FILTERED, *_GEO) if first and name in first)]
     if kind == "users":
-        present = set(chain.from_iterable(seen)) if paged and options.csv_columns_vary else set(ATTRIBUTES)
+        present = set(chain.from_iterable(leading_rows)) if paged and options.csv_columns_vary else set(ATTRIBUTES)
         columns += [name for name in ATTRIBUTES if name in present]
     if options.csv_shuffled:
         columns.reverse()
@@ -51,18 +51,20 @@ def csv_page(
     writer = csv.writer(text, lineterminator="\r\n" if options.csv_crlf else "\n")
     if options.csv_bom:
         text.write("\ufeff")
-    twice = options.csv_duplicate_header
-    writer.writerow([options.csv_key if name == "name" else name for name in columns] + ["lastActivity"] * twice)
-    for row in chain(seen, rows):
-        writer.writerow([_cell(row.get(name), options) for name in columns] + ["again"] * twice)
-        yield _taken(text)
+    has_duplicate = options.csv_duplicate_header
+    writer.writerow(
+        [options.csv_key if name == "name" else name for name in columns] + ["lastActivity"] * has_duplicate
+    )
+    for row in chain(leading_rows, rows):
+        writer.writerow([_cell(row.get(name), options) for name in columns] + ["again"] * has_duplicate)
+        yield _drain(text)
     if options.csv_blank_last_line:
         text.write("\r\n" if options.csv_crlf else "\n")
-    yield _taken(text)
+    yield _drain(text)
 
 
-def _taken(text: io.StringIO) -> bytes:
-    """What has been written, which is then forgotten."""
+def _drain(text: io.StringIO) -> bytes:
+    """Return the written text, and empty the buffer."""
     data = text.getvalue().encode()
     text.seek(0)
     text.truncate()
@@ -70,7 +72,7 @@ def _taken(text: io.StringIO) -> bytes:
 
 
 def _flat(record: dict[str, Any], options: PersonalizationOptions) -> dict[str, Any]:
-    """Attributes and places become columns of their own."""
+    """Flatten attributes and location into columns."""
     row = {name: value for name, value in record.items() if name not in ("attributes", "location")}
     attributes = record.get("attributes", {})
     if isinstance(attributes, list):

@@ -1,4 +1,4 @@
-"""What Personalization holds about a user or an account, and the order in which an export lists them."""
+"""Users and accounts of Personalization, and their order in an export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tap_cdp_export.sandbox.shopping import Customer, spent_cents
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Each data set is a choice of places in every 25 people, so that its nth user is found by arithmetic.
+# Each dataset is a set of positions in every block of 25 people, so that its nth user can be computed.
 SHOP, SHOP_BUSINESS = "engage", "engage-b2b"
 DATASETS = {
     SHOP: frozenset(range(BLOCK)) - BUSINESS | {ALSO_PRIVATE},
@@ -23,7 +23,7 @@ DATASETS = {
 
 
 class Segment(NamedTuple):
-    """A segment: its id (case-sensitive), its name, the places that are in it, and the rule behind it."""
+    """A segment: its ID (case-sensitive), name, member positions in every block, and rule."""
 
     identifier: str
     name: str
@@ -36,7 +36,7 @@ SEGMENTS = (
     Segment("2Hh5C", "VIP & press, Norden", frozenset({4, 7, 24}), 'Rule 1: "Attribute" is-any-of ' + "VIP or " * 20),
     Segment("c360000000000000001", "Fra Data Cloud", frozenset(range(5, 20)), "Data Cloud"),
 )  # fmt: skip
-SEGMENTATION = "SGM01"  # the segmentation that holds all of them
+SEGMENTATION = "SGM01"  # the segmentation of all segments
 
 ATTRIBUTES = (
     "visits", "language", "newsletter", "customerSince", "lifetimeValue", "favourite", "id number", "sizes", "note",
@@ -47,45 +47,45 @@ _HIGHEST_SCORE = 1.25
 
 
 class Statistics(NamedTuple):
-    """The window of the engagement statistics; nothing else depends on it."""
+    """Window of the engagement statistics, in epoch milliseconds; no other field depends on it."""
 
     start: int
     end: int
 
     @classmethod
     def default(cls, at: int) -> Statistics:
-        """The window when the request names none."""
+        """Window of a request that does not specify one."""
         return cls(at - _SCORE_DAYS * DAY, at)
 
 
-def nth(places: frozenset[int], position: int) -> int:
-    """The number of the nth person at these places of every block."""
-    block, rest = divmod(position, len(places))
-    return block * BLOCK + sorted(places)[rest]
+def nth_member(places: frozenset[int], position: int) -> int:
+    """Number of the nth_member person at these positions of every block."""
+    block, remainder = divmod(position, len(places))
+    return block * BLOCK + sorted(places)[remainder]
 
 
-def how_many(places: frozenset[int], people: int) -> int:
-    """How many of the first so many people stand at these places."""
-    blocks, rest = divmod(people, BLOCK)
-    return blocks * len(places) + sum(place < rest for place in places)
+def member_count(places: frozenset[int], people: int) -> int:
+    """Number of people at these positions among the first `people`."""
+    blocks, remainder = divmod(people, BLOCK)
+    return blocks * len(places) + sum(place < remainder for place in places)
 
 
 def listing(members: int, repeat_every: int, start: int, stop: int) -> Iterator[tuple[int, bool]]:
-    """Positions of an export's members in order, each with whether this is an outdated version of it.
+    """Yield the positions of an export's members in order, each with a flag for an outdated version.
 
-    Exporting many users can repeat one that changes meanwhile; the record appearing last is the current one.
+    An export can repeat a user that changes meanwhile; the last record of a user is the current one.
     """
     if not repeat_every:
         yield from ((position, False) for position in range(start, min(stop, members)))
         return
     for entry in range(start, min(stop, members + members // repeat_every)):
-        block, rest = divmod(entry, repeat_every + 1)
-        again = (block * 13 + 5) % repeat_every
-        if rest == repeat_every:
-            yield block * repeat_every + again, False
+        block, index = divmod(entry, repeat_every + 1)
+        repeated = (block * 13 + 5) % repeat_every
+        if index == repeat_every:
+            yield block * repeat_every + repeated, False
         else:
             whole = (block + 1) * repeat_every <= members
-            yield block * repeat_every + rest, whole and rest == again
+            yield block * repeat_every + index, whole and index == repeated
 
 
 def entries(members: int, repeat_every: int) -> int:
@@ -112,7 +112,7 @@ def user(
     actions = customer.actions_between(*window)
     before = customer.actions_between(2 * window.start - window.end, window.start)
     score = _score(actions)
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "name": name,
         "engagementScore": score,
         "engagementPercentChange": _number(score - _score(before), person.key, exponents=style.exponents),
@@ -122,35 +122,35 @@ def user(
         "attributes": _attributes(customer, style),
     }
     if not person.anonymous:
-        found["displayName"] = f"{person.first_name} {person.last_name}"
-        found["emailAddress"] = person.email
+        record["displayName"] = f"{person.first_name} {person.last_name}"
+        record["emailAddress"] = person.email
     elif person.number % 2:
-        found["displayName"] = None
+        record["displayName"] = None
     if dataset == SHOP_BUSINESS and person.company is not None:
-        found["accountName"] = company_name(person.company)
+        record["accountName"] = company_name(person.company)
     place = person.number % BLOCK
     memberships = [segment.name for segment in SEGMENTS if place in segment.places]
     if outdated:
         memberships = memberships[1:]
-    found["segments"] = memberships or None
+    record["segments"] = memberships or None
     if style.segment:
-        found["segmentJoined"] = person.joined + DAY
-        found["segmentInputValues"] = {style.segment.rule: str(len(activities))}
+        record["segmentJoined"] = person.joined + DAY
+        record["segmentInputValues"] = {style.segment.rule: str(len(activities))}
     if style.include_geo:
-        found["location"] = _location(customer)
+        record["location"] = _location(customer)
     if style.unknown_fields and person.anonymous:
-        found["anonymous"] = True
-    return found
+        record["anonymous"] = True
+    return record
 
 
 def _score(actions: int) -> float | int:
-    """A fraction that may exceed 1; whole numbers arrive as integers."""
+    """Engagement score, which may exceed 1; whole numbers are integers."""
     score = min(_HIGHEST_SCORE, actions / _FULL_SCORE)
     return int(score) if score == int(score) else round(score, 3)
 
 
 def _number(value: float, key: int, *, exponents: bool) -> float | msgspec.Raw:
-    """Java writes small doubles as 2.0E-4."""
+    """Round a number; some zeros become small numbers, in Java's notation (2.0E-4) if `exponents` is set."""
     if value == 0 and key % 8 == 0:
         small = 1 + key % 9
         return msgspec.Raw(b"%d.0E-4" % small) if exponents else small / 10_000
@@ -158,7 +158,7 @@ def _number(value: float, key: int, *, exponents: bool) -> float | msgspec.Raw:
 
 
 def _attributes(customer: Customer, style: Style) -> Any:  # noqa: ANN401 - an object, or a list on some tenants' profiles
-    """Custom attributes of all JSON types, empty for most anonymous users."""
+    """Custom attributes of all JSON types; empty for most anonymous users."""
     person, key = customer.person, customer.person.key
     if person.anonymous and key & 1:
         return {}
@@ -196,21 +196,21 @@ def _location(customer: Customer) -> dict[str, Any]:
 
 
 def account(number: int, opened: int, at: int, window: Statistics, *, outdated: bool = False) -> dict[str, Any]:
-    """One account of an export. Its times are whole UTC days, its status is a custom attribute at the top level."""
+    """One account of an export; its times are whole UTC days, its status is a top-level custom attribute."""
     random_bits = number * 2_654_435_761 % 2**32
     days = (at - opened) // DAY
-    rhythm = 2 + random_bits % 9
-    last = opened // DAY + days // rhythm * rhythm
-    in_window = max(0, (window.end - max(window.start, opened)) // DAY // rhythm)
-    found: dict[str, Any] = {
+    interval_days = 2 + random_bits % 9
+    last_day = opened // DAY + days // interval_days * interval_days
+    in_window = max(0, (window.end - max(window.start, opened)) // DAY // interval_days)
+    record: dict[str, Any] = {
         "name": company_name(number),
         "engagementScore": _score(in_window),
         "engagementPercentChange": round((random_bits % 800 - 400) / 1000, 3),
         "firstActivity": opened // DAY * DAY,
-        "lastActivity": last * DAY,
-        "totalActions": max(0, 5 * days // rhythm - outdated),
+        "lastActivity": last_day * DAY,
+        "totalActions": max(0, 5 * days // interval_days - outdated),
         "accountStatus": ("active", "prospect", "på vent")[random_bits % 3],
     }
     if random_bits % 4 == 0:
-        found["industry"] = INDUSTRIES[random_bits % len(INDUSTRIES)]
-    return found
+        record["industry"] = INDUSTRIES[random_bits % len(INDUSTRIES)]
+    return record

@@ -1,4 +1,4 @@
-"""Personalization's user and account exports: synchronous, HTTP Basic, pages counted from 0, errors in plain text."""
+"""Endpoints of Personalization: synchronous exports, HTTP Basic, pages from 0, errors in plain text."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.sandbox.options import Options
     from tap_cdp_export.sandbox.population import Population
 
-_LARGEST_WHOLE = 5_000  # records of a page that is put together before it is sent
-_FIRST_MILLISECONDS = 100_000_000_000  # smaller times can only be seconds
+_LARGEST_BUFFERED = 5_000  # records of the largest page that is sent with Content-Length
+_FIRST_MILLISECONDS = 100_000_000_000  # smaller values would be seconds
 
 
 class _Refused(Exception):
@@ -34,14 +34,14 @@ class _Refused(Exception):
         self.status = status
 
 
-class _Asked(NamedTuple):
-    """A request's parameters, checked."""
+class _Parameters(NamedTuple):
+    """Validated parameters of a request."""
 
     dataset: str
     kind: str
     suffix: str
     segment: view.Segment | None
-    nothing: bool  # an unknown segment that counts as an empty one
+    is_empty: bool  # an unknown segment is treated as an empty one
     window: view.Statistics
     include_geo: bool
     page: int
@@ -49,46 +49,46 @@ class _Asked(NamedTuple):
 
 
 class Personalization:
-    """The vendor's two endpoints, in JSON and CSV."""
+    """The user and account exports, in JSON and CSV."""
 
     def __init__(self, options: Options, population: Population) -> None:
-        """Answer from this world, as these options say."""
-        self._all = options
+        """Serve this dataset under these options."""
+        self._options = options
         self._population = population
-        self._moves = itertools.count()
+        self._response_numbers = itertools.count()
 
     def routes(self) -> list[BaseRoute]:
-        """The vendor's paths."""
+        """Routes of the vendor."""
         return [Route("/api/dataset/{dataset}/{file}", self._export, methods=["GET"])]
 
     async def _export(self, request: Request) -> Response:
-        options = self._all.personalization
+        options = self._options.personalization
         try:
             self._authorize(request)
-            asked = self._parse(request)
+            parameters = self._parse(request)
         except _Refused as refusal:
             headers = {"www-authenticate": 'Basic realm="Personalization"'} if refusal.status == 401 else None  # noqa: PLR2004 - HTTP
             return Response(str(refusal), refusal.status, headers, "text/plain")
-        media_type = "application/json" if asked.suffix == "json" else "text/csv"
-        records = self._records(asked)
-        if asked.suffix == "csv":
-            parts = csv_page(records, asked.kind, options, paged=asked.page_size is not None)
+        media_type = "application/json" if parameters.suffix == "json" else "text/csv"
+        records = self._records(parameters)
+        if parameters.suffix == "csv":
+            parts = csv_page(records, parameters.kind, options, paged=parameters.page_size is not None)
         else:
-            parts = _array(records, unchecked(options.raw_record) if asked.page == 0 else b"")
-        if asked.page_size is None or asked.page_size > _LARGEST_WHOLE or not options.content_length:
+            parts = _array(records, unchecked(options.raw_record) if parameters.page == 0 else b"")
+        if parameters.page_size is None or parameters.page_size > _LARGEST_BUFFERED or not options.content_length:
             return StreamingResponse(streamed(parts), media_type=media_type)
         return Response(b"".join([chunk async for chunk in streamed(parts)]), media_type=media_type)
 
     def _authorize(self, request: Request) -> None:
-        """Check the API token: its secret, and its switches and restrictions."""
-        options = self._all.personalization
+        """Check the API token: its secret, switches and restrictions."""
+        options = self._options.personalization
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         try:
-            given = base64.b64decode(encoded, validate=True)
+            credentials = base64.b64decode(encoded, validate=True)
         except binascii.Error:
-            given = b""
-        expected = f"{options.api_key_id}:{options.api_key_secret}".encode()
-        if scheme.lower() != "basic" or not hmac.compare_digest(given, expected):
+            credentials = b""
+        expected_credentials = f"{options.api_key_id}:{options.api_key_secret}".encode()
+        if scheme.lower() != "basic" or not hmac.compare_digest(credentials, expected_credentials):
             raise _Refused(401, "Unauthorized")
         dataset = request.path_params["dataset"]
         if not options.can_access_api:
@@ -98,8 +98,8 @@ class Personalization:
         if options.token_datasets is not None and dataset not in options.token_datasets:
             raise _Refused(403, "Token is restricted to other datasets")
 
-    def _parse(self, request: Request) -> _Asked:
-        options, query = self._all.personalization, request.query_params
+    def _parse(self, request: Request) -> _Parameters:
+        options, query = self._options.personalization, request.query_params
         dataset = request.path_params["dataset"]
         kind, _, suffix = request.path_params["file"].partition(".")
         if kind not in ("users", "accounts") or suffix not in ("json", "csv"):
@@ -116,19 +116,19 @@ class Personalization:
             raise _Refused(400, "includeGeo is for users only")
         if "page" in query and "pageSize" not in query:
             raise _Refused(400, "page needs pageSize")
-        segment, nothing = self._segment(request)
+        segment, is_empty = self._segment(request)
         at = self._population.now()
         default = view.Statistics.default(at)
         end = _whole(request, "end", _FIRST_MILLISECONDS) or default.end
         start = _whole(request, "start", _FIRST_MILLISECONDS) or min(default.start, end - 1)
         if start >= end:
             raise _Refused(400, "start must be before end")
-        return _Asked(
+        return _Parameters(
             dataset=dataset,
             kind=kind,
             suffix=suffix,
             segment=segment,
-            nothing=nothing,
+            is_empty=is_empty,
             window=view.Statistics(start, end),
             include_geo=query.get("includeGeo") == "true",
             page=_whole(request, "page", 0) or 0,
@@ -136,11 +136,11 @@ class Personalization:
         )
 
     def _segment(self, request: Request) -> tuple[view.Segment | None, bool]:
-        """The segment named by `filter` (name or id) or by its id within the segmentation."""
+        """Find the segment given by `filter` (name or ID) or `segmentId`; also return whether it is unknown."""
         query = request.query_params
         if query.get("segmentationId", view.SEGMENTATION) != view.SEGMENTATION:
             return self._unknown("Segmentation not found")
-        chosen = None
+        result = None
         for parameter in ("filter", "segmentId"):
             if parameter in query:
                 value = query[parameter]
@@ -149,63 +149,63 @@ class Personalization:
                     names.update({segment.name: segment for segment in view.SEGMENTS})
                 if value not in names:
                     return self._unknown("Segment not found")
-                chosen = names[value]
-        return chosen, False
+                result = names[value]
+        return result, False
 
     def _unknown(self, text: str) -> tuple[None, bool]:
-        if self._all.personalization.unknown_segment == "404":
+        if self._options.personalization.unknown_segment == "404":
             raise _Refused(404, text)
         return None, True
 
-    def _records(self, asked: _Asked) -> Iterator[dict[str, Any]]:
-        """The records of one page, or of the whole body."""
-        options, population, at = self._all.personalization, self._population, self._population.now()
-        places = view.DATASETS[asked.dataset] & (
-            asked.segment.places if asked.segment else view.DATASETS[asked.dataset]
+    def _records(self, parameters: _Parameters) -> Iterator[dict[str, Any]]:
+        """Yield the records of one page, or of the whole body."""
+        options, population, at = self._options.personalization, self._population, self._population.now()
+        places = view.DATASETS[parameters.dataset] & (
+            parameters.segment.places if parameters.segment else view.DATASETS[parameters.dataset]
         )
-        if asked.nothing:
+        if parameters.is_empty:
             members = 0
-        elif asked.kind == "users":
-            members = view.how_many(places, population.people(at))
+        elif parameters.kind == "users":
+            members = view.member_count(places, population.people(at))
         else:
-            members = population.companies(at) if asked.dataset == view.SHOP_BUSINESS else 0
+            members = population.companies(at) if parameters.dataset == view.SHOP_BUSINESS else 0
         style = view.Style(
-            include_geo=asked.include_geo,
-            segment=asked.segment,
+            include_geo=parameters.include_geo,
+            segment=parameters.segment,
             exponents=options.exponents,
             unknown_fields=options.unknown_fields,
             attribute_list=options.attribute_list,
         )
-        moved = next(self._moves)
-        start, stop = self._slice(asked, view.entries(members, options.repeat_every))
+        response_number = next(self._response_numbers)
+        start, stop = self._slice(parameters, view.entries(members, options.repeat_every))
         for position, outdated in view.listing(members, options.repeat_every, start, stop):
-            if asked.kind == "users":
-                customer = population.customer(view.nth(places, position), at)
-                record = view.user(customer, asked.dataset, asked.window, style, outdated=outdated)
+            if parameters.kind == "users":
+                customer = population.customer(view.nth_member(places, position), at)
+                record = view.user(customer, parameters.dataset, parameters.window, style, outdated=outdated)
             else:
                 opened = population.company_opened(position)
-                record = view.account(position, opened, at, asked.window, outdated=outdated)
+                record = view.account(position, opened, at, parameters.window, outdated=outdated)
             if options.moving_times:
-                record["lastActivity"] = at + moved
+                record["lastActivity"] = at + response_number
             yield record
 
-    def _slice(self, asked: _Asked, entries: int) -> tuple[int, int]:
-        """Which of the listing's entries a page holds."""
-        options = self._all.personalization
-        if asked.page_size is None:
+    def _slice(self, parameters: _Parameters, entries: int) -> tuple[int, int]:
+        """Range of entries that a page contains."""
+        options = self._options.personalization
+        if parameters.page_size is None:
             return 0, entries
-        size = min(asked.page_size, options.page_cap or asked.page_size)
-        page = 0 if options.ignores_page else asked.page
+        size = min(parameters.page_size, options.page_cap or parameters.page_size)
+        page = 0 if options.ignores_page else parameters.page
         if options.short_pages:
-            short = (size + 1) // 2
-            start = page // 2 * (size + short) + page % 2 * size
-            return start, start + (short if page % 2 else size)
+            half_size = (size + 1) // 2
+            start = page // 2 * (size + half_size) + page % 2 * size
+            return start, start + (half_size if page % 2 else size)
         start = max(0, page * size - page * options.shift_per_page)
         return start, start + size
 
 
 def _whole(request: Request, name: str, least: int) -> int | None:
-    """A whole number among the parameters."""
+    """Parse a parameter as a whole number of at least `least`; None if it is missing."""
     text = request.query_params.get(name)
     if text is None:
         return None
@@ -215,7 +215,7 @@ def _whole(request: Request, name: str, least: int) -> int | None:
 
 
 def _array(records: Iterator[dict[str, Any]], first: bytes) -> Iterator[bytes]:
-    """A bare JSON array; `first` is a record, or nothing."""
+    """Yield the parts of a JSON array; `first` is an encoded record, or empty."""
     lead = b"["
     if first:
         yield lead + first
