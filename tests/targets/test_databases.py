@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.helpers.about import streams
-from tests.targets.loaded import FIRST_END, KEYS, SECOND_END, Loaded, from_json
+from tests.targets.loaded import KEYS, SECOND_END, Loaded, from_json
 
 if TYPE_CHECKING:
     from tests.helpers.running import Warehouse
@@ -34,9 +34,10 @@ def test_the_second_run_doubles_and_loses_no_row(loaded: Loaded, emitted: Wareho
 
 
 def test_the_second_run_updates_the_rows_of_the_first(loaded: Loaded) -> None:
-    naive = [datetime.fromisoformat(text).replace(tzinfo=None) for text in (FIRST_END, SECOND_END)]
-    assert set(loaded.column("users", "window_start").values()) == {naive[0]}
-    assert set(loaded.column("users", "window_end").values()) == {naive[1]}
+    end = datetime.fromisoformat(SECOND_END).replace(tzinfo=None)
+    start = end - timedelta(days=30)  # the default of statistics_days, which is longer than the time between the runs
+    assert set(loaded.column("users", "window_start").values()) == {start}
+    assert set(loaded.column("users", "window_end").values()) == {end}
 
 
 @pytest.mark.parametrize(
