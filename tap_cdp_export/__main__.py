@@ -5,38 +5,38 @@ import gc
 import os
 import sys
 
-gc.disable()  # no module is garbage, yet the collector would look through all of them again and again
+gc.disable()  # imports create no garbage, but would trigger many collections
 
 _exit_codes: list[int] = []
 
 
-@atexit.register  # ahead of our imports, so that it comes behind all that they want done at the end
-def _leave_at_once() -> None:
-    """Leave without taking the interpreter apart, object by object, while the target waits for the pipe's end."""
+@atexit.register  # handlers run in reverse order: registered before the imports, this one runs last
+def _skip_teardown() -> None:
+    """Exit with `os._exit()`: the target waits for the end of the pipe, and interpreter teardown takes time."""
     if _exit_codes:
         try:
             for stream in filter(None, (sys.stdout, sys.stderr)):
                 stream.flush()
-        except (OSError, ValueError):  # which the usual way out tells of, if it is worth telling
+        except (OSError, ValueError):  # the regular exit flushes again, and reports the error
             return
         os._exit(_exit_codes[0])
 
 
-from tap_cdp_export.cli.malloc import tune_malloc, write_no_core_file  # noqa: E402 -- as below
-from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- what takes the time
+from tap_cdp_export.cli.malloc import tune_malloc, write_no_core_file  # noqa: E402 -- as the next line
+from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- after gc.disable() and atexit.register()
 
 
 def main() -> None:
-    """Run the tap as this process's only purpose; a program with others calls `TapCDPExport.cli`."""
+    """Run the tap and change settings of the process; to run it inside another program, call `TapCDPExport.cli`."""
     write_no_core_file()
     tune_malloc()
     gc.freeze()
     gc.enable()
     try:
         TapCDPExport.cli()
-    except SystemExit as end:
-        if isinstance(end.code, int):
-            _exit_codes.append(end.code)
+    except SystemExit as exit_request:
+        if isinstance(exit_request.code, int):
+            _exit_codes.append(exit_request.code)
         raise
 
 

@@ -1,25 +1,25 @@
-"""Every way a run can fail, and the exit code that says so.
+"""Exceptions of a run and their exit codes.
 
 ::
 
     CdpExportError                  1   anything else
-    ├── SettingsError              10   settings, catalog or state are wrong
-    │   └── RequestRefused         10   the vendor refuses what the settings ask for
-    ├── CredentialsRefused         11   the vendor refuses the credentials or their rights
-    ├── UnusableAnswer             12   an answer is not whole, or not as documented
-    │   └── IncompleteAnswer       12   … its bytes end too early (worth another try)
+    ├── SettingsError              10   settings, catalog or state are invalid
+    │   └── RequestRefused         10   the vendor rejects what the settings ask for
+    ├── CredentialsRefused         11   the vendor rejects the credentials, or they lack a permission
+    ├── UnusableAnswer             12   a response is incomplete or not as documented
+    │   └── IncompleteAnswer       12   … its body ends too early (retried)
     ├── VendorUnavailable          13   the vendor cannot be reached or keeps failing
-    │   └── ExportsFailed          13   … it gives up on every export asked for (a smaller one may succeed)
-    ├── QuotaReached               14   a limit of the vendor stays reached
+    │   └── ExportsFailed          13   … every attempt at an export fails (a smaller one may succeed)
+    ├── QuotaReached               14   a limit of the vendor is exceeded
     ├── DeadlinePassed             15   an export was not ready in time
-    ├── LocalFailure               16   this machine: disk full, no permission
-    └── TargetGone                  1   nobody reads the output any more
+    ├── LocalFailure               16   an error of this machine: disk full, no permission
+    └── TargetGone                  1   the target has closed the pipe
 
     Interrupted (BaseException)   128 + signal number
 
-A message says what happened and what to do. It never holds a secret, a URL's query, or a customer's data:
-whoever raises one writes the text himself, and of an answer's body quotes nothing but what `reasons` gives. What it
-names of the vendor's, such as an object in a bucket, cannot break the line.
+A message says what happened and what to do. It contains no secret, no URL query and no customer data: it is written
+where the error is raised, and quotes only those parts of a response body that `http.reasons` returns. Control
+characters in names from a vendor, such as object keys of a bucket, are escaped.
 """
 
 from __future__ import annotations
@@ -30,26 +30,27 @@ from tap_cdp_export.redaction import printable
 
 
 class CdpExportError(Exception):
-    """A run, or one stream of it, failed for a reason that a user can understand.
+    """Base class: a run or a stream failed, for a reason that the message explains to users.
 
     Attributes:
-        status: the HTTP status behind it, if any.
-        reason: the vendor's own reason as `reasons` gives it, for whoever says it again in other words; may be empty.
-        streams: the streams that are not whole because of it.
-        others: streams that are not whole for other reasons, said further up in the log.
-        advice: what to do, where the message itself cannot know.
+        status: HTTP status of the response, if there is one.
+        reason: the reason quoted from the response, so that a caller can raise an error with another message; may be
+            empty.
+        streams: names of the streams that are incomplete because of this error.
+        others: names of the streams that are incomplete because of other errors, which are logged earlier.
+        advice: what to do; appended to the message of every error of the class.
     """
 
     exit_code = 1
     advice = ""
 
     def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
-        """Say what happened and what to do.
+        """Create an error.
 
         Args:
-            message: one or two sentences.
-            status: the HTTP status behind it, for a vendor's client that knows better what it means.
-            reason: the vendor's own reason, which the message holds already.
+            message: one or two sentences: what happened and what to do.
+            status: HTTP status of the response, if there is one.
+            reason: the reason quoted from the response, which the message contains too.
         """
         super().__init__(printable(message))
         self.status = status
@@ -59,72 +60,72 @@ class CdpExportError(Exception):
 
 
 class SettingsError(CdpExportError):
-    """Settings, catalog or state are wrong; nothing was asked of a vendor yet."""
+    """Settings, catalog or state are invalid."""
 
     exit_code = 10
 
 
 class RequestRefused(SettingsError):
-    """The vendor refuses what the settings ask for, such as an unknown dataset or segment."""
+    """The vendor rejects what the settings ask for, such as an unknown dataset or segment."""
 
 
 class CredentialsRefused(CdpExportError):
-    """The vendor refuses the credentials, or they lack a right."""
+    """The vendor rejects the credentials, or they lack a permission."""
 
     exit_code = 11
 
 
 class UnusableAnswer(CdpExportError):
-    """An answer is not as documented."""
+    """A response is incomplete or not as documented."""
 
     exit_code = 12
     advice = " Run again; if it stays so, ask the vendor."
 
 
 class IncompleteAnswer(UnusableAnswer):
-    """The bytes of an answer end too early or trickle: another try may give all of them."""
+    """The body of a response ends too early or arrives too slowly; a retry may succeed."""
 
 
 class VendorUnavailable(CdpExportError):
-    """The vendor cannot be reached, answers with 5xx, or its exports fail again and again."""
+    """The vendor cannot be reached, answers with 5xx, or its exports fail repeatedly."""
 
     exit_code = 13
 
 
 class ExportsFailed(VendorUnavailable):
-    """The vendor gave up on every export of one request; a smaller one may succeed."""
+    """Every attempt at one export failed at the vendor; a smaller export may succeed."""
 
 
 class QuotaReached(CdpExportError):
-    """A limit of the vendor stays reached: requests, pending exports, a busy segment."""
+    """A limit of the vendor is exceeded: requests, pending exports, a busy segment."""
 
     exit_code = 14
 
 
 class DeadlinePassed(CdpExportError):
-    """An export was not ready, or not read, within its time."""
+    """An export was not ready, or not read, before its deadline."""
 
     exit_code = 15
 
 
 class LocalFailure(CdpExportError):
-    """This machine is in the way: disk full, no permission."""
+    """An error of the local machine: disk full, no permission."""
 
     exit_code = 16
 
 
 class TargetGone(CdpExportError):
-    """Nobody reads the output any more."""
+    """The target has closed the pipe that the tap writes to."""
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM arrived; not an `Exception`, so that nothing takes it for a failure."""
+    """SIGINT or SIGTERM arrived; not an `Exception`, so that `except Exception` does not catch it."""
 
     def __init__(self, signal_number: int) -> None:
-        """Remember the signal.
+        """Create the exception for a signal.
 
         Args:
-            signal_number: the signal that arrived.
+            signal_number: number of the signal.
         """
         super().__init__(f"Stopped by {signal.Signals(signal_number).name}.")
         self.exit_code = 128 + signal_number

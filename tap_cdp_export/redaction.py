@@ -1,4 +1,4 @@
-"""What may be said in a log: anything but a secret, in whatever form it comes."""
+"""Mask secrets in log output: plain, URL-quoted, base64 or hexadecimal."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _MASK: Final = "(redacted)"
-_SHORTEST_SECRET: Final = 4  # masking every "a" would make a log unreadable and hide nothing
-_SHORTEST_PART: Final = 8  # a shorter value in a query, such as `host` or `3600`, is masked together with its name
+_SHORTEST_SECRET: Final = 4  # a secret of one letter would mask that letter everywhere
+_SHORTEST_PART: Final = (
+    8  # shorter query values, such as `host` or `3600`, are masked only as a pair: `X-Amz-Expires=3600`
+)
 _HTTP_LIBRARIES: Final = ("urllib3", "requests", "requests_oauthlib", "aiohttp", "asyncio", "backoff")
 _STORE_LIBRARIES: Final = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "google", "adlfs", "azure", "msal")
 _SILENCED: Final = frozenset({*_HTTP_LIBRARIES, *_STORE_LIBRARIES})
-"""Libraries that tell whole URLs, addresses and headers in their logs; what they raise is told in our own words."""
+"""Libraries that log URLs, addresses and headers; the tap reports their exceptions with messages of its own."""
 
 _ABOVE_CRITICAL: Final = logging.CRITICAL + 1
 
 
 def secret_values(config: Any, schema: Mapping[str, Any]) -> Iterator[str]:  # noqa: ANN401 -- any JSON
-    """Find the values of all settings that the schema calls secret.
+    """Find the values of all settings that the schema marks as secret.
 
     Args:
-        config: the settings, or a part of them.
-        schema: the JSON schema of that part.
+        config: settings, or a part of them; may be invalid.
+        schema: JSON schema of that part.
 
     Yields:
-        Every text below a setting marked `secret`.
+        Every string in a setting with `"secret": true`, at any depth.
     """
     if schema.get("secret"):
         yield from _texts(config)
@@ -56,17 +58,17 @@ def _texts(value: object) -> Iterator[str]:
 
 
 class Redactor:
-    """Replaces known secrets in any text, also URL-quoted, base64 or hexadecimal."""
+    """Replaces secrets in text, also in URL-quoted, base64 and hexadecimal form."""
 
     def __init__(self) -> None:
-        """Know no secret yet."""
+        """Create a redactor without secrets."""
         self._forms: list[str] = []
 
     def add_secrets(self, secrets: Iterable[str]) -> None:
-        """Mask these from now on.
+        """Add secrets to mask.
 
         Args:
-            secrets: values that must not be seen; too short ones are left out.
+            secrets: the values; those with fewer than four characters are ignored.
         """
         forms = set(self._forms)
         for secret in secrets:
@@ -79,10 +81,13 @@ class Redactor:
         self._forms = sorted(forms, key=len, reverse=True)
 
     def learn_url(self, url: str) -> None:
-        """Mask a URL that is a secret, however an HTTP library spells it.
+        """Add a URL that grants access to a file, in the forms in which HTTP libraries log it.
 
-        Libraries add a port, quote anew, or show only the part behind the host. A path that no signature goes with
-        is the secret itself, and its last part would do as a file's name.
+        Libraries normalize quoting or show the path and query only. A URL without a signature is secret by its path,
+        and the file name at its end is masked too.
+
+        Example: `https://a.test/f/export-1.zip?Expires=3600&Signature=c0ffeec0ffee` adds the URL,
+        `/f/export-1.zip`, `export-1.zip`, the query, `Expires=3600` and `c0ffeec0ffee`.
 
         Args:
             url: an absolute URL.
@@ -96,13 +101,13 @@ class Redactor:
         self.add_secrets({form for text in texts for form in (text, unquote(text), unquote_plus(text))})
 
     def redact(self, text: str) -> str:
-        """Mask all known secrets.
+        """Mask all secrets in a text.
 
         Args:
-            text: what is about to be said.
+            text: any text.
 
         Returns:
-            The text without them.
+            The text with `(redacted)` in place of each secret.
         """
         for form in self._forms:
             if form in text:
@@ -110,13 +115,13 @@ class Redactor:
         return text
 
     def install(self) -> None:
-        """Let every handler speak through this redactor, and silence the libraries that tell addresses.
+        """Redact the output of all log handlers, and silence the libraries that log URLs.
 
-        Their loggers are disabled one by one too: a logging configuration, or a variable such as
-        `S3FS_LOGGING_LEVEL`, may give each of them a level of its own.
+        Each existing logger of these libraries is also disabled: a logging configuration, or a variable such as
+        `S3FS_LOGGING_LEVEL`, may set its level.
         """
         for name in _SILENCED:
-            logging.getLogger(name).setLevel(_ABOVE_CRITICAL)  # for those below it that are still to come
+            logging.getLogger(name).setLevel(_ABOVE_CRITICAL)  # inherited by child loggers that are created later
         loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
         for logger in loggers:
             if logger.name.partition(".")[0] in _SILENCED:
@@ -127,10 +132,10 @@ class Redactor:
 
 
 class _RedactingFormatter(logging.Formatter):
-    """Formats as another formatter does, then masks: so tracebacks and structured fields are masked too.
+    r"""Redacts the output of another formatter, including tracebacks and structured fields.
 
-    A message stays one line, and the lines of a traceback are indented: nothing in a text from outside can look
-    like a log line of its own.
+    Control characters in messages are escaped, and lines of tracebacks are indented, so that external text cannot
+    forge a log line: the message `"x\nERROR y"` is logged as the one line `x\nERROR y`.
     """
 
     def __init__(self, redactor: Redactor, inner: logging.Formatter) -> None:
@@ -150,13 +155,13 @@ class _RedactingFormatter(logging.Formatter):
 
 
 def printable(text: str) -> str:
-    r"""Make a text from outside fit for a log: one line, without control characters.
+    r"""Escape all characters that are not printable, so that external text stays on one line of a log.
 
     Args:
-        text: such as the name of an object in a bucket.
+        text: for example the key of an object in a bucket.
 
     Returns:
-        The same with an escape such as `\n` or `\x1b` for each character that is not printable.
+        The text with an escape such as `\n` or `\x1b` for each such character.
     """
     if text.isprintable():
         return text
@@ -164,22 +169,22 @@ def printable(text: str) -> str:
 
 
 def _spellings(url: str) -> set[str]:
-    """Spell a URL as `requests` and `urllib3` do."""
+    """Return a URL as given, and as `requests` and `urllib3` normalize it."""
     spellings = {url}
     try:
         prepared = requests.Request("GET", url).prepare().url or url
         spellings |= {prepared, parse_url(prepared).url}
-    except ValueError:  # then no library will ask for it either
+    except ValueError:  # an invalid URL; no library will request it
         pass
     return spellings
 
 
 def _query_secrets(query: str) -> Iterator[str]:
-    """Give what of a query must not be seen by itself."""
+    """Yield each value of a query, or the pair `name=value` if the value is short."""
     for pair in query.split("&"):
         value = pair.partition("=")[2]
         yield value if len(unquote(value)) >= _SHORTEST_PART else pair
 
 
 REDACTOR: Final = Redactor()
-"""The one of this process: handlers belong to the process, not to a tap."""
+"""Redactor of the process: log handlers are global."""

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: a flag, and an exception only where nothing can be torn."""
+"""Handle SIGINT and SIGTERM: set a flag, and raise `Interrupted` only while the tap waits."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 
 _FINISHING_SECONDS: Final = 6.0
-"""A run ends within 8 seconds of the signal; the rest is for the way out."""
+"""A run ends at most 8 seconds after the signal; the other two are for writing STATE and cleaning up."""
 
 
 class StopSignal:
-    """What the process was told by signals.
+    """Signal handlers, and the flag that they set.
 
-    The handler only sets a flag. Whoever waits (for the network, a poll, a pause) does so inside `interruptible`,
-    where the signal ends the wait at once; everyone else calls `raise_if_stopped` between two whole pieces of work.
-    A wait whose result must not be lost is inside `finishing` too, where the signal has to wait a little.
+    Code that waits (network, polling, sleep) runs inside `interruptible`, where a signal raises `Interrupted`
+    immediately. Other code calls `raise_if_stopped` between two units of work, such as after a complete line of output.
+    A wait whose result must not be lost, such as the response to an export request, runs inside `finishing` too: there
+    a signal takes effect after some seconds only.
     """
 
     def __init__(self) -> None:
-        """Nothing has arrived yet."""
+        """Create a flag that is not set; see `install`."""
         self._signal_number: int | None = None
         self._interruptible = False
         self._finishing = False
 
     def install(self) -> None:
-        """Take over the two signals, where Python allows it (the main thread)."""
+        """Register the handlers; no effect outside the main thread, where Python does not allow it."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._handle)
             signal.signal(signal.SIGTERM, self._handle)
@@ -45,7 +46,7 @@ class StopSignal:
             signal.signal(signal.SIGALRM, self._handle_alarm)
             signal.setitimer(signal.ITIMER_REAL, _FINISHING_SECONDS)
         elif self._interruptible:
-            self._interruptible = False  # a second signal must not cut the way out
+            self._interruptible = False  # a second signal must not interrupt the cleanup
             raise Interrupted(signal_number)
 
     def _handle_alarm(self, _signal_number: int, frame: FrameType | None) -> None:
@@ -53,25 +54,25 @@ class StopSignal:
             self._handle(self._signal_number, frame)
 
     def raise_if_stopped(self) -> None:
-        """Stop here if a signal has arrived.
+        """Raise if a signal has arrived.
 
         Raises:
-            Interrupted: If one has.
+            Interrupted: If a signal has arrived.
         """
         if self._signal_number is not None:
             raise Interrupted(self._signal_number)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let a signal end what happens inside.
+        """Let a signal raise `Interrupted` inside the block.
 
         Yields:
             Nothing.
 
         Raises:
-            Interrupted: If a signal arrives, or has arrived.
+            Interrupted: If a signal arrives inside the block, or has arrived before.
         """
-        if threading.current_thread() is not threading.main_thread():  # signals are the main thread's, and so its waits
+        if threading.current_thread() is not threading.main_thread():  # handlers run in the main thread only
             self.raise_if_stopped()
             yield
             return
@@ -85,15 +86,15 @@ class StopSignal:
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """Let what happens inside a wait come to its end in spite of a signal, for some seconds or until a second one.
+        """Delay the effect of a signal inside a block of `interruptible`: for 6 seconds, or until a second signal.
 
-        When it has come to a good end, signals wait for the next `raise_if_stopped`, so that the result can be kept.
+        If the block succeeds, the signal takes effect at the next `raise_if_stopped`, so that the result can be saved.
 
         Yields:
             Nothing.
 
         Raises:
-            Interrupted: If a signal has arrived and there is no result.
+            Interrupted: If a signal has arrived and the block fails or takes too long.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -112,4 +113,4 @@ class StopSignal:
 
 
 STOP = StopSignal()
-"""The one of this process: signals are the process's, not an object's."""
+"""Instance of the process: signal handlers are global."""

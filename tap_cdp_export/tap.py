@@ -1,4 +1,4 @@
-"""The tap: settings in, streams out."""
+"""The tap: settings, discovery, and the order of a run."""
 
 from __future__ import annotations
 
@@ -33,19 +33,22 @@ if TYPE_CHECKING:
 VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
 
 
-def state_in(given: object) -> dict[str, Any]:
-    """Find the state in what was given for it.
+def state_in(document: object) -> dict[str, Any]:
+    """Extract the state from a document.
+
+    Example: `{"singer_state": {"bookmarks": {}}}` and `{"type": "STATE", "value": {"bookmarks": {}}}` both return
+    `{"bookmarks": {}}`.
 
     Args:
-        given: a state, a whole STATE line, or what Meltano prints, one inside the other if need be.
+        document: a state, a STATE message, or the output of `meltano state get`; may be nested.
 
     Returns:
         The state.
 
     Raises:
-        SettingsError: If it is none of them.
+        SettingsError: If the document is none of these.
     """
-    state = given
+    state = document
     while isinstance(state, dict) and state and "bookmarks" not in state:
         if state.get("type") == "STATE" and "value" in state:
             state = state["value"]
@@ -67,7 +70,7 @@ class TapCDPExport(Tap):
     name = "tap-cdp-export"
     vendors: ClassVar[tuple[Vendor, ...]] = VENDORS
     config_jsonschema: ClassVar[dict[str, Any]] = settings_schema(vendor.property for vendor in VENDORS)
-    dynamic_catalog = True  # so that --discover checks the settings too
+    dynamic_catalog = True  # --discover then validates the settings too
     message_writer_class = LineWriter
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
@@ -81,17 +84,21 @@ class TapCDPExport(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- the SDK's own keyword arguments
-        """Take the SDK's options."""
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- keyword arguments of the SDK
+        """Create a tap.
+
+        Args:
+            options: keyword arguments of `singer_sdk.Tap`.
+        """
         self.errors: list[CdpExportError] = []
         self.sources: list[ExportSource[Any]] = []
         super().__init__(**options)
 
     def discover_streams(self) -> list[ExportStream]:
-        """Make the sources and streams of every vendor that is on.
+        """Create the sources and streams of every configured vendor.
 
         Returns:
-            The streams; those that one source fills share it.
+            The streams; those that read the same export share a source.
         """
         self.sources = []
         streams: list[ExportStream] = []
@@ -110,24 +117,24 @@ class TapCDPExport(Tap):
         """Print the catalog.
 
         Returns:
-            Its text.
+            The catalog as JSON text.
 
         Raises:
-            CdpExportError: If the columns of a stream cannot be told.
+            CdpExportError: If the columns of a stream could not be discovered.
         """
         for source in self.sources:
             if source.discovery_error:
                 raise source.discovery_error
         return super().run_discovery()
 
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002 -- wrong settings always stop
-        """Check the settings without ever showing a value, and keep their secrets out of the log from here on."""
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:  # noqa: ARG002 -- invalid settings always raise
+        """Add the secrets to the redactor, then validate the settings; messages show no values."""
         REDACTOR.add_secrets(secret_values(self._config, self.config_jsonschema))
         REDACTOR.install()
         self.append_builtin_config(self.config_jsonschema)
         config = dict(self._config)
         if config.get("sandbox") is True:
-            from tap_cdp_export.config.sandbox import with_sandbox  # noqa: PLC0415 -- a server is imported only to run one
+            from tap_cdp_export.config.sandbox import with_sandbox  # noqa: PLC0415 -- the server is slow to import
 
             config = with_sandbox(config, self.config_jsonschema)
         checks = {vendor.name: vendor.check_settings for vendor in self.vendors}
@@ -135,20 +142,20 @@ class TapCDPExport(Tap):
         return []
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take a state, if it has the shape of one.
+        """Load the state of an earlier run.
 
         Args:
-            state: as the run was given it.
+            state: see `state_in`.
         """
         super().load_state(state_in(state))
 
     def run(self) -> None:
-        """Sync all selected streams, and say at the end what is not whole.
+        """Sync all selected streams; if one fails, continue with the others.
 
         Raises:
-            CdpExportError: The first failure, when the other vendors' streams have had their turn.
+            CdpExportError: The first error, after all streams; it names the streams that are incomplete.
         """
-        self._judge()
+        self._check_sources()
         writer = self.message_writer
         try:
             self.sync_all()
@@ -160,31 +167,31 @@ class TapCDPExport(Tap):
                 writer.flush()
         self._raise_failures()
 
-    def _judge(self) -> None:
-        """Judge settings, catalog and state of every selected stream before the first request.
+    def _check_sources(self) -> None:
+        """Check settings, catalog and state of every selected stream before the first request.
 
         Raises:
-            SettingsError: The first thing that is wrong; the log names the others.
+            SettingsError: The first problem; all others are logged.
         """
-        offered = self.streams.keys()
+        stream_names = self.streams.keys()
         for source in self.sources:
             with source.noting_failures():
                 source.judge()
         self._raise_failures()
-        if unknown := self.state.get("bookmarks", {}).keys() - offered:
+        if unknown := self.state.get("bookmarks", {}).keys() - stream_names:
             self.logger.info("STATE holds %d streams that are not offered now; they stay as they are.", len(unknown))
 
     def _raise_failures(self) -> None:
         if self.errors:
-            first, *others = self.errors
-            first.others = tuple(stream for error in others for stream in error.streams)
-            raise first
+            first_error, *later_errors = self.errors
+            first_error.others = tuple(stream for error in later_errors for stream in error.streams)
+            raise first_error
 
     def setup_mapper(self) -> None:
-        """Make the stream maps of all streams.
+        """Create the stream maps of all streams.
 
         Raises:
-            SettingsError: If one is wrong, or its files would not stay where BATCH files belong.
+            SettingsError: If a stream map is invalid, or its alias would place BATCH files outside their root.
         """
         self.mapper = StreamMaps(self.config, self.logger)
         self.mapper.register_raw_streams_from_catalog(self.catalog)
@@ -203,15 +210,15 @@ class TapCDPExport(Tap):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
-        """Read the settings files.
+        """Parse the option `--config`.
 
         Args:
-            ctx: click's.
-            param: click's.
-            value: their paths, or ENV.
+            ctx: context of click.
+            param: the option.
+            value: paths of settings files, or `ENV`.
 
         Returns:
-            What they hold together.
+            The settings of all files, merged.
         """
         with readable("settings"):
             return super().cb_config(ctx, param, value)
@@ -229,33 +236,35 @@ class TapCDPExport(Tap):
         """Run a sync, or print `--about`.
 
         Args:
-            about: print what this tap is, and no more.
-            about_format: how.
-            config: settings.
-            state: STATE of an earlier run.
-            catalog: which streams and columns.
+            about: print a description of the tap and exit.
+            about_format: format of the description.
+            config: the settings.
+            state: file with the STATE of an earlier run.
+            catalog: file with the catalog, which selects streams and columns.
         """
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
-            given_state = load_json(state.read()) if state else {}
-            given_state = state_in(given_state)  # the SDK takes what it does not know for "no state": a full resync
+            state_value = load_json(state.read()) if state else {}
+            state_value = state_in(
+                state_value
+            )  # the SDK ignores a state of unknown form, and would sync everything again
         with readable("catalog"):
-            given_catalog = Catalog.from_dict(load_json(catalog.read())) if catalog else None
+            catalog_object = Catalog.from_dict(load_json(catalog.read())) if catalog else None
         tap = cls(
             config=config.config if config else {},
-            state=given_state,
-            catalog=given_catalog,
+            state=state_value,
+            catalog=catalog_object,
             parse_env_config=bool(config and config.parse_env),
         )
         tap.run()
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """Make the command, with this tap's exit codes.
+        """Create the command with the exit codes of the tap.
 
         Returns:
-            The command.
+            A `TapCommand`.
         """
         command = super().get_singer_command()
         return TapCommand.of(command, logger=cls.logger)

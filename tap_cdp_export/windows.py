@@ -1,7 +1,7 @@
-"""Windows and the times in them: pure functions.
+"""Time windows, and conversion of times.
 
-A time is an aware `datetime` in UTC. Its text, in records and in STATE, is RFC 3339 with milliseconds and
-`Z`, always 24 characters wide, since the SDK and many targets compare bookmarks as text.
+A time is an aware `datetime` in UTC. In records and in STATE it is written in RFC 3339 format with milliseconds and
+`Z`, always 24 characters, since the SDK and many targets compare bookmarks as strings.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_INSIDE: Final = 0.0004
-"""Seconds from a millisecond's beginning to where no rounding leaves it, and no text is shorter for a zero's sake."""
+_OFFSET_SECONDS: Final = 0.0004
+"""Added to times before they are written: float rounding then stays inside the millisecond, and the fraction always
+has six digits, since it is never zero (msgspec writes `08:30:00Z` without a fraction)."""
 
-_texts: Final = msgspec.json.Decoder(list[str | None])
+_STRING_LIST: Final = msgspec.json.Decoder(list[str | None])
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The half-open span of time `[start, end)`, in whole seconds."""
+    """The half-open interval `[start, end)`, in whole seconds."""
 
     start: datetime
     end: datetime
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 time; one without a zone is UTC (Meltano hands over such).
+    """Parse an ISO 8601 date or time; without a time zone it is UTC.
 
     Args:
-        text: the time.
+        text: for example `2024-03-01`, `2024-03-01T08:30:00Z` or `2024-03-01T09:30:00+01:00`.
 
     Returns:
         The time in UTC.
 
     Raises:
-        ValueError: If it is no ISO 8601 time.
+        ValueError: If the text is not an ISO 8601 time, or is outside the years 1 to 9999.
     """
     time = datetime.fromisoformat(text)
     try:
@@ -51,13 +52,13 @@ def parse_time(text: str) -> datetime:
 
 
 def time_text(time: datetime) -> str:
-    """Write a time as `2024-03-01T08:30:00.000Z`.
+    """Format a time as `2024-03-01T08:30:00.000Z`; digits after the milliseconds are cut off.
 
     Args:
         time: an aware time.
 
     Returns:
-        Its text, 24 characters.
+        A string of 24 characters.
     """
     if time.tzinfo is not UTC:
         time = time.astimezone(UTC)
@@ -65,25 +66,25 @@ def time_text(time: datetime) -> str:
 
 
 def epoch_milliseconds(time: datetime) -> int:
-    """Count the milliseconds from 1970 to a time.
+    """Convert a time to milliseconds since 1970.
 
     Args:
         time: an aware time.
 
     Returns:
-        Whole milliseconds.
+        Milliseconds, rounded down.
     """
     return (time - _EPOCH) // _MILLISECOND
 
 
 def from_epoch_milliseconds(milliseconds: int) -> str:
-    """Write epoch milliseconds as `time_text` does.
+    """Format milliseconds since 1970 in the same way as `time_text`.
 
     Args:
         milliseconds: since 1970, in UTC.
 
     Returns:
-        The time's text, 24 characters.
+        A string of 24 characters.
 
     Raises:
         OverflowError: If the time is outside the years 1 to 9999.
@@ -92,49 +93,57 @@ def from_epoch_milliseconds(milliseconds: int) -> str:
 
 
 def epoch_texts(column: list[int | None]) -> list[str | None]:
-    """Write a column of epoch milliseconds as `time_text` does, all at once: a fast export waits for these texts.
+    """Format a column of milliseconds since 1970, faster than `from_epoch_milliseconds` for each value.
+
+    msgspec writes all times at once, with microseconds. Each takes 30 characters with its comma, of which the last
+    three digits are deleted in three passes (the first list item starts behind the bracket, at index 1)::
+
+        [1709281800000, None]            column
+        [1709281800.0004]                seconds, without nulls, plus the offset
+        ["2024-03-01T08:30:00.000400Z"]  encoded; the digits to delete are at index 25, 26 and 27
+        ["2024-03-01T08:30:00.000Z"]     after the three passes
 
     Args:
-        column: since 1970, in UTC; null stays null.
+        column: milliseconds since 1970, in UTC, or None.
 
     Returns:
-        The texts, 24 characters each.
+        A string of 24 characters, or None, for each value.
 
     Raises:
         OverflowError: If a time is outside the years 1 to 9999.
     """
-    seconds = [time / 1000 + _INSIDE for time in column if time is not None]
+    seconds = [time / 1000 + _OFFSET_SECONDS for time in column if time is not None]
     try:
         text = bytearray(msgspec.json.encode(msgspec.convert(seconds, list[datetime], strict=False)))
     except (ValueError, msgspec.ValidationError):
         raise OverflowError("a time outside the years 1 to 9999") from None
     for period in (30, 29, 28):  # of `"2024-03-01T08:30:00.000400Z",`, which loses one digit behind the milliseconds
         del text[25::period]
-    texts = _texts.decode(text)
+    texts = _STRING_LIST.decode(text)
     if len(texts) == len(column):
         return texts
-    others = iter(texts)
-    return [None if time is None else next(others) for time in column]
+    remaining = iter(texts)
+    return [None if time is None else next(remaining) for time in column]
 
 
 def whole_second(time: datetime) -> datetime:
-    """Cut a time to its second, the finest step of every vendor's windows.
+    """Round a time down to the second, the resolution of windows at all vendors.
 
     Args:
         time: an aware time.
 
     Returns:
-        The time without its fraction.
+        The time without microseconds.
     """
     return time.replace(microsecond=0)
 
 
 def split(span: Window, length: timedelta) -> Iterator[Window]:
-    """Cut a span into windows without gap or overlap.
+    """Split a span into windows without gaps or overlaps.
 
     Args:
-        span: what to cut; an empty or reversed one gives no window.
-        length: how long a window may be.
+        span: the span; an empty or reversed span has no windows.
+        length: maximum length of a window.
 
     Yields:
         The windows in order; the last one may be shorter.
@@ -147,13 +156,13 @@ def split(span: Window, length: timedelta) -> Iterator[Window]:
 
 
 def half_of(window: Window) -> timedelta:
-    """Tell how long the halves of a window are.
+    """Return half the length of a window, rounded up to the second.
 
     Args:
-        window: longer than a second.
+        window: a window of at least two seconds.
 
     Returns:
-        Whole seconds; the second half may be one shorter.
+        Length of the first half; the second half may be a second shorter.
     """
     seconds = (window.end - window.start) // timedelta(seconds=1)
     return timedelta(seconds=(seconds + 1) // 2)

@@ -1,4 +1,4 @@
-"""What every kind of test needs: no signal handler outlives a test, and no unit test waits."""
+"""Fixtures for all tests: signal handlers are restored, and sleeps return at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ settings.load_profile("brisk")
 
 @pytest.fixture(autouse=True)
 def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give the process back its handlers, and forget what a test's signal has said."""
+    """Reset `STOP` before each test, and restore the signal handlers after it."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     monkeypatch.setattr(STOP, "_signal_number", None)
     monkeypatch.setattr(STOP, "_interruptible", False)
@@ -33,14 +33,14 @@ def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
-    """A clock that makes every pause a jump."""
+    """A clock that advances instead of sleeping."""
     virtual = VirtualClock()
     virtual.install(monkeypatch)
     return virtual
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a Meltano project, or servers, on one worker: each is started once."""
+    """Run tests that share a Meltano project or a server on one worker, so that each is started once."""
     for item in items:
         for folder in ("targets", "buckets"):
             if folder in item.path.parts or (folder == "targets" and item.get_closest_marker("meltano")):

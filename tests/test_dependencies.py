@@ -1,4 +1,4 @@
-"""What is imported is declared, and new enough for what is used of it."""
+"""Imported packages are declared, with a sufficient minimum version."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib3 import BaseHTTPResponse
 ROOT = Path(__file__).parents[1]
 
 
-def test_every_import_is_declared_and_all_that_is_declared_is_imported() -> None:
-    done = subprocess.run(
+def test_imports_and_declared_dependencies_are_the_same() -> None:
+    process = subprocess.run(
         [Path(sys.executable).with_name("deptry"), "tap_cdp_export"], cwd=ROOT, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert process.returncode == 0, process.stderr.decode()
 
 
 def test_no_urllib3_without_read1_is_allowed() -> None:

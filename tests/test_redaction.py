@@ -1,4 +1,4 @@
-"""No secret in a log, in whatever form it comes."""
+"""Secrets are masked in the log, in every encoding."""
 
 from __future__ import annotations
 
@@ -47,27 +47,27 @@ FORMS: dict[str, Callable[[str], str]] = {
 def test_a_secret_is_masked_in_every_form(form: str, secret: str) -> None:
     redactor = Redactor()
     redactor.add_secrets([secret])
-    spelled = FORMS[form](secret)
-    assert redactor.redact(f"before<{spelled}>after") == FRAME
+    encoding = FORMS[form](secret)
+    assert redactor.redact(f"before<{encoding}>after") == FRAME
 
 
 @given(secrets=st.lists(SECRETS, min_size=2, max_size=4))
-def test_a_secret_inside_another_does_not_leave_half_of_it(secrets: list[str]) -> None:
+def test_a_secret_that_contains_another_is_masked_completely(secrets: list[str]) -> None:
     redactor = Redactor()
-    whole = "".join(secrets)
+    long_secret = "".join(secrets)
     redactor.add_secrets(secrets[:1])
-    redactor.add_secrets([whole])
-    assert redactor.redact(whole) == "(redacted)"
+    redactor.add_secrets([long_secret])
+    assert redactor.redact(long_secret) == "(redacted)"
 
 
 @given(text=st.text())
-def test_a_text_without_a_secret_is_left_as_it_is(text: str) -> None:
+def test_a_text_without_a_secret_is_unchanged(text: str) -> None:
     redactor = Redactor()
     redactor.add_secrets(["\ue000 a secret from the private use area"])
     assert redactor.redact(text) == text
 
 
-def test_too_short_a_secret_does_not_make_the_log_unreadable() -> None:
+def test_a_secret_of_fewer_than_four_characters_is_not_masked() -> None:
     redactor = Redactor()
     redactor.add_secrets(["", "a", "abc"])
     assert redactor.redact("an abacus") == "an abacus"
@@ -129,7 +129,7 @@ FORGERIES = [
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_text_from_outside_cannot_forge_a_line_of_the_log(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_text_cannot_forge_a_line_of_the_log(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
@@ -150,7 +150,7 @@ def test_a_text_from_outside_cannot_forge_a_line_of_the_log(name: str, monkeypat
 
 
 @given(text=st.text())
-def test_what_is_printable_is_left_as_it_is_and_all_else_is_escaped(text: str) -> None:
+def test_printable_text_is_unchanged_and_other_characters_are_escaped(text: str) -> None:
     assert printable(text).isprintable()
     assert (printable(text) == text) == text.isprintable()
     assert printable(printable(text)) == printable(text)
@@ -175,7 +175,7 @@ UNSIGNED_URL = "https://storage.test:443/Iw_2CAuI2mvAemo2jRTbG6IBUkzpJNBbYSMwPHO
 
 
 def seen_by_a_library(url: str) -> set[str]:
-    """What requests and urllib3 make of a URL, whole and in parts."""
+    """Return a URL and its parts in the forms in which requests and urllib3 log them."""
     prepared = requests.Request("GET", url).prepare()
     parsed = parse_url(str(prepared.url))
     parts = {
@@ -192,17 +192,17 @@ def seen_by_a_library(url: str) -> set[str]:
 
 
 @pytest.mark.parametrize("url", [SIGNED_URL, UNSIGNED_URL])
-def test_a_url_that_is_a_secret_is_masked_however_a_library_spells_it(url: str) -> None:
+def test_a_secret_url_is_masked_in_every_form_in_which_libraries_log_it(url: str) -> None:
     redactor = Redactor()
     redactor.learn_url(url)
     for spelling in seen_by_a_library(url):
-        said = redactor.redact(f"Failed to parse headers (url={spelling}): odd").lower()
-        assert "c0ffee" not in said
-        assert "iw_2" not in said
-        assert "mva" not in said
+        message = redactor.redact(f"Failed to parse headers (url={spelling}): odd").lower()
+        assert "c0ffee" not in message
+        assert "iw_2" not in message
+        assert "mva" not in message
 
 
-def test_short_values_of_a_url_do_not_make_the_log_unreadable() -> None:
+def test_short_values_of_a_url_are_masked_only_with_their_name() -> None:
     redactor = Redactor()
     redactor.learn_url(SIGNED_URL)
     assert redactor.redact("3600 s, host") == "3600 s, host"
@@ -210,7 +210,7 @@ def test_short_values_of_a_url_do_not_make_the_log_unreadable() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "https://a.test:x/secret-path"])
-def test_a_url_that_no_library_takes_is_learned_as_it_is(url: str) -> None:
+def test_an_invalid_url_is_masked_as_given(url: str) -> None:
     redactor = Redactor()
     redactor.learn_url(url)
     assert redactor.redact(f"<{url}>") == "<(redacted)>"
@@ -220,16 +220,16 @@ LIBRARIES = ["urllib3", "requests", "asyncio", "fsspec", "s3fs", "botocore", "ai
 
 
 @pytest.mark.parametrize("library", [*LIBRARIES, "google", "aiohttp"])
-def test_libraries_that_tell_addresses_say_nothing_at_any_level(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_that_log_urls_are_silent_at_any_level(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    for name in (library, f"{library}.there", f"{library}.new"):  # as a logging configuration may have set them up
+    for name in (library, f"{library}.there", f"{library}.new"):  # as a logging configuration may do
         logger = logging.getLogger(name)
         monkeypatch.setattr(logger, "level", logging.NOTSET if name.endswith("new") else logging.DEBUG)
         monkeypatch.setattr(logger, "disabled", False)
         monkeypatch.setattr(logger, "handlers", [handler])
     Redactor().install()
-    monkeypatch.setattr(logging.getLogger(f"{library}.new"), "disabled", False)  # made by an import after that
+    monkeypatch.setattr(logging.getLogger(f"{library}.new"), "disabled", False)  # as if created after install()
     logging.getLogger(library).setLevel(logging.DEBUG)  # as S3FS_LOGGING_LEVEL does on import
     for name in (library, f"{library}.there"):
         logging.getLogger(name).critical("https://canary.test")
@@ -238,7 +238,7 @@ def test_libraries_that_tell_addresses_say_nothing_at_any_level(library: str, mo
     assert out.getvalue() == ""
 
 
-def test_handlers_of_other_loggers_are_guarded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handlers_of_other_loggers_are_redacted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     logger = logging.getLogger("tap-cdp-export.of-its-own")
     monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(out)])

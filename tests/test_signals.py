@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a wait at once, and tear nothing else."""
+"""SIGINT and SIGTERM interrupt waits only; other code stops at the next check."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @pytest.fixture
 def shutdown() -> StopSignal:
-    """Handlers of its own; the suite gives the process back its own ones."""
-    installed = StopSignal()
-    installed.install()
-    return installed
+    """A new instance with its handlers installed; `tests/conftest.py` restores the previous handlers."""
+    stop_signal = StopSignal()
+    stop_signal.install()
+    return stop_signal
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_at_work_waits_for_the_next_check(shutdown: StopSignal, number: signal.Signals) -> None:
+def test_outside_a_wait_a_signal_takes_effect_at_the_next_check(shutdown: StopSignal, number: signal.Signals) -> None:
     shutdown.raise_if_stopped()
     signal.raise_signal(number)
     with pytest.raises(Interrupted) as stop:
@@ -34,28 +34,28 @@ def test_a_signal_at_work_waits_for_the_next_check(shutdown: StopSignal, number:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_wait_at_once(shutdown: StopSignal, number: signal.Signals) -> None:
-    passed: list[str] = []
+    steps: list[str] = []
 
     def wait() -> None:
         with shutdown.interruptible():
             signal.raise_signal(number)
-            passed.append("the signal")
+            steps.append("the signal")
 
     with pytest.raises(Interrupted) as stop:
         wait()
-    assert passed == []
+    assert steps == []
     assert stop.value.exit_code == 128 + number
 
 
 def test_a_wait_does_not_begin_after_a_signal(shutdown: StopSignal) -> None:
     signal.raise_signal(signal.SIGTERM)
-    began = False
+    has_entered = False
     with pytest.raises(Interrupted), shutdown.interruptible():
-        began = True
-    assert not began
+        has_entered = True
+    assert not has_entered
 
 
-def test_after_a_wait_signals_wait_for_a_check_again(shutdown: StopSignal) -> None:
+def test_after_a_wait_a_signal_takes_effect_at_the_next_check(shutdown: StopSignal) -> None:
     with shutdown.interruptible():
         pass
     signal.raise_signal(signal.SIGTERM)
@@ -63,27 +63,27 @@ def test_after_a_wait_signals_wait_for_a_check_again(shutdown: StopSignal) -> No
         shutdown.raise_if_stopped()
 
 
-def test_the_outer_wait_goes_on_after_an_inner_one(shutdown: StopSignal) -> None:
-    passed: list[str] = []
+def test_the_outer_wait_is_interruptible_after_an_inner_one(shutdown: StopSignal) -> None:
+    steps: list[str] = []
 
     def wait() -> None:
         with shutdown.interruptible():
             with shutdown.interruptible():
                 pass
             signal.raise_signal(signal.SIGTERM)
-            passed.append("the signal")
+            steps.append("the signal")
 
     with pytest.raises(Interrupted):
         wait()
-    assert passed == []
+    assert steps == []
 
 
-def test_a_second_signal_does_not_cut_the_way_out(shutdown: StopSignal) -> None:
-    cleaned_up: list[str] = []
+def test_a_second_signal_does_not_interrupt_the_cleanup(shutdown: StopSignal) -> None:
+    cleanups: list[str] = []
 
     def clean_up(what: str) -> None:
         signal.raise_signal(signal.SIGINT)
-        cleaned_up.append(what)
+        cleanups.append(what)
 
     def wait() -> None:
         with shutdown.interruptible(), ExitStack() as outer:
@@ -94,45 +94,43 @@ def test_a_second_signal_does_not_cut_the_way_out(shutdown: StopSignal) -> None:
 
     with pytest.raises(Interrupted) as stop:
         wait()
-    assert cleaned_up == ["inner", "outer"]
+    assert cleanups == ["inner", "outer"]
     assert stop.value.exit_code == 143
 
 
-# An answer that must be known
+# StopSignal.finishing
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_waits_for_what_has_to_be_finished_and_for_what_is_done_with_it(
-    shutdown: StopSignal, number: signal.Signals
-) -> None:
-    passed: list[str] = []
+def test_a_signal_in_finishing_takes_effect_at_the_next_check(shutdown: StopSignal, number: signal.Signals) -> None:
+    steps: list[str] = []
     with shutdown.interruptible():
         with shutdown.finishing():
             signal.raise_signal(number)
-            passed.append("the answer")
+            steps.append("the answer")
         signal.raise_signal(number)
-        passed.append("the record")
+        steps.append("the record")
     with pytest.raises(Interrupted):
         shutdown.raise_if_stopped()
-    assert passed == ["the answer", "the record"]
+    assert steps == ["the answer", "the record"]
 
 
-def test_a_second_signal_ends_even_that(shutdown: StopSignal) -> None:
-    passed: list[str] = []
+def test_a_second_signal_interrupts_finishing(shutdown: StopSignal) -> None:
+    steps: list[str] = []
 
     def wait() -> None:
         with shutdown.interruptible(), shutdown.finishing():
             signal.raise_signal(signal.SIGTERM)
-            passed.append("the first")
+            steps.append("the first")
             signal.raise_signal(signal.SIGTERM)
-            passed.append("the second")
+            steps.append("the second")
 
     with pytest.raises(Interrupted):
         wait()
-    assert passed == ["the first"]
+    assert steps == ["the first"]
 
 
-def test_what_has_to_be_finished_gets_some_seconds_after_the_signal_and_no_more(
+def test_finishing_is_interrupted_some_seconds_after_the_signal(
     shutdown: StopSignal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alarms: list[float] = []
@@ -150,7 +148,7 @@ def test_what_has_to_be_finished_gets_some_seconds_after_the_signal_and_no_more(
     assert alarms[-1] == 0
 
 
-def test_what_failed_is_not_finished_and_the_signal_counts(shutdown: StopSignal) -> None:
+def test_if_finishing_fails_after_a_signal_the_signal_is_raised(shutdown: StopSignal) -> None:
     def fail() -> None:
         with shutdown.interruptible(), shutdown.finishing():
             signal.raise_signal(signal.SIGTERM)
@@ -160,16 +158,16 @@ def test_what_failed_is_not_finished_and_the_signal_counts(shutdown: StopSignal)
         fail()
 
 
-def test_a_wait_inside_what_has_to_be_finished_is_still_ended_at_once(shutdown: StopSignal) -> None:
+def test_a_wait_inside_finishing_is_interrupted_at_once(shutdown: StopSignal) -> None:
     def wait() -> None:
-        with shutdown.interruptible(), shutdown.finishing(), shutdown.interruptible():  # such as for a token
+        with shutdown.interruptible(), shutdown.finishing(), shutdown.interruptible():  # such as a request for a token
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(Interrupted):
         wait()
 
 
-def test_without_a_signal_a_wait_goes_on_behind_what_failed(shutdown: StopSignal) -> None:
+def test_if_finishing_fails_without_a_signal_the_wait_stays_interruptible(shutdown: StopSignal) -> None:
     def fail() -> None:
         with shutdown.finishing():
             raise LookupError
@@ -184,7 +182,7 @@ def test_without_a_signal_a_wait_goes_on_behind_what_failed(shutdown: StopSignal
         fail_and_wait()
 
 
-def test_no_handler_of_failures_takes_a_stop_for_one() -> None:
+def test_interrupted_is_not_caught_as_an_exception() -> None:
     assert not issubclass(Interrupted, Exception)
 
 
@@ -195,7 +193,7 @@ def test_installing_outside_the_main_thread_is_no_error() -> None:
     def install() -> None:
         try:
             StopSignal().install()
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, the test shows it
+        except BaseException as error:  # noqa: BLE001 -- reported by the assertion below
             failures.append(error)
 
     thread = threading.Thread(target=install)

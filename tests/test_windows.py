@@ -1,4 +1,4 @@
-"""Windows and times: no gap, no overlap, one spelling."""
+"""Windows have no gaps or overlaps; times have one format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tap_cdp_export.windows import (
 
 TIMES = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001 -- bounds are naive by contract
 FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999
-"""Milliseconds from 1970 to where the calendar begins and ends."""
+"""First and last millisecond of the years 1 to 9999, since 1970."""
 
 LENGTHS = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=89))
 
@@ -50,8 +50,8 @@ def test_an_empty_or_reversed_span_has_no_window(start: datetime, length: timede
 @given(time=TIMES, other=TIMES)
 def test_texts_of_times_have_one_width_and_sort_as_the_times_do(time: datetime, other: datetime) -> None:
     assert len(time_text(time)) == 24
-    milliseconds, others = epoch_milliseconds(time), epoch_milliseconds(other)
-    assert (time_text(time) < time_text(other)) == (milliseconds < others)
+    milliseconds, other_milliseconds = epoch_milliseconds(time), epoch_milliseconds(other)
+    assert (time_text(time) < time_text(other)) == (milliseconds < other_milliseconds)
 
 
 @given(time=TIMES, hours=st.integers(-14, 14))
@@ -65,7 +65,7 @@ def test_a_time_in_another_zone_is_written_in_utc(time: datetime, hours: int) ->
 
 
 @given(time=TIMES)
-def test_epoch_milliseconds_and_text_tell_the_same_time(time: datetime) -> None:
+def test_epoch_milliseconds_and_text_are_the_same_time(time: datetime) -> None:
     milliseconds = epoch_milliseconds(time)
     assert from_epoch_milliseconds(milliseconds) == time_text(time)
     assert epoch_milliseconds(parse_time(from_epoch_milliseconds(milliseconds))) == milliseconds
@@ -84,12 +84,12 @@ def test_epoch_milliseconds_keep_their_last_digit(milliseconds: int, text: str) 
 
 
 @given(st.lists(st.none() | st.integers(FIRST, LAST) | st.sampled_from([FIRST, -1, 0, 1, LAST])))
-def test_a_column_of_times_is_written_as_each_of_them(column: list[int | None]) -> None:
+def test_a_column_of_times_has_the_same_texts_as_single_times(column: list[int | None]) -> None:
     assert epoch_texts(column) == [None if time is None else from_epoch_milliseconds(time) for time in column]
 
 
 @pytest.mark.parametrize("milliseconds", [LAST + 1, FIRST - 1, 10**15, -(10**15), 2**63, 10**40, 10**400])
-def test_a_time_beyond_the_calendar_is_an_overflow(milliseconds: int) -> None:
+def test_a_time_outside_the_years_1_to_9999_is_an_overflow(milliseconds: int) -> None:
     with pytest.raises(OverflowError):
         from_epoch_milliseconds(milliseconds)
     with pytest.raises(OverflowError):
@@ -99,12 +99,12 @@ def test_a_time_beyond_the_calendar_is_an_overflow(milliseconds: int) -> None:
 @pytest.mark.parametrize(
     "text", ["2024-03-01T08:30:00Z", "2024-03-01T08:30:00", "2024-03-01T09:30:00+01:00", "2024-03-01 08:30:00.000"]
 )
-def test_every_usual_spelling_of_a_time_is_read_and_no_zone_means_utc(text: str) -> None:
+def test_usual_formats_of_a_time_are_parsed_and_no_zone_means_utc(text: str) -> None:
     assert parse_time(text) == datetime(2024, 3, 1, 8, 30, tzinfo=UTC)
 
 
 @given(text=st.text(max_size=30) | st.just("0001-01-01T00:00:00+14:00") | st.just("9999-12-31T23:59:59-14:00"))
-def test_text_that_is_no_time_is_a_value_error_and_nothing_else(text: str) -> None:
+def test_invalid_text_raises_a_value_error_and_nothing_else(text: str) -> None:
     try:
         time = parse_time(text)
     except ValueError:
@@ -113,13 +113,13 @@ def test_text_that_is_no_time_is_a_value_error_and_nothing_else(text: str) -> No
 
 
 @given(time=TIMES)
-def test_a_time_cut_to_its_second_is_never_later(time: datetime) -> None:
+def test_a_time_rounded_to_its_second_is_never_later(time: datetime) -> None:
     assert timedelta(0) <= time - whole_second(time) < timedelta(seconds=1)
     assert whole_second(time).microsecond == 0
 
 
 @given(start=TIMES, seconds=st.integers(2, 10**7))
-def test_the_halves_of_a_window_are_two_and_make_the_whole(start: datetime, seconds: int) -> None:
+def test_a_window_has_two_halves_without_a_gap(start: datetime, seconds: int) -> None:
     start = whole_second(start.replace(year=2024))
     window = Window(start, start + timedelta(seconds=seconds))
     first, second = split(window, half_of(window))

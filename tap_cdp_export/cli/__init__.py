@@ -1,1 +1,1 @@
-"""The commands and how they end."""
+"""The command line: exit codes and process-wide settings."""

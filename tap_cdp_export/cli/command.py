@@ -1,4 +1,4 @@
-"""How a run ends: an exit code, and a last line that says why."""
+"""Translate exceptions into exit codes, and log the reason as the last line."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class TapCommand(SingerCommand):
-    """The SDK's command, ending with the exit codes of `errors` and never with an exception's raw text."""
+    """The SDK's command with the exit codes of `errors`; the text of unexpected exceptions is not shown."""
 
     @classmethod
     def of(cls, command: click.Command, *, logger: Logger) -> Self:
-        """Take over a command's options.
+        """Create a command with the name, options and callback of another one.
 
         Args:
-            command: made by the SDK.
-            logger: the tap's.
+            command: the command that the SDK has built.
+            logger: logger of the tap.
 
         Returns:
-            The same command with another end.
+            The new command.
         """
         return cls(
             name=command.name,
@@ -42,11 +42,11 @@ class TapCommand(SingerCommand):
         )
 
     def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 -- click's signature
-        """Run the command, options included, and leave with its exit code.
+        """Parse the options, run the command and exit.
 
         Args:
-            args: click's.
-            extra: click's.
+            args: passed to click.
+            extra: passed to click.
 
         Raises:
             SystemExit: Always, with the exit code.
@@ -70,7 +70,7 @@ class TapCommand(SingerCommand):
         except MappingError as error:
             code = SettingsError.exit_code
             self.logger.critical("The setting stream_maps is wrong (%s). (exit %d)", type(error).__name__, code)
-        except Exception as error:  # noqa: BLE001 -- its text may hold anything, so only its place is shown
+        except Exception as error:  # noqa: BLE001 -- its text may contain secrets or customer data, so only the traceback is logged
             for line in ("Traceback:", *"".join(traceback.format_tb(error.__traceback__)).splitlines()):
                 self.logger.error("%s", line)  # noqa: TRY400
             code = CdpExportError.exit_code
@@ -81,16 +81,16 @@ class TapCommand(SingerCommand):
 
 @contextmanager
 def readable(what: str) -> Iterator[None]:
-    """Turn any trouble with a given file into one message that does not quote it.
+    """Translate errors from reading a file into `SettingsError`, without quoting the file.
 
     Args:
-        what: which file, in a word or two.
+        what: name of the file in the message, such as "catalog".
 
     Yields:
         Nothing.
 
     Raises:
-        SettingsError: If what happens inside fails.
+        SettingsError: If the file is missing, unreadable, or not JSON of the expected form.
     """
     try:
         yield

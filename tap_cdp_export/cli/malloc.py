@@ -1,7 +1,7 @@
-"""Memory of this process: kept when it was freed, and never written to a core file.
+"""Tune glibc malloc so that freed blocks are reused, and disable core files.
 
-By its own rules glibc gives blocks of some hundred KiB back to the system, from which they come back page by page, each
-filled with zeros. A run takes and frees such blocks all the time: pages, runs of records, lines.
+By default, glibc returns freed blocks of some hundred KiB to the operating system. To allocate them again costs a page
+fault and zeroing for each 4 KiB. A run allocates and frees such blocks all the time: pages, chunks of records, lines.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import resource
 from contextlib import suppress
 from typing import Final
 
-_TRIM_THRESHOLD: Final = -1  # numbers of glibc's malloc.h
-_MMAP_THRESHOLD: Final = -3
+_TRIM_THRESHOLD: Final = -1  # M_TRIM_THRESHOLD in glibc's malloc.h
+_MMAP_THRESHOLD: Final = -3  # M_MMAP_THRESHOLD
 _KEPT_BYTES: Final = 16 * 2**20
 _LARGEST_KEPT_BYTES: Final = 4 * 2**20
 
 
 def tune_malloc() -> None:
-    """Let the allocator of this process, and of those it forks, keep some MiB for each thread that frees them.
+    """Let glibc keep up to 16 MiB of freed memory per arena, and reuse blocks of up to 4 MiB.
 
-    One that is not glibc's is let be.
+    Forked processes inherit the setting. It has no effect on other allocators.
     """
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -29,5 +29,5 @@ def tune_malloc() -> None:
 
 
 def write_no_core_file() -> None:
-    """Let the system write no memory to disk when this process, or one that it forks, crashes: people are in it."""
+    """Disable core files for this process and its forks: the memory holds customer data."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,1 +1,1 @@
-"""Settings: the list, their validation, sandbox mode."""
+"""Settings: their schema, their validation, and the setting `sandbox`."""

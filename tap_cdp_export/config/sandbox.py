@@ -1,4 +1,4 @@
-"""The setting `sandbox`: the bundled sandbox in place of the vendors."""
+"""The setting `sandbox`: read from the bundled sandbox instead of the vendors."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ if TYPE_CHECKING:
 
 
 def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Start the sandbox, and point the settings of all vendors that it knows to it.
+    """Start the sandbox and return settings that point to it.
+
+    Other settings of the user are kept: `{"sandbox": true, "braze": {"api_key": "x", "output_format": "gzip"}}` gets
+    `base_url` and `api_key` of the sandbox, keeps `output_format`, and gets complete settings for the other vendors.
 
     Args:
-        config: the settings; those of a vendor stay, except for its address and credentials.
-        schema: the JSON schema of all settings.
+        config: settings of the user; for each vendor, base URL and credentials are replaced.
+        schema: JSON schema of all settings.
 
     Returns:
-        Settings that read everything from the sandbox, which lives as long as the process.
+        Settings for the sandbox, which runs until the process ends.
 
     Raises:
         SettingsError: If the sandbox is not installed.
     """
     try:
-        from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 -- an extra, and heavy
+        from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 -- an optional extra, and slow to import
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"The sandbox needs {error.name}: install the tap with its extra, pip install 'tap-cdp-export[sandbox]'."
@@ -33,13 +36,13 @@ def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str,
     sandbox.start()
     merged = {**sandbox.settings(), **config}
     for vendor, settings in sandbox.settings().items():
-        given = config.get(vendor)
-        if isinstance(settings, dict) and isinstance(given, dict):
-            fixed = {"base_url", *_credentials(schema["properties"][vendor])}
-            merged[vendor] = {**settings, **given, **{name: settings[name] for name in fixed}}
+        user_settings = config.get(vendor)
+        if isinstance(settings, dict) and isinstance(user_settings, dict):
+            names = {"base_url", *_credentials(schema["properties"][vendor])}
+            merged[vendor] = {**settings, **user_settings, **{name: settings[name] for name in names}}
     return merged
 
 
 def _credentials(schema: Mapping[str, Any]) -> set[str]:
-    """Name the secrets without which a vendor cannot be used."""
+    """Return the names of the required secrets of a vendor."""
     return {name for name in schema["required"] if schema["properties"][name].get("secret")}

@@ -1,4 +1,4 @@
-"""The settings that belong to no vendor, in the SDK's types, so that `--about` shows exactly what is checked."""
+"""Settings shared by all vendors, declared with the SDK's types; `--about` prints the same schema."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def polling(initial: int) -> tuple[th.Property[Any], ...]:
-    """Declare the three settings that every polled export has.
+    """Return the three settings of a vendor whose exports are polled.
 
     Args:
-        initial: default of the first delay, in seconds.
+        initial: default of `poll_initial_seconds`.
 
     Returns:
-        Properties for a vendor's settings.
+        Properties for the settings of the vendor.
     """
     return (
         th.Property(
@@ -155,15 +155,15 @@ _COMMON: Final = (
 
 
 def empty_lists(vendor: str, settings: Mapping[str, Any], *names: str) -> Iterator[str]:
-    """Find lists that are given but empty.
+    """Check that lists are not empty.
 
     Args:
-        vendor: key of the vendor's settings.
-        settings: the vendor's settings.
-        names: the settings that hold lists.
+        vendor: name of the vendor's object in the settings.
+        settings: settings of the vendor.
+        names: names of the settings that hold lists.
 
     Yields:
-        One text for each of them.
+        One message for each empty list.
     """
     for name in names:
         if settings.get(name) == []:
@@ -171,12 +171,12 @@ def empty_lists(vendor: str, settings: Mapping[str, Any], *names: str) -> Iterat
 
 
 def settings_schema(vendors: Iterable[th.Property[Any]]) -> dict[str, Any]:
-    """Compile the JSON schema of all settings.
+    """Build the JSON schema of all settings.
 
     Args:
-        vendors: one property a vendor, an object.
+        vendors: one object property per vendor.
 
     Returns:
-        The schema.
+        The JSON schema; unknown settings are not allowed.
     """
     return th.PropertiesList(*_COMMON, *vendors, additional_properties=False).to_dict()

@@ -1,6 +1,6 @@
-"""From the settings as given to settings that hold: checked one by one and together, defaults filled in.
+"""Validate settings and fill in defaults.
 
-No message ever shows a value: the wrong one may be a secret in the wrong place.
+Messages name settings but never show values, since a secret may be in the wrong setting.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ if TYPE_CHECKING:
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
     """Check settings and fill in the defaults.
 
+    Example: `{"end_date": None, "request_deadline_seconds": "0.5", "braze": {…}}` becomes
+    `{"request_deadline_seconds": 0.5, "sandbox": False, "braze": {…, "output_format": "zip"}, …}`.
+
     Args:
-        config: the settings as given; null is the same as absent, but for what free-form objects hold.
-        schema: the JSON schema of all settings, with the SDK's own added.
-        checks: by the name of a vendor's object, what finds contradictions between its settings.
+        config: settings of the user; null means "not set", except inside free-form objects.
+        schema: JSON schema of all settings, including those of the SDK.
+        checks: for each vendor, a function that yields problems between its settings.
 
     Returns:
-        A copy with defaults, without such nulls, and with plain numbers in place of the SDK's `Decimal`.
+        A copy with defaults, without such nulls, and with int or float instead of `Decimal` and of numeric strings.
 
     Raises:
-        SettingsError: If anything is wrong; one line for each problem, no values.
+        SettingsError: If there are problems; the message lists all of them, without values.
     """
     plain: dict[str, Any] = _with_numbers(_plain(dict(config), schema), schema)
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
@@ -57,24 +60,28 @@ def _violations(config: dict[str, Any], schema: Mapping[str, Any]) -> list[Valid
 
 
 def _plain(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
-    """Leave out nulls where all keys are ours; in any other object, such as a stream map, null means something."""
+    """Copy settings without nulls and without `Decimal`.
+
+    Nulls are dropped from objects with a fixed set of keys only: in a free-form object, such as a stream map, null has
+    a meaning of its own.
+    """
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        is_ours = schema.get("additionalProperties") is False
+        has_fixed_keys = schema.get("additionalProperties") is False
         return {
             key: _plain(inner, properties.get(key, {}))
             for key, inner in value.items()
-            if not (is_ours and inner is None)
+            if not (has_fixed_keys and inner is None)
         }
     if isinstance(value, list | tuple):
         return [_plain(inner, {}) for inner in value]
-    if isinstance(value, Decimal):  # the SDK reads fractions so; time.sleep refuses them
+    if isinstance(value, Decimal):  # the SDK parses fractions as Decimal, which time.sleep does not accept
         return int(value) if value == value.to_integral_value() else float(value)
     return value
 
 
 def _with_numbers(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
-    """Read numbers that come as text: Meltano has no kind of setting for a number with a fraction."""
+    """Convert numeric strings, such as "0.5" to 0.5: Meltano passes numbers with a fraction as strings."""
     if isinstance(value, dict):
         properties = schema.get("properties", {})
         return {key: _with_numbers(inner, properties.get(key, {})) for key, inner in value.items()}
@@ -96,22 +103,22 @@ def _add_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
-    """Say what is wrong without the value that is wrong."""
+    """Describe a schema violation without showing the value."""
     name = ".".join(str(step) for step in error.absolute_path)
     limit: Any = error.validator_value
     schema: Any = error.schema
     instance: Any = error.instance
     match error.validator:
         case "additionalProperties":
-            known = schema.get("properties", {})
-            for key in sorted(set(instance) - set(known)):
+            properties = schema.get("properties", {})
+            for key in sorted(set(instance) - set(properties)):
                 yield f"unknown setting {'.'.join(filter(None, (name, key)))}"
         case "required":
             for key in sorted(set(limit) - set(instance)):
                 problem = f"setting {'.'.join(filter(None, (name, key)))} is missing"
                 description = schema.get("properties", {}).get(key, {}).get("description", "")
-                wanted, *_ = re.split(r"[.;] |\.$", description)
-                yield f"{problem}: {wanted}" if wanted else problem
+                first_clause, *_ = re.split(r"[.;] |\.$", description)
+                yield f"{problem}: {first_clause}" if first_clause else problem
         case "type":
             types = [limit] if isinstance(limit, str) else limit
             yield f"setting {name} must be of type {' or '.join(t for t in types if t != 'null')}"
@@ -128,6 +135,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 
 def _contradictions(config: dict[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> Iterator[str]:
+    """Yield problems that the JSON schema cannot express, such as dates in the wrong order."""
     yield from _date_problems(config)
     for vendor, check in checks.items():
         if vendor in config:
@@ -149,9 +157,9 @@ def _url_problems(vendor: str, settings: Mapping[str, Any], schema: Mapping[str,
 def _output_problems(config: dict[str, Any]) -> Iterator[str]:
     if config.get("flattening_enabled") and "flattening_max_depth" not in config:
         yield "setting flattening_max_depth is missing: flattening_enabled needs it"
-    for name, least in (("flattening_max_depth", 0), ("flattening_max_key_length", 1)):
-        if config.get(name, least) < least:
-            yield f"setting {name} must be at least {least}"
+    for name, minimum in (("flattening_max_depth", 0), ("flattening_max_key_length", 1)):
+        if config.get(name, minimum) < minimum:
+            yield f"setting {name} must be at least {minimum}"
     prefix = config.get("batch_config", {}).get("storage", {}).get("prefix", "")
     if not stays_below_root(f"{prefix}stream"):
         yield "setting batch_config.storage.prefix must stay below the root, without .. and not absolute"
@@ -167,15 +175,16 @@ def _date_problems(config: dict[str, Any]) -> Iterator[str]:
                 yield f"setting {name} must be an ISO 8601 date or time, such as 2026-01-31T00:00:00Z"
     if "start_date" in times and times["start_date"] > datetime.now(UTC):
         yield "setting start_date lies in the future: nothing would be read until then"
-    if len(times) == 2 and times["start_date"] >= times["end_date"]:  # noqa: PLR2004 -- both of the two
+    if len(times) == 2 and times["start_date"] >= times["end_date"]:  # noqa: PLR2004 -- both dates are set
         yield "setting end_date must be later than start_date"
 
 
 def _is_web_address(text: str) -> bool:
+    """Return True for an http(s) URL with a host, and without credentials, query, fragment or port 0."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         return False
-    plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and plain and port != 0
+    is_bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_bare and port != 0

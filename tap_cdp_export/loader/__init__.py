@@ -1,1 +1,1 @@
-"""What the quick start needs around target-duckdb: it is no part of the tap and shares nothing with it."""
+"""Helpers of the quick start for target-duckdb; the tap does not import them, and they import nothing of the tap."""

@@ -1,8 +1,8 @@
-"""The command `tap-cdp-export-duckdb`: target-duckdb, made to keep empty keys.
+"""The command `tap-cdp-export-duckdb`: target-duckdb with a patch for empty strings in keys.
 
-target-duckdb 0.8.0 reads an empty text back as NULL, and a NULL in a key stops it. It also lets DuckDB guess whether
-a batch begins with a header. This command is that target with one statement changed. It is run by Meltano, in the
-target's own environment.
+target-duckdb 0.8.0 loads an empty string as NULL, and then fails if the column is a key. It also lets DuckDB guess
+whether the first row of a batch is a header. This command replaces the COPY statement of that target. Meltano runs it
+in the virtual environment of the target.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _connect = target_duckdb.duckdb_connect
 
 
 def main() -> None:
-    """Load the Singer messages on stdin into the database of the settings file that `--config` names."""
+    """Load Singer messages from stdin into the database that is configured in the file passed as `--config`."""
     DbSync.load_rows = load_rows
     target_duckdb.duckdb_connect = connect
     target_duckdb.main()
 
 
-def connect(config: dict[str, Any]) -> Any:  # noqa: ANN401 -- a connection; its package has no types
-    """Open the database, in a folder that need not be there yet.
+def connect(config: dict[str, Any]) -> Any:  # noqa: ANN401 -- a connection; target_duckdb has no type hints
+    """Open the database, and create its folder if it does not exist.
 
     Args:
-        config: the target's settings.
+        config: settings of the target.
 
     Returns:
         The connection.
@@ -42,13 +42,13 @@ def connect(config: dict[str, Any]) -> Any:  # noqa: ANN401 -- a connection; its
 
 
 def load_rows(sync: DbSync, records: Iterable[dict[str, Any]], count: int, temp_dir: str) -> None:
-    """Upsert a batch, its rows as they are: a key's empty text is no NULL, the first row is no header.
+    """Upsert a batch of records; empty strings in keys are kept, and the first row is never taken as a header.
 
     Args:
-        sync: the target's side of one stream.
-        records: what to load, each key once.
-        count: how many they are.
-        temp_dir: where the batch may wait in a file.
+        sync: the target's object for the stream.
+        records: the records, with unique keys.
+        count: number of records.
+        temp_dir: folder for the temporary CSV file.
     """
     message = sync.stream_schema_message
     sync.logger.info("Loading %d rows into %s", count, sync.table_name(message["stream"]))

@@ -1,6 +1,6 @@
-"""Shows what a DuckDB file holds: `python -m tap_cdp_export.loader.report output/cdp.duckdb`.
+"""Print the tables of a DuckDB file: `python -m tap_cdp_export.loader.report output/cdp.duckdb`.
 
-It needs DuckDB and nothing else of this package, so that it runs wherever the file can be opened.
+Only the package `duckdb` is required.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Print every table of the tap's schema: its rows, their number, and a few of them.
 
     Args:
-        arguments: of the command line.
+        arguments: command-line arguments; by default those of the process.
 
     Returns:
-        The exit code.
+        The exit code: 0, or 1 if the file cannot be read.
     """
     parser = argparse.ArgumentParser(prog="python -m tap_cdp_export.loader.report", description=main.__doc__)
     parser.add_argument("path", help="the database file")
@@ -42,29 +42,29 @@ def report(database: duckdb.DuckDBPyConnection, schema: str) -> str:
     """Describe the tables of a schema.
 
     Args:
-        database: an open database.
-        schema: the schema.
+        database: an open connection.
+        schema: name of the schema.
 
     Returns:
-        One line for each table, then the first rows of each.
+        A table of the row counts, followed by the first rows of each table.
     """
-    found = _names(
+    tables = _names(
         database,
         "SELECT table_name FROM information_schema.tables WHERE table_schema = ? ORDER BY table_name",
         [schema],
     )
-    parts = [_table(["stream", "rows"], [[name, f"{_count(database, schema, name):,}"] for name in found])]
-    parts += [f"{name}\n{_first_rows(database, schema, name)}" for name in found]
+    parts = [_table(["stream", "rows"], [[name, f"{_count(database, schema, name):,}"] for name in tables])]
+    parts += [f"{name}\n{_first_rows(database, schema, name)}" for name in tables]
     return "\n" + "\n".join(parts)
 
 
 def _count(database: duckdb.DuckDBPyConnection, schema: str, name: str) -> int:
-    row = database.execute(f'SELECT count(*) FROM "{schema}"."{name}"').fetchone()  # noqa: S608 -- names from the catalog
+    row = database.execute(f'SELECT count(*) FROM "{schema}"."{name}"').fetchone()  # noqa: S608 -- names from the database catalog
     return int(row[0]) if row else 0
 
 
 def _first_rows(database: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
-    """Show the first rows: the keys, then the columns that are not empty, as far as there is room."""
+    """Format the first rows: key columns first, then other columns with values, at most `_COLUMNS` in total."""
     columns = _names(
         database,
         "SELECT unnest(constraint_column_names) FROM duckdb_constraints()"
@@ -74,14 +74,14 @@ def _first_rows(database: duckdb.DuckDBPyConnection, schema: str, name: str) -> 
         " ORDER BY ordinal_position)",
         [schema, name, schema, name],
     )
-    listed = ", ".join(f'"{column}"' for column in columns)
-    rows = database.execute(f'SELECT {listed} FROM "{schema}"."{name}" LIMIT {_ROWS}').fetchall()  # noqa: S608
-    filled = [index for index in range(len(columns)) if any(row[index] not in _EMPTY for row in rows)][:_COLUMNS]
-    return _table([columns[index] for index in filled], [[_cell(row[index]) for index in filled] for row in rows])
+    column_list = ", ".join(f'"{column}"' for column in columns)
+    rows = database.execute(f'SELECT {column_list} FROM "{schema}"."{name}" LIMIT {_ROWS}').fetchall()  # noqa: S608
+    indexes = [index for index in range(len(columns)) if any(row[index] not in _EMPTY for row in rows)][:_COLUMNS]
+    return _table([columns[index] for index in indexes], [[_cell(row[index]) for index in indexes] for row in rows])
 
 
 def _names(database: duckdb.DuckDBPyConnection, query: str, values: list[str]) -> list[str]:
-    """Read a list of names, each once."""
+    """Run a query that selects names, and return them without repeats."""
     return list(dict.fromkeys(name for (name,) in database.execute(query, values).fetchall()))
 
 

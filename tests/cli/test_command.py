@@ -1,4 +1,4 @@
-"""How a run ends: its exit code, and a last line that says what happened and nothing it should not."""
+"""Exit codes and the last line of the log; no secrets or customer data in either."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ EXIT_CODES = [
 ]
 
 
-def end_of(failure: BaseException | None, *arguments: str) -> int:
-    """Run a command that fails so, and give its exit code."""
+def exit_code_of(failure: BaseException | None, *arguments: str) -> int:
+    """Run a command that raises this error, and return its exit code."""
 
     def callback() -> None:
         if failure:
             raise failure
 
     command = TapCommand.of(click.Command("tap", callback=callback), logger=logger)
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exit_request:
         command.main(list(arguments))
-    assert isinstance(end.value.code, int)
-    return end.value.code
+    assert isinstance(exit_request.value.code, int)
+    return exit_request.value.code
 
 
 def last_line(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
@@ -72,45 +72,45 @@ def last_line(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("kind", "code"), EXIT_CODES)
-def test_every_failure_has_its_promised_exit_code_and_says_its_text_last(
+def test_every_error_has_its_documented_exit_code_and_logs_its_message_last(
     caplog: pytest.LogCaptureFixture, kind: type[errors.CdpExportError], code: int
 ) -> None:
     failure = kind("What happened. What to do.")
     failure.streams = ("one", "two")
-    assert end_of(failure) == code
+    assert exit_code_of(failure) == code
     text = f"one, two: What happened. What to do.{kind.advice} (exit {code})"
     assert last_line(caplog) == ("CRITICAL", text)
 
 
-def test_every_kind_of_failure_is_in_this_list() -> None:
+def test_every_error_class_is_in_this_list() -> None:
     def below(kind: type[errors.CdpExportError]) -> Iterator[type[errors.CdpExportError]]:
         yield kind
         for child in kind.__subclasses__():
             yield from below(child)
 
-    ours = {kind for kind in below(errors.CdpExportError) if kind.__module__ == errors.__name__}
-    assert ours == {kind for kind, _ in EXIT_CODES}
+    classes = {kind for kind in below(errors.CdpExportError) if kind.__module__ == errors.__name__}
+    assert classes == {kind for kind, _ in EXIT_CODES}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_with_its_own_code(caplog: pytest.LogCaptureFixture, number: signal.Signals, code: int) -> None:
-    assert end_of(errors.Interrupted(number)) == code
+    assert exit_code_of(errors.Interrupted(number)) == code
     assert number.name in last_line(caplog)[1]
     assert last_line(caplog)[1].endswith(f"(exit {code})")
 
 
 def test_success_ends_with_0(caplog: pytest.LogCaptureFixture) -> None:
-    assert end_of(None) == 0
+    assert exit_code_of(None) == 0
     assert caplog.records == []
 
 
 @pytest.mark.parametrize(
     "failure", [ValueError("canary"), KeyError("canary"), OSError("canary"), AssertionError("canary")]
 )
-def test_an_unexpected_failure_ends_with_1_and_shows_its_place_but_not_its_text(
+def test_an_unexpected_exception_ends_with_1_and_logs_its_traceback_but_not_its_text(
     caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
-    assert end_of(failure) == 1
+    assert exit_code_of(failure) == 1
     level, text = last_line(caplog)
     assert level == "CRITICAL"
     assert type(failure).__name__ in text
@@ -119,19 +119,19 @@ def test_an_unexpected_failure_ends_with_1_and_shows_its_place_but_not_its_text(
 
 
 def test_a_wrong_stream_map_ends_with_10_and_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
-    assert end_of(MappingError("canary")) == 10
+    assert exit_code_of(MappingError("canary")) == 10
     assert "stream_maps" in last_line(caplog)[1]
     assert "canary" not in caplog.text
 
 
 def test_a_wrong_option_ends_with_10(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    assert end_of(None, "--nonsense") == 10
+    assert exit_code_of(None, "--nonsense") == 10
     assert "--nonsense" in capsys.readouterr().err
     assert last_line(caplog)[1].endswith("(exit 10)")
 
 
 def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert end_of(None, "--help") == 0
+    assert exit_code_of(None, "--help") == 0
     assert "Usage" in capsys.readouterr().out
 
 
@@ -146,7 +146,7 @@ def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
         (KeyError("canary"), "not JSON"),
     ],
 )
-def test_a_given_file_that_cannot_be_used_is_named_and_not_quoted(failure: Exception, words: str) -> None:
+def test_an_unusable_file_is_named_and_not_quoted(failure: Exception, words: str) -> None:
     with pytest.raises(errors.SettingsError, match=words) as refusal, readable("catalog"):
         raise failure
     assert "catalog" in str(refusal.value)
@@ -154,7 +154,7 @@ def test_a_given_file_that_cannot_be_used_is_named_and_not_quoted(failure: Excep
     assert refusal.value.__suppress_context__
 
 
-def test_an_error_that_explains_itself_is_left_as_it_is() -> None:
+def test_an_error_of_the_tap_is_raised_unchanged() -> None:
     with pytest.raises(errors.QuotaReached), readable("state"):
         raise errors.QuotaReached("as it is")
 
@@ -167,8 +167,8 @@ def personalization(url: str, **changes: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def started(settings: dict[str, Any], folder: Path, *, stdout: int | IO[Any]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the command, and make sure that it ends."""
+def tap_process(settings: dict[str, Any], folder: Path, *, stdout: int | IO[Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the command, and kill it at the end of the block."""
     path = folder / "config.json"
     path.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "tap_cdp_export", "--config", str(path)]
@@ -179,7 +179,7 @@ def started(settings: dict[str, Any], folder: Path, *, stdout: int | IO[Any]) ->
             process.kill()
 
 
-def ended(process: subprocess.Popen[bytes]) -> Run:
+def wait_for(process: subprocess.Popen[bytes]) -> Run:
     out, err = process.communicate(timeout=30)
     return Run(process.returncode, [json.loads(line) for line in (out or b"").splitlines()], err.decode())
 
@@ -188,18 +188,18 @@ def ended(process: subprocess.Popen[bytes]) -> Run:
 def test_a_signal_during_a_request_ends_at_once_with_whole_output(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    asked, leave = threading.Event(), threading.Event()
+    request_arrived, end_of_test = threading.Event(), threading.Event()
 
     def silence(_connection: socket) -> None:
-        asked.set()
-        leave.wait(30)
+        request_arrived.set()
+        end_of_test.wait(30)
 
     with LoopbackServer(silence) as server:
-        with started(personalization(server.url), tmp_path, stdout=subprocess.PIPE) as process:
-            assert asked.wait(30)
+        with tap_process(personalization(server.url), tmp_path, stdout=subprocess.PIPE) as process:
+            assert request_arrived.wait(30)
             process.send_signal(number)
-            run = ended(process)
-        leave.set()
+            run = wait_for(process)
+        end_of_test.set()
     assert run.exit_code == code
     assert number.name in run.last_line
     assert {message["type"] for message in run.messages} <= {"SCHEMA", "STATE"}
@@ -210,9 +210,9 @@ def test_a_full_disk_behind_stdout_ends_with_16(tmp_path: Path) -> None:
     with (
         LoopbackServer(cut(with_length(users))) as server,
         Path("/dev/full").open("wb") as full,
-        started(personalization(server.url), tmp_path, stdout=full) as process,
+        tap_process(personalization(server.url), tmp_path, stdout=full) as process,
     ):
-        run = ended(process)
+        run = wait_for(process)
     assert run.exit_code == 16
     assert "No space left" in run.last_line
     assert "Traceback" not in run.log
@@ -223,10 +223,10 @@ def test_a_target_that_is_gone_ends_with_1_and_one_clear_line(tmp_path: Path) ->
     os.close(reading)
     with (
         LoopbackServer(cut(with_length(b'[{"name":"a"}]'))) as server,
-        open(writing, "wb") as pipe,  # noqa: PTH123 -- a descriptor, no path
-        started(personalization(server.url), tmp_path, stdout=pipe) as process,
+        open(writing, "wb") as pipe,  # noqa: PTH123 -- a file descriptor
+        tap_process(personalization(server.url), tmp_path, stdout=pipe) as process,
     ):
-        run = ended(process)
+        run = wait_for(process)
     assert run.exit_code == 1
     assert "target" in run.last_line
     assert "Traceback" not in run.log
@@ -234,11 +234,11 @@ def test_a_target_that_is_gone_ends_with_1_and_one_clear_line(tmp_path: Path) ->
 
 @pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
 @pytest.mark.parametrize("content", [b"{canary", b'"canary"', b"\xff", b"[1]"])
-def test_a_given_file_of_another_form_ends_with_10(tmp_path: Path, option: str, content: bytes) -> None:
+def test_a_malformed_file_ends_with_10(tmp_path: Path, option: str, content: bytes) -> None:
     bad = tmp_path / "bad.json"
     bad.write_bytes(content)
-    nobody = config("braze", base_url="http://127.0.0.1:9", export_timeout_seconds=1)
-    run = run_tap({**nobody, "request_deadline_seconds": 1}, option, str(bad))
+    settings = config("braze", base_url="http://127.0.0.1:9", export_timeout_seconds=1)
+    run = run_tap({**settings, "request_deadline_seconds": 1}, option, str(bad))
     assert run.exit_code == 10, run.log
     assert "canary" not in run.log
     assert "Traceback" not in run.log
@@ -252,16 +252,16 @@ def test_a_config_file_that_is_not_there_ends_with_10(tmp_path: Path) -> None:
 
 def test_at_debug_no_form_of_a_secret_and_no_field_value_is_in_the_log() -> None:
     secrets = {"api_key_id": "canary-id:+/=?", "api_key_secret": 'canary "secret" é'}
-    both = ":".join(secrets.values())
+    user_info = ":".join(secrets.values())
     echo = json.dumps([{"name": "canary-user", **secrets}]).encode()
-    refused = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n" + echo
-    for answer, code in ((cut(with_length(echo)), 0), (cut(refused), 11), (cut(with_length(echo[:-1])), 12)):
+    refusal = b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n" + echo
+    for answer, code in ((cut(with_length(echo)), 0), (cut(refusal), 11), (cut(with_length(echo[:-1])), 12)):
         with LoopbackServer(answer) as server:
             run = run_tap(personalization(server.url, **secrets), environment={"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"})
-            assert base64.b64encode(both.encode()) in server.requests[0]
+            assert base64.b64encode(user_info.encode()) in server.requests[0]
         assert run.exit_code == code, run.log
         assert "canary" not in run.log
-        for value in (*secrets.values(), both):
+        for value in (*secrets.values(), user_info):
             raw = value.encode()
             forms = (
                 value,
@@ -292,15 +292,15 @@ loggers:
 
 @pytest.mark.parametrize("last", [with_length(zipped({"a": b'{"braze_id":"a"}'})), b"HTTP/1.1 418 No\r\n\r\n"])
 @pytest.mark.parametrize("log_config", [None, LOG_EVERYTHING])
-def test_no_form_of_a_download_url_is_in_the_log_whatever_libraries_say_of_it(
+def test_no_form_of_a_download_url_is_in_the_log_whatever_libraries_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, last: bytes, log_config: str | None
 ) -> None:
-    odd = b"HTTP/1.1 %b\r\nConnection: close\r\nno header\r\nContent-Length: 0\r\n\r\n"  # of which urllib3 warns
+    broken = b"HTTP/1.1 %b\r\nConnection: close\r\nno header\r\nContent-Length: 0\r\n\r\n"  # urllib3 logs the URL
     environment = {"TAP_CDP_EXPORT_LOGLEVEL": "DEBUG"}
     if log_config:
         (tmp_path / "log.yml").write_text(log_config)
         environment["SINGER_SDK_LOG_CONFIG"] = str(tmp_path / "log.yml")
-    with LoopbackServer(cut(odd % b"403 No"), cut(odd % b"500 No"), cut(last)) as storage:
+    with LoopbackServer(cut(broken % b"403 No"), cut(broken % b"500 No"), cut(last)) as storage:
         answer = json.dumps({"message": "success", "url": storage.url + SIGNED_PATH}).encode()
         with LoopbackServer(cut(with_length(answer))) as api:
             braze = config("braze", base_url=api.url, poll_initial_seconds=0.01, poll_max_seconds=0.01)
@@ -308,16 +308,16 @@ def test_no_form_of_a_download_url_is_in_the_log_whatever_libraries_say_of_it(
     assert run.exit_code == (12 if b"418" in last else 0), run.log
     assert len(storage.requests) == 3
     target = storage.requests[0].split(b" ")[1].decode()
-    assert_is_not_told(target, run.log)
-    with LoopbackServer(cut(odd % b"403 No")) as storage, caplog.at_level(logging.DEBUG, "urllib3"):
-        logging.getLogger("urllib3.connectionpool").disabled = False  # other tests have silenced it
+    assert_not_in_log(target, run.log)
+    with LoopbackServer(cut(broken % b"403 No")) as storage, caplog.at_level(logging.DEBUG, "urllib3"):
+        logging.getLogger("urllib3.connectionpool").disabled = False  # other tests install the redactor
         requests.get(storage.url + SIGNED_PATH, timeout=10)
     with pytest.raises(AssertionError):
-        assert_is_not_told(target, caplog.text)
+        assert_not_in_log(target, caplog.text)
 
 
-def assert_is_not_told(target: str, log: str) -> None:
-    """Look for a request's target, whole and in parts, as it was sent and as it was given."""
+def assert_not_in_log(target: str, log: str) -> None:
+    """Search for the request target and its parts, as sent and as given in the settings."""
     path, _, query = target.partition("?")
     parts = {target, path, query, *path.split("/"), *(pair.partition("=")[2] for pair in query.split("&"))}
     parts = {part for part in parts if len(unquote(part)) > len("folder/")}
@@ -328,7 +328,7 @@ def assert_is_not_told(target: str, log: str) -> None:
     assert "c0ffee" not in log
 
 
-def test_the_last_line_of_a_failed_run_names_a_stream_that_is_not_whole() -> None:
+def test_the_last_line_of_a_failed_run_names_an_incomplete_stream() -> None:
     with LoopbackServer(cut(with_length(b"<html>"))) as server:
         run = run_tap(personalization(server.url))
     assert run.exit_code == 12

@@ -1,4 +1,4 @@
-"""The process ends at once, but not before all is said and done."""
+"""The process skips interpreter teardown, after exit handlers have run and output is flushed."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ command.main()
 FULL = Path("/dev/full")
 
 
-def ended(code: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+def run_main(code: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM.format(code=code)]
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     return subprocess.run(command, check=False, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (12, 12), (None, 0), ("why", 1)])
-def test_the_exit_code_is_kept_and_whatever_waits_for_the_end_is_done(code: object, expected: int) -> None:
-    run = ended(code)
+def test_the_exit_code_is_kept_and_exit_handlers_run(code: object, expected: int) -> None:
+    run = run_main(code)
     assert (run.returncode, run.stdout) == (expected, "last words")
 
 
-def test_a_process_without_stdout_ends_in_silence() -> None:
+def test_a_process_without_stdout_ends_without_an_error() -> None:
     command = f"exec {shlex.quote(sys.executable)} -m tap_cdp_export --version >&-"
     run = subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.PIPE, text=True)
     assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="nothing is always full")
-def test_output_that_cannot_be_written_is_told_as_python_tells_it() -> None:
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+def test_output_that_cannot_be_flushed_is_reported_by_python() -> None:
     with FULL.open("w") as full:
-        run = ended(0, full.fileno())
+        run = run_main(0, full.fileno())
     assert run.returncode == 120
     assert "No space left" in run.stderr

@@ -1,4 +1,4 @@
-"""Freed memory is kept, so that it need not be fetched from the system again page by page."""
+"""Freed blocks are reused, and crashes write no core file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAULTS = """
 import resource
 from tap_cdp_export.cli.malloc import tune_malloc
 
-if {kept}:
+if {tune}:
     tune_malloc()
 for _ in range(100):
     blocks = [b"x" * size for size in range(300_000, 900_000, 100_000)]
@@ -31,38 +31,38 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
-def faults(*, kept: bool) -> int:
-    program = [sys.executable, "-c", FAULTS.format(kept=kept)]
+def faults(*, tune: bool) -> int:
+    program = [sys.executable, "-c", FAULTS.format(tune=tune)]
     return int(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="only glibc can be told")
-def test_blocks_that_are_freed_are_used_again() -> None:
-    assert faults(kept=True) < faults(kept=False) / 3
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_freed_blocks_are_reused() -> None:
+    assert faults(tune=True) < faults(tune=False) / 3
 
 
-@pytest.mark.parametrize("trouble", [OSError, TypeError])
-def test_another_allocator_is_let_be(trouble: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OSError, TypeError])
+def test_an_allocator_that_cannot_be_loaded_is_ignored(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_name: None) -> None:
-        raise trouble
+        raise error
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     tune_malloc()
 
 
-def test_a_library_without_the_function_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_without_mallopt_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     tune_malloc()
 
 
-def test_the_command_keeps_memory_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[str] = []
-    monkeypatch.setattr(command, "write_no_core_file", lambda: done.append("core"))
-    monkeypatch.setattr(command, "tune_malloc", lambda: done.append("memory"))
+def test_the_command_tunes_memory_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(command, "write_no_core_file", lambda: calls.append("core"))
+    monkeypatch.setattr(command, "tune_malloc", lambda: calls.append("memory"))
     monkeypatch.setattr(command, "gc", SimpleNamespace(freeze=lambda: None, enable=lambda: None))
-    monkeypatch.setattr(TapCDPExport, "cli", lambda: done.append("run"))
+    monkeypatch.setattr(TapCDPExport, "cli", lambda: calls.append("run"))
     command.main()
-    assert done == ["core", "memory", "run"]
+    assert calls == ["core", "memory", "run"]
 
 
 CORE = """
@@ -80,6 +80,6 @@ print(os.wait()[1])
 
 def test_a_process_that_crashes_leaves_no_core_file(tmp_path: Path) -> None:
     program = [sys.executable, "-u", "-c", CORE]
-    done = subprocess.run(program, check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert done.stdout.splitlines() == ["(0, 0)", str(int(signal.SIGABRT))]  # and not the bit that tells of a core
+    process = subprocess.run(program, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert process.stdout.splitlines() == ["(0, 0)", str(int(signal.SIGABRT))]  # without the core-dump flag, 0x80
     assert not [*tmp_path.iterdir()]

@@ -1,4 +1,4 @@
-"""The list of settings is the one that the README promises."""
+"""Settings, defaults, required settings and secrets are the documented ones."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ NAMES = [vendor.name for vendor in VENDORS]
 
 
 def every_setting() -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """Give name, schema and whether it is required."""
+    """Yield the name, the schema, and whether the setting is required."""
     for name, schema in SETTINGS["properties"].items():
         if name not in NAMES:
             yield name, schema, name in SETTINGS.get("required", ())
@@ -91,25 +91,25 @@ ALL = {name: (schema, required) for name, schema, required in every_setting()}
 
 
 @pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
-def test_a_default_is_the_promised_one(name: str, default: object) -> None:
+def test_a_default_is_the_documented_one(name: str, default: object) -> None:
     assert ALL[name][0]["default"] == default
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_DEFAULT))
-def test_a_setting_without_a_promised_default_may_be_left_out(name: str) -> None:
+def test_a_setting_without_a_documented_default_is_optional(name: str) -> None:
     schema, required = ALL[name]
     assert "default" not in schema
     assert not required
 
 
-def test_exactly_the_promised_settings_are_required() -> None:
+def test_exactly_the_documented_settings_are_required() -> None:
     assert {name for name, (_, required) in ALL.items() if required} == REQUIRED
 
 
-def test_every_promised_secret_is_marked_so() -> None:
-    marked = {name for name, (schema, _) in ALL.items() if schema.get("secret")}
-    assert marked >= SECRETS
-    assert all(name in SECRETS or "options" in name for name in marked)
+def test_every_documented_secret_is_marked() -> None:
+    secret_names = {name for name, (schema, _) in ALL.items() if schema.get("secret")}
+    assert secret_names >= SECRETS
+    assert all(name in SECRETS or "options" in name for name in secret_names)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,4 +1,4 @@
-"""Settings that cannot work stop the tap with their names, and never with their values."""
+"""Invalid settings are reported by name, never with their values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def problems(settings: dict[str, Any], schema: dict[str, Any] = SETTINGS) -> str
 
 
 @pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
-def test_one_vendor_with_what_it_needs_is_enough(vendor: str) -> None:
+def test_required_settings_of_one_vendor_are_enough(vendor: str) -> None:
     assert vendor in complete(config(vendor))
 
 
@@ -77,16 +77,16 @@ def test_a_missing_setting_is_named(vendor: str, name: str) -> None:
     assert f"{vendor}.{name} is missing" in problems(config(vendor, **{name: None}))
 
 
-def test_a_missing_setting_is_told_with_what_belongs_there() -> None:
-    wanted = (
+def test_a_missing_setting_is_reported_with_its_description() -> None:
+    message = (
         "braze.segment_ids is missing: Segment API identifiers, or names with the wildcards * and ?, or global_control"
     )
     text = problems(config("braze", segment_ids=None, api_key=None))
-    assert f"{wanted}_group" in text
+    assert f"{message}_group" in text
     assert all(part.startswith("setting braze.") for part in text.split("; "))
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     text = problems({**config("braze", api_key=5, segment_ids=None, nonsense=1), "start_date": 5})
     assert all(name in text for name in ("braze.api_key", "braze.segment_ids", "braze.nonsense", "start_date"))
 
@@ -103,9 +103,9 @@ def test_no_message_shows_a_value(vendor: str, data: st.DataObject, wrong: Any) 
     try:
         complete(settings)
     except SettingsError as error:
-        shown = str(error).replace(f"unknown setting {vendor}.{name}.{canary}", "")
-        assert canary not in shown
-        assert "4711" not in shown
+        message = str(error).replace(f"unknown setting {vendor}.{name}.{canary}", "")
+        assert canary not in message
+        assert "4711" not in message
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_a_value_that_is_not_as_documented_is_refused_by_name(vendor: str, chang
 @pytest.mark.parametrize(
     ("vendor", "name"), [("personalization", "dataset_ids"), ("braze", "segment_ids"), ("braze", "fields_to_export")]
 )
-def test_an_empty_list_of_what_to_read_is_refused(vendor: str, name: str) -> None:
+def test_an_empty_list_is_refused(vendor: str, name: str) -> None:
     assert f"{vendor}.{name}" in problems(config(vendor, **{name: []}))
 
 
-def test_more_custom_attributes_than_the_vendor_takes_are_refused() -> None:
+def test_more_custom_attributes_than_the_vendor_allows_are_refused() -> None:
     names = [f"a{number}" for number in range(501)]
     assert "500" in problems(config("braze", custom_attributes_to_export=names))
     assert complete(config("braze", custom_attributes_to_export=names[:500]))
@@ -193,7 +193,7 @@ def test_a_start_date_in_the_future_is_refused(vendor: str) -> None:
 
 @pytest.mark.parametrize("name", ["start_date", "end_date"])
 @pytest.mark.parametrize("value", ["soon", "", "2024-13-01", "01.03.2024", "0001-01-01T00:00:00+14:00"])
-def test_a_date_that_is_none_is_refused_by_name(name: str, value: str) -> None:
+def test_an_invalid_date_is_refused_by_name(name: str, value: str) -> None:
     assert f"setting {name} must be" in problems({**config("braze"), name: value})
 
 
@@ -220,14 +220,14 @@ def test_an_end_that_is_not_after_the_start_is_refused() -> None:
     ],
 )
 @pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
-def test_a_base_url_that_credentials_cannot_go_to_is_refused(vendor: str, url: str) -> None:
+def test_an_invalid_base_url_is_refused(vendor: str, url: str) -> None:
     assert f"{vendor}.base_url" in problems(config(vendor, base_url=url))
 
 
 @pytest.mark.parametrize(
     "url", ["https://rest.example", "http://127.0.0.1:8080", "https://proxy.example/braze/", "http://[::1]:80"]
 )
-def test_a_proxy_or_a_local_server_may_take_the_vendors_place(url: str) -> None:
+def test_the_base_url_may_be_a_proxy_or_a_local_server(url: str) -> None:
     for vendor in ("personalization", "apsis", "braze"):
         assert complete(config(vendor, base_url=url))[vendor]["base_url"] == url
 
@@ -243,15 +243,15 @@ def test_an_old_tenant_needs_no_instance() -> None:
     assert complete(config("personalization", instance=None))
 
 
-def test_defaults_are_filled_in_and_what_is_given_stays() -> None:
-    given_settings = config("apsis", window_days=3)
-    before = copy.deepcopy(given_settings)
-    done = complete(given_settings)
-    assert done["apsis"]["window_days"] == 3
-    assert done["apsis"]["lookback_minutes"] == 1440
-    assert done["request_deadline_seconds"] == 900
-    assert "personalization" not in done
-    assert given_settings == before
+def test_defaults_are_filled_in_and_settings_of_the_user_are_kept() -> None:
+    user_settings = config("apsis", window_days=3)
+    before = copy.deepcopy(user_settings)
+    result = complete(user_settings)
+    assert result["apsis"]["window_days"] == 3
+    assert result["apsis"]["lookback_minutes"] == 1440
+    assert result["request_deadline_seconds"] == 900
+    assert "personalization" not in result
+    assert user_settings == before
 
 
 def test_a_filled_in_default_is_not_shared_between_runs() -> None:
@@ -262,23 +262,23 @@ def test_a_filled_in_default_is_not_shared_between_runs() -> None:
 def test_null_is_the_same_as_absent() -> None:
     settings = {**config("braze", callback_endpoint=None), "apsis": None, "end_date": None}
     settings["braze"]["callback_endpoint"] = None
-    done = complete(settings)
-    assert "apsis" not in done
-    assert "end_date" not in done
-    assert "callback_endpoint" not in done["braze"]
+    result = complete(settings)
+    assert "apsis" not in result
+    assert "end_date" not in result
+    assert "callback_endpoint" not in result["braze"]
 
 
 def test_free_form_settings_go_through_untouched() -> None:
     body = {"topics": [{"id": "1"}, "2", 3], "deep": {"a": {"b": [True, 1.5]}}}
-    done = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]))
-    assert done["apsis"]["extra_body"] == body
-    assert done["apsis"]["attributes"] == ["1", 2, {"id": "3"}]
+    result = complete(config("apsis", extra_body=body, attributes=["1", 2, {"id": "3"}]))
+    assert result["apsis"]["extra_body"] == body
+    assert result["apsis"]["attributes"] == ["1", 2, {"id": "3"}]
 
 
-def test_null_inside_a_free_form_setting_means_something_and_stays() -> None:
+def test_null_inside_a_free_form_setting_is_kept() -> None:
     body = {"a": None, "b": {"c": None, "d": [None, {"e": None}]}}
     maps = {"users": {"email_address": None, "__else__": None}, "accounts": None, "__else__": None}
-    given_settings = {
+    user_settings = {
         **config("apsis", extra_body=body, segment_filter=body, attributes=[body], tags=[None]),
         "braze": vendor_settings("braze", bucket_options=body),
         "personalization": vendor_settings("personalization", extra_params={"start": None}),
@@ -287,16 +287,16 @@ def test_null_inside_a_free_form_setting_means_something_and_stays() -> None:
         "stream_map_config": {"salt": None},
         "faker_config": None,
     }
-    done = complete(given_settings, WITH_BUILT_IN)
-    assert done["stream_maps"] == maps
-    assert done["stream_map_config"] == {"salt": None}
-    assert done["apsis"]["extra_body"] == done["apsis"]["segment_filter"] == body
-    assert done["apsis"]["attributes"] == [body]
-    assert done["apsis"]["tags"] == [None]
-    assert done["braze"]["bucket_options"] == done["batch_config"]["storage"]["params"] == body
-    assert done["personalization"]["extra_params"] == {"start": None}
-    assert "prefix" not in done["batch_config"]["storage"]
-    assert "faker_config" not in done
+    result = complete(user_settings, WITH_BUILT_IN)
+    assert result["stream_maps"] == maps
+    assert result["stream_map_config"] == {"salt": None}
+    assert result["apsis"]["extra_body"] == result["apsis"]["segment_filter"] == body
+    assert result["apsis"]["attributes"] == [body]
+    assert result["apsis"]["tags"] == [None]
+    assert result["braze"]["bucket_options"] == result["batch_config"]["storage"]["params"] == body
+    assert result["personalization"]["extra_params"] == {"start": None}
+    assert "prefix" not in result["batch_config"]["storage"]
+    assert "faker_config" not in result
 
 
 @pytest.mark.parametrize(
@@ -326,10 +326,10 @@ def test_a_prefix_below_the_root_is_allowed(prefix: str) -> None:
 
 
 def test_the_sdks_decimals_become_plain_numbers() -> None:
-    done = complete(config("apsis", window_days=Decimal("0.5"), lookback_minutes=Decimal("30.0")))
-    assert done["apsis"]["window_days"] == 0.5
-    assert type(done["apsis"]["window_days"]) is float
-    assert type(done["apsis"]["lookback_minutes"]) is int
+    result = complete(config("apsis", window_days=Decimal("0.5"), lookback_minutes=Decimal("30.0")))
+    assert result["apsis"]["window_days"] == 0.5
+    assert type(result["apsis"]["window_days"]) is float
+    assert type(result["apsis"]["lookback_minutes"]) is int
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_a_bucket_may_be_in_every_store_or_a_folder(url: str) -> None:
         "s3://[",
     ],
 )
-def test_a_bucket_address_that_is_none_is_refused_without_being_shown(url: str) -> None:
+def test_an_invalid_bucket_url_is_refused_without_being_shown(url: str) -> None:
     text = problems(config("braze", bucket_url=url))
     assert "braze.bucket_url" in text
     assert "canary" not in text

@@ -1,4 +1,4 @@
-"""What the tap says of itself: the measure of everything that is written about it elsewhere."""
+"""Output of `--about` and `--discover`, with which the documentation is compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Setting(NamedTuple):
-    """A setting that takes a value: a leaf, named with dots; an object with free keys is one too."""
+    """A setting with a value, such as `braze.api_key`, or an object with free keys."""
 
     name: str
     schema: dict[str, Any]
@@ -24,14 +24,14 @@ class Setting(NamedTuple):
 
     @property
     def type(self) -> str:
-        """Its one type that is not null."""
+        """The type that is not null."""
         types = self.schema["type"]
-        (only,) = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
-        return str(only)
+        (type_name,) = [name for name in ([types] if isinstance(types, str) else types) if name != "null"]
+        return str(type_name)
 
     @property
     def is_secret(self) -> bool:
-        """Whether no log may show it."""
+        """Whether the value is masked in logs."""
         return bool(self.schema.get("secret"))
 
 
@@ -54,9 +54,9 @@ def streams() -> dict[str, dict[str, Any]]:
 
 
 def _output(*options: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-m", "tap_cdp_export", *options], capture_output=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    process = subprocess.run([sys.executable, "-m", "tap_cdp_export", *options], capture_output=True, check=True)
+    document: dict[str, Any] = json.loads(process.stdout)
+    return document
 
 
 def _leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[Setting]:

@@ -1,4 +1,4 @@
-"""Archives as Braze makes them, whole and damaged."""
+"""Build zip and gzip files in memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 
 def zipped(members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Pack members into a zip; a name that ends with a slash is a folder."""
+    """Pack members into a zip; a name with a slash at its end is a folder."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression) as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content, compression)  # dated 1980, so equal at any time
+            archive.writestr(
+                zipfile.ZipInfo(name), content, compression
+            )  # ZipInfo has a fixed date, so the bytes are always the same
     return out.getvalue()
 
 

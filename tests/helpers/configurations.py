@@ -1,4 +1,4 @@
-"""Settings that are just enough for one vendor."""
+"""Minimal settings for one vendor."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ END = "2024-03-08T00:00:00Z"
 
 PERSONALIZATION_URL = "https://acme.us-1.evergage.com"
 APSIS_URL = "https://api.apsis.one"
-BRAZE_URL = "https://198.51.100.7"  # an address, so that no name service is asked
+BRAZE_URL = "https://198.51.100.7"  # an IP address, so that no DNS lookup is made
 
-_ENOUGH: dict[str, dict[str, Any]] = {
+_MINIMAL: dict[str, dict[str, Any]] = {
     "personalization": {
         "account_name": "acme",
         "instance": "us-1",
@@ -43,16 +43,16 @@ _ENOUGH: dict[str, dict[str, Any]] = {
 
 
 def vendor_settings(vendor: str, **changes: Any) -> dict[str, Any]:
-    """Give one vendor's object, changed; a change to None takes a setting out."""
-    merged = {**copy.deepcopy(_ENOUGH[vendor]), **changes}
+    """Return the settings of one vendor with changes; None removes a setting."""
+    merged = {**copy.deepcopy(_MINIMAL[vendor]), **changes}
     return {name: value for name, value in merged.items() if value is not None}
 
 
 def config(vendor: str, **changes: Any) -> dict[str, Any]:
-    """Give whole settings for one vendor and one week."""
+    """Return complete settings for one vendor and one week."""
     return {"start_date": START, "end_date": END, vendor: vendor_settings(vendor, **changes)}
 
 
 def complete(settings: Mapping[str, Any], schema: Mapping[str, Any] = SETTINGS) -> dict[str, Any]:
-    """Validate whole settings as the tap does, and fill in the defaults."""
+    """Validate settings in the same way as the tap, and fill in the defaults."""
     return validation.complete(settings, schema, CHECKS)

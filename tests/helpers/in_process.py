@@ -1,4 +1,4 @@
-"""Runs the tap inside the test's process, where its requests can be answered by a mock."""
+"""Run the tap in the process of the test, where requests can be mocked."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def sync(
     only: Collection[str] | None = None,
     catalog: dict[str, Any] | None = None,
 ) -> Run:
-    """Sync to the end.
+    """Run a sync.
 
     Args:
-        settings: as in a config file.
+        settings: content of the settings file.
         state: STATE of an earlier run.
-        only: the selected streams; by default those that are selected by default, or by the catalog.
-        catalog: what a catalog file holds; where SCHEMA counts, select streams by it.
+        only: the selected streams; if None, the selection of the catalog or the default applies.
+        catalog: content of the catalog file; use it instead of `only` if a test checks SCHEMA messages.
 
     Returns:
-        What came out; its log is the error's text alone.
+        The messages; the log is the message of the error only.
     """
     out = io.TextIOWrapper(io.BytesIO(), write_through=True)
     failure: CdpExportError | Interrupted | None = None
@@ -51,7 +51,7 @@ def sync(
 
 
 def bookmark(run: Run, stream: str) -> str | None:
-    """Read the end of the last whole window from the last STATE of a run."""
+    """Return the bookmark of a stream, the end of its last complete window, in the last STATE of a run."""
     if not run.states:
         return None
     value: str | None = run.states[-1]["bookmarks"].get(stream, {}).get("replication_key_value")
@@ -59,6 +59,6 @@ def bookmark(run: Run, stream: str) -> str | None:
 
 
 def completed(vendor: str, **changes: Any) -> dict[str, Any]:
-    """Give one vendor's settings as its client gets them, defaults filled in."""
+    """Return validated settings of one vendor, with defaults, as its client receives them."""
     settings: dict[str, Any] = complete(config(vendor, **changes))[vendor]
     return settings

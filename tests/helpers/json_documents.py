@@ -1,4 +1,4 @@
-"""Strategies for JSON documents: any value, in any formatting, cut into chunks of any size."""
+"""Hypothesis strategies for JSON documents: values, formatting and chunk sizes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OBJECTS = st.dictionaries(STORABLE_TEXTS, VALUES, max_size=5)
 
 @st.composite
 def spelled(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
-    """Encode a value as JSON with any whitespace and escapes."""
+    """Encode a value as JSON with random whitespace and escapes."""
     indent = draw(st.sampled_from([None, 0, 3]))
     comma, colon = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")]))
     text = json.dumps(
@@ -65,7 +65,7 @@ def spelled(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
 
 
 def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
-    """Cut bytes into chunks of one size."""
+    """Split bytes into chunks of one size."""
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
@@ -90,7 +90,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
 
 @contextmanager
 def small_runs(size: int, *, member_bytes: int = json_splitter.MEMBER_BYTES) -> Iterator[None]:
-    """Lower the limits, so that documents of a few bytes take the code paths of huge ones."""
+    """Lower the limits, so that small documents use the code paths of large ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_splitter, "_CHUNK_BYTES", size)
         patch.setattr(json_chunks, "_CHUNK_BYTES", size)

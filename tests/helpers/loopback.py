@@ -1,4 +1,4 @@
-"""A server on a loopback port that sends exactly the bytes it was told to, and ends a connection as it was told to."""
+"""A server on a loopback port that sends raw bytes, and closes or resets connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 def cut(data: bytes) -> Answer:
-    """Send bytes and close the connection as if all were well."""
+    """Send bytes and close the connection without an error."""
     return lambda connection: connection.sendall(data)
 
 
@@ -31,7 +31,7 @@ def reset(data: bytes) -> Answer:
 
 
 def in_pieces(pieces: Sequence[bytes], gate: threading.Semaphore) -> Answer:
-    """Send one piece after the other, each when the gate lets it through."""
+    """Send pieces one by one, each after the semaphore is released."""
 
     def answer(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -40,24 +40,24 @@ def in_pieces(pieces: Sequence[bytes], gate: threading.Semaphore) -> Answer:
                 return
             try:
                 connection.sendall(piece)
-            except OSError:  # the client has had enough
+            except OSError:  # the client has closed the connection
                 return
 
     return answer
 
 
 def with_length(body: bytes, *, announced: int | None = None, headers: str = "") -> bytes:
-    """Write a whole answer, or one whose length is not what it announces."""
+    """Build a response; `announced` overrides its Content-Length."""
     length = len(body) if announced is None else announced
     return f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n".encode() + body
 
 
 class LoopbackServer:
-    """Gives each connection the next answer; the last one counts for all that follow.
+    """Sends the answers in order, one per connection; the last answer is repeated.
 
     Attributes:
-        requests: the bytes of every request, head and body.
-        received: whatever arrived besides, such as half a request.
+        requests: bytes of each complete request, head and body.
+        received: bytes of incomplete requests.
     """
 
     def __init__(self, *answers: Answer) -> None:
@@ -85,7 +85,7 @@ class LoopbackServer:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # the end
+            except OSError:  # the listener was shut down
                 return
             with connection:
                 connection.settimeout(_PATIENCE_SECONDS)
@@ -99,7 +99,7 @@ class LoopbackServer:
 
 
 def _read_request(connection: socket.socket) -> tuple[bytes, bool]:
-    """Read a request, and tell whether it is one."""
+    """Read a request; return its bytes, and whether it is complete."""
     data = b""
     while b"\r\n\r\n" not in data:
         try:

@@ -1,4 +1,4 @@
-"""Where encoded records go in tests."""
+"""Encoder of record columns, in place of a stream."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ if TYPE_CHECKING:
 
 
 class Columns:
-    """Takes records with some columns, as a stream does that writes BATCH files.
+    """Encodes records with some columns, as a stream with BATCH files does.
 
     Attributes:
-        selected_columns: their names.
+        selected_columns: names of the columns.
     """
 
     def __init__(
         self, names: Iterable[str], *, schema: dict[str, Any] | None = None, definition: dict[str, Any] | None = None
     ) -> None:
-        """Choose columns, and a stream map over them.
+        """Create an encoder.
 
         Args:
-            names: of the columns.
-            schema: of the stream, where there is a map.
-            definition: of the map, if there is one; it must do without whole records.
+            names: names of the columns.
+            schema: JSON schema of the stream; required with a stream map.
+            definition: definition of a stream map, which must be applicable to columns.
         """
         self.selected_columns = list(names)
         properties = (schema or {}).get("properties", {})
-        chosen = {name: properties[name] for name in self.selected_columns} if definition else {}
-        self._map = stream_map(chosen, definition) if definition else None
-        self._column_map = column_map(self._map, {STREAM: definition}, STREAM, chosen) if self._map else None
+        selected_properties = {name: properties[name] for name in self.selected_columns} if definition else {}
+        self._map = stream_map(selected_properties, definition) if definition else None
+        self._column_map = (
+            column_map(self._map, {STREAM: definition}, STREAM, selected_properties) if self._map else None
+        )
         assert bool(self._map) == bool(self._column_map)
 
     def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
-        mapped, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
-        return encode_columns(mapped)._replace(left_out=left_out)
+        output_columns, left_out = self._column_map.apply(columns) if self._column_map else (columns, 0)
+        return encode_columns(output_columns)._replace(left_out=left_out)
 
     def of_record(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        """Do the same to one record as the SDK does."""
-        selected = {name: record[name] for name in self.selected_columns}
-        return self._map.transform(selected) if self._map else selected
+        """Select and map a single record with the SDK, for comparison."""
+        fields = {name: record[name] for name in self.selected_columns}
+        return self._map.transform(fields) if self._map else fields

@@ -1,4 +1,4 @@
-"""Runs the real command, and does with its output what an upserting target does."""
+"""Run the command in a process, and load its output as an upserting target does."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Row = dict[str, Any]
 
 @dataclass
 class Run:
-    """What a run left behind.
+    """Result of a run.
 
     Attributes:
-        exit_code: of the process.
-        messages: every line of stdout.
-        log: stderr.
+        exit_code: exit code of the process.
+        messages: messages on stdout.
+        log: text on stderr.
     """
 
     exit_code: int
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def states(self) -> list[dict[str, Any]]:
-        """All states, in order."""
+        """The values of all STATE messages, in order."""
         return [message["value"] for message in self.messages if message["type"] == "STATE"]
 
     def records(self, stream: str) -> list[Row]:
@@ -50,7 +50,7 @@ class Warehouse:
     tables: dict[str, dict[tuple[Any, ...], Row]] = field(default_factory=dict)
 
     def load(self, run: Run) -> None:
-        """Take in a run's output."""
+        """Upsert the records of a run."""
         keys: dict[str, list[str]] = {}
         for message in run.messages:
             if message["type"] == "SCHEMA":
@@ -73,17 +73,17 @@ def run_tap(
     catalog: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
 ) -> Run:
-    """Run the command to its end.
+    """Run the command and wait for its end.
 
     Args:
-        settings: the config file's content.
-        options: further command-line options.
-        state: the state file's content.
-        catalog: the catalog file's content.
+        settings: content of the settings file.
+        options: further command-line options; with any, stdout is appended to the log.
+        state: content of the state file.
+        catalog: content of the catalog file.
         environment: further environment variables.
 
     Returns:
-        What it left behind.
+        The result.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tap_cdp_export"]
@@ -92,7 +92,7 @@ def run_tap(
                 path = Path(folder, f"{name}.json")
                 path.write_text(json.dumps(content))
                 command += [f"--{name}", str(path)]
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, *options],
             capture_output=True,
             check=False,
@@ -100,20 +100,21 @@ def run_tap(
             env={**os.environ, **(environment or {})},
         )
     is_singer = not options
-    messages = [json.loads(line) for line in done.stdout.splitlines()] if is_singer else []
-    return Run(done.returncode, messages, done.stderr.decode() + ("" if is_singer else done.stdout.decode()))
+    messages = [json.loads(line) for line in process.stdout.splitlines()] if is_singer else []
+    log = process.stderr.decode() + ("" if is_singer else process.stdout.decode())
+    return Run(process.returncode, messages, log)
 
 
 def vendor(settings: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
-    """Cut complete settings down to one vendor.
+    """Remove all vendors but one from settings.
 
     Args:
-        settings: of the sandbox.
+        settings: settings of the sandbox.
         name: the vendor to keep.
-        changes: to that vendor's settings.
+        changes: changes of the settings of that vendor.
 
     Returns:
-        Settings for a run against that vendor alone.
+        The new settings.
     """
-    kept = {key: value for key, value in settings.items() if not isinstance(value, dict)}
-    return {**kept, name: {**settings[name], **changes}}
+    common = {key: value for key, value in settings.items() if not isinstance(value, dict)}
+    return {**common, name: {**settings[name], **changes}}

@@ -1,4 +1,4 @@
-"""The SDK's own stream maps, as what ours are compared with."""
+"""Stream maps of the SDK, with which the column maps of the tap are compared."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ STREAM: Final = "users"
 def stream_map(
     columns: dict[str, Any], definition: dict[str, Any], *, keys: tuple[str, ...] = (), depth: int = 0
 ) -> CustomStreamMap:
-    """Build the SDK's map of a stream.
+    """Build a stream map of the SDK.
 
     Args:
         columns: JSON schemas of the stream's columns.
-        definition: of the map, as users write it.
-        keys: of the stream.
-        depth: how deep records are flattened; 0 for not at all.
+        definition: the map, as in the setting `stream_maps`.
+        keys: key properties of the stream.
+        depth: maximum depth of flattening; 0 disables it.
 
     Returns:
-        The map, whose config holds a salt.
+        The map, with a salt in its configuration.
     """
     transform = {**definition}
     return CustomStreamMap(

@@ -1,4 +1,4 @@
-"""A clock that jumps where a program would sleep."""
+"""A clock that advances instead of sleeping."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class VirtualClock:
-    """Runs as the real one does, and jumps ahead by every pause in place of taking it.
+    """Replaces `time.sleep`, `time.monotonic` and `time.time`; `sleep` returns at once and advances the clock.
 
     Attributes:
-        pauses: every pause that was asked for, in seconds.
-        during_pause: what else happens while a pause is taken.
+        pauses: arguments of all calls of `sleep`, in seconds.
+        during_pause: called at each `sleep`.
     """
 
     def __init__(self) -> None:
@@ -26,18 +26,18 @@ class VirtualClock:
 
     @property
     def paused(self) -> float:
-        """All pauses together."""
+        """Sum of all pauses, in seconds."""
         return sum(self.pauses)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Take the place of the functions in `time`."""
+        """Patch the functions in `time`."""
         monotonic, unix = time.monotonic, time.time
         monkeypatch.setattr(time, "sleep", self._sleep)
         monkeypatch.setattr(time, "monotonic", lambda: monotonic() + self._ahead)
         monkeypatch.setattr(time, "time", lambda: unix() + self._ahead)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass that nobody asked for."""
+        """Advance the clock without a pause."""
         self._ahead += seconds
 
     def _sleep(self, seconds: float) -> None:
