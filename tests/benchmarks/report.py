@@ -104,7 +104,7 @@ def summary(tables: Sequence[Table]) -> Iterator[str]:
         Lines.
     """
     compared = [table for table in tables if table.ratio(PLAIN) and table.rows[0].records]
-    header = ("this tap", "records", "seconds", "records a second", "peak MB", "a plain SDK tap takes")
+    header = ("this tap reads", "records", "seconds", "records/s", "peak MB", "plain SDK tap, relative time")
     rows = []
     for table in compared:
         ours, ratio = table.rows[0], table.ratio(RIGHT) or table.ratio(PLAIN)
@@ -117,4 +117,4 @@ def summary(tables: Sequence[Table]) -> Iterator[str]:
         if others:
             yield ""
             named = [(row.name, f"{row.seconds:.2f}", f"{ratio:.1f} x") for row, ratio in others]
-            yield from lines((f"{table.title}, by others", "seconds", "as long as this tap"), named, markdown=True)
+            yield from lines((f"{table.title}, other tools", "seconds", "time relative to this tap"), named, markdown=True)

@@ -23,8 +23,6 @@ _RATIOS: Final = (
     ("users", MSDK, 10.0),
     ("batch", RIGHT, 15.0),
     ("batch-braze", RIGHT, 15.0),
-    ("batch-maps", RIGHT, 15.0),
-    ("maps", PLAIN, 3.0),
     ("maps-records", PLAIN, 3.0),
 )
 _STARTUP_SECONDS: Final = 0.5
