@@ -117,4 +117,5 @@ def summary(tables: Sequence[Table]) -> Iterator[str]:
         if others:
             yield ""
             named = [(row.name, f"{row.seconds:.2f}", f"{ratio:.1f} x") for row, ratio in others]
-            yield from lines((f"{table.title}, other tools", "seconds", "time relative to this tap"), named, markdown=True)
+            columns = (f"{table.title}, other tools", "seconds", "time relative to this tap")
+            yield from lines(columns, named, markdown=True)
