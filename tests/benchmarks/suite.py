@@ -23,8 +23,8 @@ class Plan:
 
     Attributes:
         rounds: how often each variant is timed.
-        quick: small data, and nothing that has to be installed.
-        folder: for files of the runs.
+        quick: small data, and without tools that have to be installed.
+        folder: for the files of the runs.
     """
 
     rounds: int
@@ -36,7 +36,7 @@ KINDS: Final = ("users", "csv", "apsis", "braze")
 SCALES: Final = (1, 10, 100)
 PAGED: Final = ("users", "csv")
 PAGES: Final = (200, 2_000, 5_000, 20_000)
-"""Records of a page."""
+"""Records per page."""
 
 TITLES: Final = {
     "users": "users from JSON",
@@ -120,17 +120,17 @@ def _to_files(name: str, kind: str, plan: Plan) -> Table:
 
 
 def _startup(plan: Plan) -> list[Table]:
-    found = []
+    tables = []
     for argument in ("--version", "--discover"):
         variants = command_lines(argument, plan.folder / argument)
         title = f"start-up: {argument}"
-        found.append(compare(argument, title, variants, rounds=max(5, plan.rounds), counted=False, trees=False))
-    return found
+        tables.append(compare(argument, title, variants, rounds=max(5, plan.rounds), counted=False, trees=False))
+    return tables
 
 
 def _sizes(plan: Plan) -> list[Table]:
-    """Measure ours alone at 1, 10 and 100 times a base size; the larger ones are timed less often."""
-    found = []
+    """Measure this tap alone at 1, 10 and 100 times a base size; larger sizes are timed less often."""
+    tables = []
     for kind in KINDS:
         for scale in SCALES:
             part = replace(_BASES[kind][plan.quick], repeats=scale)
@@ -142,13 +142,13 @@ def _sizes(plan: Plan) -> list[Table]:
                 taps = [variant(OURS, part, url, folder)]
                 table = compare(f"{kind}-{scale}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes)
             table.scale = scale
-            found.append(table)
-    return found
+            tables.append(table)
+    return tables
 
 
 def _pages(plan: Plan) -> list[Table]:
-    """Measure ours alone with the same users in pages of several sizes."""
-    found = []
+    """Measure this tap alone with the same users in several page sizes."""
+    tables = []
     for kind in PAGED:
         for page in PAGES:
             part = Part(kind, 1_000, page // 20, 1) if plan.quick else Part(kind, max(PAGES), page, 10)
@@ -156,14 +156,14 @@ def _pages(plan: Plan) -> list[Table]:
                 taps = [variant(OURS, part, url, plan.folder / "pages" / f"{kind}-{page}")]
                 title = f"{TITLES[kind]}, {page:,} a page"
                 rounds = min(plan.rounds, 3)
-                found.append(compare(f"{kind}-pages-{page}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes))
-    return found
+                tables.append(compare(f"{kind}-pages-{page}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes))
+    return tables
 
 
 def _large(plan: Plan) -> list[Table]:
-    """Compare both taps at the usual size and at ten times that, with the same data; the larger one once."""
+    """Compare both taps at the usual size and at ten times that, with the same data; the larger size is timed once."""
     sizes = (("usual", "the usual size", plan.rounds), ("large", "ten times the usual size", 1))
-    found = []
+    tables = []
     for kind in KINDS:
         for (name, title, rounds), scale in zip(sizes, SCALES[1:], strict=True):
             part = replace(_BASES[kind][plan.quick], repeats=scale)
@@ -177,14 +177,14 @@ def _large(plan: Plan) -> list[Table]:
                     plain_bytes=part.plain_bytes,
                     counted=False,
                 )
-                if rounds == 1:  # the plain one takes minutes: ours is timed before and after them
+                if rounds == 1:  # the plain tap takes minutes: this tap is timed before and after it
                     table.rows[0].runs.append(undisturbed(taps[0]))
-            found.append(table)
-    return found
+            tables.append(table)
+    return tables
 
 
 def _pipelines(plan: Plan) -> list[Table]:
-    from tests.benchmarks.pipelines import pipelines  # noqa: PLC0415 -- needs what the other benchmarks do not
+    from tests.benchmarks.pipelines import pipelines  # noqa: PLC0415 -- needs packages that the other benchmarks do not
 
     return [
         pipelines(Part("users", 500 if plan.quick else 50_000, 500), rounds=1 if plan.quick else min(2, plan.rounds))
