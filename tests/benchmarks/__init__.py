@@ -1,1 +1,1 @@
-"""How fast the tap is, beside what its users would pick instead: see the README in this folder."""
+"""Benchmarks of the tap against the tools its users might choose instead; see the README in this folder."""

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: measure the tap beside what its users would pick instead."""
+"""`python -m tests.benchmarks`: benchmark the tap against the tools its users might choose instead."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small data, two rounds, nothing to be installed")
     parser.add_argument("--sizes", action="store_true", help="also 1, 10 and 100 times a base size")
     parser.add_argument("--large", action="store_true", help="also both taps at the usual size and at ten times that")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements to this file")
     parser.add_argument("--take", type=Path, metavar="FILE", nargs="+", help="measure nothing, take these JSON files")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
-    parser.add_argument("--summary", action="store_true", help="print the figures of the README, and no more")
+    parser.add_argument("--summary", action="store_true", help="print only the figures of the README")
     parser.add_argument("--picture", action="store_true", help="draw results.svg; needs matplotlib")
     return parser
 
 
-def _measured(names: list[str], arguments: argparse.Namespace) -> list[Table]:
-    """Measure, and print each table as soon as it is there."""
+def _run_benchmarks(names: list[str], arguments: argparse.Namespace) -> list[Table]:
+    """Run the benchmarks and print each table as soon as it is complete."""
     tables: list[Table] = []
     with tempfile.TemporaryDirectory() as folder:
         rounds = _QUICK_ROUNDS if arguments.quick else arguments.rounds
         plan = Plan(rounds, arguments.quick, Path(folder))
         for name in names:
-            found = BENCHMARKS[name](plan)
-            tables += found
-            _print(shown(found, markdown=arguments.markdown))
+            new_tables = BENCHMARKS[name](plan)
+            tables += new_tables
+            _print(shown(new_tables, markdown=arguments.markdown))
             if arguments.json:
-                arguments.json.write_text(_told(tables))
+                arguments.json.write_text(_results_json(tables))
     return tables
 
 
-def _told(tables: list[Table]) -> str:
+def _results_json(tables: list[Table]) -> str:
     return json.dumps([table.as_json() for table in tables], indent=1) + "\n"
 
 
-def _taken(files: list[Path]) -> list[Table]:
-    return [Table.from_json(told) for file in files for told in json.loads(file.read_bytes())]
+def _read_results(files: list[Path]) -> list[Table]:
+    return [Table.from_json(measured) for file in files for measured in json.loads(file.read_bytes())]
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -65,10 +65,10 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def main() -> int:
-    """Measure and print.
+    """Run the benchmarks, or read results, and print them.
 
     Returns:
-        Exit code: 1 if something is not reached.
+        Exit code: 1 if a goal is missed.
     """
     parser = _parser()
     arguments = parser.parse_args()
@@ -76,9 +76,9 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     series = [name for name in ("sizes", "large") if getattr(arguments, name)]
     names = list(dict.fromkeys([*(arguments.names or DEFAULT), *series]))
-    tables = _taken(arguments.take) if arguments.take else _measured(names, arguments)
+    tables = _read_results(arguments.take) if arguments.take else _run_benchmarks(names, arguments)
     if arguments.take and arguments.json:
-        arguments.json.write_text(_told(tables))
+        arguments.json.write_text(_results_json(tables))
     if arguments.summary:
         _print(summary(tables))
         return 0
@@ -90,9 +90,9 @@ def main() -> int:
         draw(tables)
     if arguments.quick:
         return 0
-    found = list(thresholds(tables))
-    _print(judged(found, markdown=arguments.markdown))
-    return 0 if all(bar.is_met for bar in found) else 1
+    bars = list(thresholds(tables))
+    _print(judged(bars, markdown=arguments.markdown))
+    return 0 if all(bar.is_met for bar in bars) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands side by side: counted once, then timed in turns, so that what disturbs the machine disturbs all."""
+"""Compare commands: count their records once, then time them alternately, so that disturbances affect all of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TRIES: Final = 3
 
 @dataclass
 class Row:
-    """What one variant took.
+    """The measurements of one variant.
 
     Attributes:
         name: of the variant.
-        runs: each whole process.
-        records: that it emitted; None where it has none.
-        tree_mb: peak of the process with all its children, shared memory counted once; None if not looked at.
+        runs: one entry per timed process.
+        records: number of records emitted; None if not counted.
+        tree_mb: peak of the process with all its children, shared memory counted once; None if not measured.
     """
 
     name: str
@@ -36,32 +36,32 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Median of the whole process's time."""
+        """Median wall-clock time of the whole process."""
         return median(run.seconds for run in self.runs)
 
     @property
     def processor_seconds(self) -> float:
-        """Median of the time on processors."""
+        """Median CPU time."""
         return median(run.processor_seconds for run in self.runs)
 
     @property
     def peak_mb(self) -> float:
-        """Largest resident set, or sum of a tree of processes, of all runs."""
+        """Largest resident set of all runs, or peak of the process tree if that is larger."""
         return max(*(run.peak_mb for run in self.runs), self.tree_mb or 0.0)
 
 
 @dataclass
 class Table:
-    """Variants that do the same work, ours first.
+    """Variants that do the same work; this tap comes first.
 
     Attributes:
         name: of the benchmark.
         title: what is read.
-        plain_bytes: of the vendor's JSON or CSV.
+        plain_bytes: uncompressed size of the vendor's JSON or CSV.
         rows: of the variants.
-        notes: what a reader must know.
-        scale: how many times the base size, in a series.
-        limits: seconds of what this machine could do at best with the same bytes.
+        notes: remarks printed below the table.
+        scale: multiple of the base size, in a series.
+        limits: seconds of the machine's lower bounds for the same bytes.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Table:
     limits: dict[str, float] = field(default_factory=dict)
 
     def ratio(self, name: str) -> float | None:
-        """Tell how many times as long a variant takes as ours.
+        """Return a variant's time divided by this tap's.
 
         Args:
             name: of the variant.
@@ -81,11 +81,11 @@ class Table:
         Returns:
             The ratio of the medians; None if the variant is missing.
         """
-        found = next((row for row in self.rows if row.name == name), None)
-        return found.seconds / self.rows[0].seconds if found else None
+        other = next((row for row in self.rows if row.name == name), None)
+        return other.seconds / self.rows[0].seconds if other else None
 
     def as_json(self) -> dict[str, Any]:
-        """Give everything that was measured."""
+        """Return all measurements as JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -109,36 +109,36 @@ class Table:
         }
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Table:
-        """Take up what `as_json` gave."""
+    def from_json(cls, measured: dict[str, Any]) -> Table:
+        """Restore a table from the output of `as_json`."""
         rows = [
             Row(row["name"], [Run(**run) for run in row["runs"]], row["records"], row["tree_mb"])
-            for row in told["rows"]
+            for row in measured["rows"]
         ]
         names = ("name", "title", "plain_bytes", "notes", "scale", "limits")
-        return cls(rows=rows, **{name: told[name] for name in names})
+        return cls(rows=rows, **{name: measured[name] for name in names})
 
 
 def say(text: str) -> None:
-    """Tell the one who waits what is being done."""
+    """Print progress to stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def undisturbed(variant: Variant) -> Run:
-    """Time a run; once more if the machine stood still in it, which says nothing about the variant.
+    """Time a run; repeat it if the machine stalled, which says nothing about the variant.
 
     Args:
         variant: the command.
 
     Returns:
-        What it took.
+        The measurement.
     """
     for _ in range(_TRIES):
         run = measure(variant)
         if run.pause < _PAUSE_SECONDS:
             break
-        say(f"The machine stood still for {run.pause:.1f} s: once more.")
+        say(f"The machine stalled for {run.pause:.1f} s: repeating the run.")
     return run
 
 
@@ -152,16 +152,16 @@ def compare(  # noqa: PLR0913 -- what may differ between two comparisons
     counted: bool = True,
     trees: bool = True,
 ) -> Table:
-    """Count what each variant emits, which warms everything up too, then time them in turns.
+    """Count each variant's records, which also warms up caches, then time the variants alternately.
 
     Args:
         name: of the benchmark.
         title: what is read.
-        variants: ours first.
-        rounds: how often each is timed.
+        variants: this tap first.
+        rounds: how often each variant is timed.
         plain_bytes: of the vendor's JSON or CSV.
-        counted: whether to count their records, in a run before.
-        trees: whether to look at the memory of all processes of ours.
+        counted: whether to count the records in a preceding run.
+        trees: whether to measure the memory of all processes of this tap.
 
     Returns:
         The table.

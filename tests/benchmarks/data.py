@@ -1,13 +1,13 @@
-"""The bodies that the vendors answer with: the sandbox's own, asked for once and kept.
+"""Vendor response bodies, generated once by the sandbox and cached.
 
 A part (the users in JSON, in CSV, an export of APSIS One, one of Braze) is what the sandbox answers over HTTP, byte
-for byte, but for the level of APSIS One's gzip, which is the usual 6 instead of the sandbox's hasty 1.
+for byte, except that APSIS One's gzip uses the usual level 6 instead of the sandbox's level 1.
 
-A part for the series of sizes is smaller and comes again and again: its people are the sandbox's, and each time
-their key has another number in front. The pages of users are multiplied by the server while it serves; what is
-compressed is multiplied here, as compressing costs more than the tap's whole work.
+A part for the series of sizes is smaller and repeated: each repetition puts another number in front of the records'
+keys. The server repeats pages of users while it serves; compressed parts are repeated here, because
+compression costs more than all of the tap's work.
 
-Run as a program, it makes one part; so the process that measures stays small.
+Run as a program, it generates one part, so that the measuring process stays small.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox
 
 VERSION: Final = 1
-"""Another one makes all parts anew."""
+"""Change this to regenerate all parts."""
 
 CACHE: Final = Path(tempfile.gettempdir()) / "tap-cdp-export-benchmarks"
 START: Final = "2025-12-10T00:00:00Z"
@@ -44,11 +44,11 @@ NOW: Final = "2026-03-01T00:00:00Z"
 DATASET: Final = "engage"
 SEGMENT: Final = "0d5a7c1e-3f42-4b8a-9c60-5e1f2a3b4c5d"
 MARK: Final = b"~000000~"
-"""Stands in front of the keys of a part that is multiplied; the number is the repetition's."""
+"""Prefix of the keys of a repeated part; the number is that of the repetition."""
 
 _OPENED: Final = "2024-12-01T00:00:00Z"
 _MB: Final = 10**6
-_KNOWN_SHARE: Final = 0.88  # of all people; the others are anonymous, so Braze does not know them
+_KNOWN_SHARE: Final = 0.88  # share of all people; the others are anonymous and therefore not in Braze
 _SHOP_SHARE: Final = 21 / 25
 _BYTES_OF_A_PROFILE: Final = 1_320
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -63,7 +63,7 @@ class Part:
         kind: `users`, `csv`, `apsis` or `braze`.
         size: records, or MB of an export of APSIS One.
         page: records of a page, or lines of a file in Braze's archive.
-        repeats: how often it comes; 0 is the sandbox's very bytes, once.
+        repeats: number of repetitions; 0 means the sandbox's bytes unchanged, once.
     """
 
     kind: str
@@ -79,23 +79,23 @@ class Part:
 
     @property
     def plain_bytes(self) -> int:
-        """How many bytes of the vendor's JSON or CSV it is, all repetitions together."""
-        told = json.loads((self.folder / "info.json").read_bytes())["plain_bytes"]
-        return int(told) * (max(1, self.repeats) if self.kind in {"users", "csv"} else 1)
+        """Size of the vendor's JSON or CSV in bytes, all repetitions together."""
+        plain_bytes = json.loads((self.folder / "info.json").read_bytes())["plain_bytes"]
+        return int(plain_bytes) * (max(1, self.repeats) if self.kind in {"users", "csv"} else 1)
 
     def files(self) -> list[Path]:
         """Its bodies in order."""
         return sorted(path for path in self.folder.iterdir() if path.name != "info.json")
 
     def ensure(self) -> None:
-        """Make it, in a process of its own, unless it is there."""
+        """Generate it in a separate process, unless it is cached."""
         if not (self.folder / "info.json").exists():
             command = [sys.executable, "-m", "tests.benchmarks.data", json.dumps(self.__dict__)]
             subprocess.run(command, check=True)
 
 
 def _population(part: Part) -> dict[str, Any]:
-    """Give the sandbox's options, with as many people as the part needs."""
+    """Return the sandbox's options, with as many people as the part needs."""
     span = (datetime.fromisoformat(NOW) - datetime.fromisoformat(_OPENED)).days
     people = {
         "users": part.size / _SHOP_SHARE,
@@ -111,7 +111,7 @@ def _population(part: Part) -> dict[str, Any]:
 
 
 def _pages(sandbox: Sandbox, part: Part) -> Iterator[bytes]:
-    """Ask for all pages, and for the one behind them that has no record."""
+    """Request all pages, and the empty page after the last one."""
     settings = sandbox.settings()["personalization"]
     session = requests.Session()
     session.trust_env = False
@@ -119,7 +119,7 @@ def _pages(sandbox: Sandbox, part: Part) -> Iterator[bytes]:
     suffix = "json" if part.kind == "users" else "csv"
     last = part.size // part.page
     for page in (*range(last), 10**9):
-        answer = session.get(
+        response = session.get(
             f"{sandbox.api_url}/api/dataset/{DATASET}/users.{suffix}",
             params={
                 "page": page,
@@ -129,8 +129,10 @@ def _pages(sandbox: Sandbox, part: Part) -> Iterator[bytes]:
             },
             timeout=60,
         )
-        answer.raise_for_status()
-        yield (_marked_json if suffix == "json" else _marked_csv)(answer.content) if part.repeats else answer.content
+        response.raise_for_status()
+        yield (
+            (_marked_json if suffix == "json" else _marked_csv)(response.content) if part.repeats else response.content
+        )
 
 
 def _milliseconds(text: str) -> int:
@@ -152,20 +154,23 @@ def _marked_csv(page: bytes) -> bytes:
 
 
 def _export(sandbox: Sandbox) -> bytes:
-    """Ask for an export of APSIS One, and read it uncompressed."""
+    """Request an export of APSIS One, and read it uncompressed."""
     settings = sandbox.settings()["apsis"]
     session = requests.Session()
     session.trust_env = False
     session.headers["Accept-Encoding"] = "identity"
-    asked = {"grant_type": "client_credentials", **{name: settings[name] for name in ("client_id", "client_secret")}}
-    token = session.post(f"{sandbox.api_url}/oauth/token", json=asked, timeout=60).json()["access_token"]
+    credentials = {
+        "grant_type": "client_credentials",
+        **{name: settings[name] for name in ("client_id", "client_secret")},
+    }
+    token = session.post(f"{sandbox.api_url}/oauth/token", json=credentials, timeout=60).json()["access_token"]
     session.headers["Authorization"] = f"Bearer {token}"
     body = {name: settings[name] for name in ("attributes", "tags", "events")}
     body |= {"start_at": START, "end_at": NOW}
     job = session.post(f"{sandbox.api_url}/audience/profiles/exports", json=body, timeout=60)
-    answer = session.get(job.json()["file_download_url"], timeout=600)
-    answer.raise_for_status()
-    return answer.content
+    response = session.get(job.json()["file_download_url"], timeout=600)
+    response.raise_for_status()
+    return response.content
 
 
 def _write_export(sandbox: Sandbox, part: Part, folder: Path) -> int:
@@ -191,17 +196,17 @@ def _write_archive(sandbox: Sandbox, part: Part, folder: Path) -> int:
     session.trust_env = False
     from tap_cdp_export.sandbox.braze.export_users import FIELDS  # noqa: PLC0415 -- the sandbox needs its extra
 
-    asked = session.post(
+    job = session.post(
         f"{sandbox.api_url}/users/export/segment",
         json={"segment_id": SEGMENT, "fields_to_export": sorted(FIELDS)},
         headers={"Authorization": f"Bearer {settings['api_key']}"},
         timeout=60,
     )
-    asked.raise_for_status()
-    answer = session.get(asked.json()["url"], timeout=600)
-    answer.raise_for_status()
+    job.raise_for_status()
+    response = session.get(job.json()["url"], timeout=600)
+    response.raise_for_status()
     path = folder / "archive.zip"
-    path.write_bytes(answer.content)
+    path.write_bytes(response.content)
     if part.repeats:
         _multiply(path, part)
     with zipfile.ZipFile(path) as archive:
@@ -220,12 +225,12 @@ def _multiply(path: Path, part: Part) -> None:
 
 
 def mark(number: int) -> bytes:
-    """Give what stands in a repetition in place of `MARK`."""
+    """Return the prefix that replaces `MARK` in a repetition."""
     return b"~%06d~" % number
 
 
 def make(part: Part) -> None:
-    """Make a part; it appears whole or not at all."""
+    """Generate a part atomically."""
     from tap_cdp_export.sandbox.options import Options  # noqa: PLC0415 -- the sandbox needs its extra
     from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 -- the same
 

@@ -1,6 +1,6 @@
-"""What this machine could do at best with the same bytes: decode and encode them, and copy them to a pipe.
+"""Lower bounds of this machine for the same bytes: decode and encode them, and copy them to a pipe.
 
-Timed inside the process, bodies in memory, without HTTP, inflating, start-up, or any rule of a tap.
+Timed inside the process with bodies in memory; excludes HTTP, decompression, start-up, and everything a tap does.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TRIES: Final = 3
-_PIECE: Final = 256 * 1024
-_PIPE_HOLDS: Final = 2**20  # more than any pipe does, so its reader has begun to read
+_CHUNK_BYTES: Final = 256 * 1024
+_PIPE_BYTES: Final = 2**20  # more than any pipe buffers, so the reader has started
 _PROFILE: Final = re.compile(rb',(?="[0-9a-f-]{36}":\{"sections":)')
 _DRAIN: Final = "import os\nbuffer = bytearray(2**20)\nwhile os.readv(0, [buffer]):\n    pass\n"
 
 
-def _runs(part: Part) -> list[bytes]:
-    """Give the part's records in JSON arrays, or objects, of some 256 KiB: small enough for a processor's cache."""
+def _chunks(part: Part) -> list[bytes]:
+    """Return the part's records as JSON arrays or objects of about 256 KiB, which fit the processor's cache."""
     if part.kind == "users":
         return [file.read_bytes() for file in part.files()]
     (path,) = part.files()
@@ -48,20 +48,20 @@ def _groups(items: list[bytes]) -> Iterator[list[bytes]]:
     for item in items:
         group.append(item)
         size += len(item)
-        if size >= _PIECE:
+        if size >= _CHUNK_BYTES:
             yield group
             group, size = [], 0
     if group:
         yield group
 
 
-def _seconds_to_decode_and_encode(runs: list[bytes]) -> float:
-    began = time.perf_counter()
+def _seconds_to_decode_and_encode(chunks: list[bytes]) -> float:
+    start = time.perf_counter()
     decoder, encoder = msgspec.json.Decoder(), msgspec.json.Encoder()
-    for run in runs:
-        found: Any = decoder.decode(run)
-        encoder.encode_lines(found if isinstance(found, list) else found.items())
-    return time.perf_counter() - began
+    for chunk in chunks:
+        records: Any = decoder.decode(chunk)
+        encoder.encode_lines(records if isinstance(records, list) else records.items())
+    return time.perf_counter() - start
 
 
 def _write(file: int, data: bytes) -> None:
@@ -71,45 +71,45 @@ def _write(file: int, data: bytes) -> None:
             done += os.write(file, view[done:])
 
 
-def _seconds_to_copy(runs: list[bytes]) -> float:
-    """Time the writes into a pipe whose reader is at work already."""
+def _seconds_to_copy(chunks: list[bytes]) -> float:
+    """Time the writes into a pipe whose reader has already started."""
     with subprocess.Popen([sys.executable, "-c", _DRAIN], stdin=subprocess.PIPE) as reader:
         if reader.stdin is None:
             return 0.0
         file = reader.stdin.fileno()
-        _write(file, bytes(_PIPE_HOLDS))
-        began = time.perf_counter()
-        for run in runs:
-            _write(file, run)
-        return time.perf_counter() - began
+        _write(file, bytes(_PIPE_BYTES))
+        start = time.perf_counter()
+        for chunk in chunks:
+            _write(file, chunk)
+        return time.perf_counter() - start
 
 
 def limits_of(part: Part) -> dict[str, float]:
-    """Measure in a process of its own.
+    """Measure in a separate process.
 
     Args:
-        part: made already; not the CSV.
+        part: already generated; not the CSV.
 
     Returns:
-        Seconds by what was done.
+        Seconds by operation.
     """
     command = [sys.executable, "-m", "tests.benchmarks.limits", json.dumps(part.__dict__)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return found
+    seconds: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return seconds
 
 
-def main(told: str) -> None:
+def main(part_json: str) -> None:
     """Measure, and print JSON.
 
     Args:
-        told: the part, as JSON.
+        part_json: the part, as JSON.
     """
-    runs = _runs(Part(**json.loads(told)))
-    found = {
-        "decode and encode": min(_seconds_to_decode_and_encode(runs) for _ in range(_TRIES)),
-        "copy to a pipe": min(_seconds_to_copy(runs) for _ in range(_TRIES)),
+    chunks = _chunks(Part(**json.loads(part_json)))
+    seconds = {
+        "decode and encode": min(_seconds_to_decode_and_encode(chunks) for _ in range(_TRIES)),
+        "copy to a pipe": min(_seconds_to_copy(chunks) for _ in range(_TRIES)),
     }
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(seconds))
 
 
 if __name__ == "__main__":

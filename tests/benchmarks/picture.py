@@ -1,4 +1,4 @@
-"""The picture for the README: records a second, and time and memory against the size of the data.
+"""The chart for the README: records per second, and time and memory against the size of the data.
 
 All axes of bars begin at 0. The inks are chosen to be read on white and on black alike, on no ground of their own.
 """
@@ -48,7 +48,7 @@ _STYLE: Final[Any] = {
 
 
 def draw(tables: Sequence[Table]) -> None:
-    """Draw what was measured into `FILE`.
+    """Draw the measurements into `FILE`.
 
     Args:
         tables: of one run, or of several.
@@ -65,7 +65,7 @@ def draw(tables: Sequence[Table]) -> None:
 
 
 def _bars(axes: Any, by_name: Mapping[str, Table]) -> None:
-    """Draw a bar for each variant, the streams below each other."""
+    """Draw one bar per variant, grouped by stream."""
     place, longest = 0.0, 0.0
     for kind in KINDS:
         if kind not in by_name:
@@ -120,7 +120,7 @@ def _times(axes: Any, by_name: Mapping[str, Table]) -> None:
 
 
 def _memory(axes: Any, by_name: Mapping[str, Table]) -> None:
-    """Draw the peak of memory by size, from 0."""
+    """Draw peak memory by size, with the axis starting at 0."""
     for kind in KINDS:
         series = _series(by_name, kind)
         peaks = [table.rows[0].peak_mb for table in series]

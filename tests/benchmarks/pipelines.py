@@ -1,6 +1,6 @@
 """Whole pipelines: `meltano run` from the benchmarks' server into real databases and files.
 
-Every load is counted. A second, tiny load tells what Meltano and the start of both plugins take, whatever is loaded.
+The rows of every load are counted. A second, tiny load measures the start-up time of Meltano and both plugins.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _FEW: Final = Part("users", 100, 100)
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """One way to load.
+    """One loader configuration.
 
     Attributes:
-        name: in words.
-        target: the loader's.
+        name: for the table.
+        target: name of the loader.
         settings: its environment variables.
         in_batches: whether the tap sends BATCH messages.
     """
@@ -64,20 +64,22 @@ _PIPELINES: Final = (
 
 
 def pipelines(part: Part, *, rounds: int) -> Table:
-    """Load users in every way, in turns.
+    """Load users through every pipeline, alternately.
 
     Args:
         part: the users.
-        rounds: how often each.
+        rounds: how often each pipeline runs.
 
     Returns:
-        The table; its first row is the tap alone, its notes tell what a load of 100 users takes.
+        The table; its notes say how long a load of 100 users takes.
 
     Raises:
-        Failed: If a load fails, or its rows are not as many as the users.
+        Failed: If a load fails, or loads an unexpected number of rows.
     """
     part.ensure()
-    table = Table("pipelines", "users through `meltano run`", part.plain_bytes, [Row(way.name) for way in _PIPELINES])
+    table = Table(
+        "pipelines", "users through `meltano run`", part.plain_bytes, [Row(pipeline.name) for pipeline in _PIPELINES]
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         postgres_server() as server,
@@ -86,12 +88,12 @@ def pipelines(part: Part, *, rounds: int) -> Table:
     ):
         project = MeltanoProject(Path(folder))
         for number in range(rounds + 1):
-            for way, row in zip(_PIPELINES, table.rows, strict=True):
-                few = number == 0  # which also installs the plugins
-                run, rows = _load(project, way, server, *((_FEW, few_url) if few else (part, url)))
-                if rows != _expected(way, _FEW if few else part):
-                    raise Failed(f"{way.name}: {rows} rows in the table.")
-                say(f"pipelines: {way.name}: {rows} rows in {run.seconds:.1f} s")
+            for pipeline, row in zip(_PIPELINES, table.rows, strict=True):
+                few = number == 0  # the first load also installs the plugins
+                run, rows = _load(project, pipeline, server, *((_FEW, few_url) if few else (part, url)))
+                if rows != _expected(pipeline, _FEW if few else part):
+                    raise Failed(f"{pipeline.name}: {rows} rows in the table.")
+                say(f"pipelines: {pipeline.name}: {rows} rows in {run.seconds:.1f} s")
                 if not few:
                     row.runs.append(run)
                     row.records = rows
@@ -102,39 +104,46 @@ def pipelines(part: Part, *, rounds: int) -> Table:
     return table
 
 
-def _expected(way: _Pipeline, part: Part) -> int:
-    """Tell how many rows there must be: the vendor sends some users twice, and a table has each once."""
+def _expected(pipeline: _Pipeline, part: Part) -> int:
+    """Return the expected number of rows: the vendor sends some users twice, and a table holds each once."""
     names = [user["name"] for path in part.files() for user in json.loads(path.read_bytes())]
-    return len(names if way.target == "target-jsonl" else set(names))
+    return len(names if pipeline.target == "target-jsonl" else set(names))
 
 
-def _load(project: MeltanoProject, way: _Pipeline, server: dict[str, object], part: Part, url: str) -> tuple[Run, int]:
-    """Load once into something new; tell how long it took, and how many rows are there."""
-    with tempfile.TemporaryDirectory() as folder, _place(way.target, Path(folder), server) as (variables, count):
+def _load(
+    project: MeltanoProject, pipeline: _Pipeline, server: dict[str, object], part: Part, url: str
+) -> tuple[Run, int]:
+    """Load once into an empty destination; return the measurement and the number of rows."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _destination(pipeline.target, Path(folder), server) as (variables, count),
+    ):
         environment = {
             **as_environment(our_settings(part, url)),
             "TAP_CDP_EXPORT__SELECT": json.dumps(["users.*"]),
             **variables,
-            **way.settings,
+            **pipeline.settings,
         }
-        if way.in_batches:
+        if pipeline.in_batches:
             environment["TAP_CDP_EXPORT_BATCH_CONFIG_STORAGE_ROOT"] = Path(folder).as_uri()
             environment["TAP_CDP_EXPORT_BATCH_CONFIG_ENCODING_FORMAT"] = "jsonl"
             environment["TAP_CDP_EXPORT_BATCH_CONFIG_ENCODING_COMPRESSION"] = "gzip"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        done = project.meltano("run", "--full-refresh", "tap-cdp-export", way.target, **environment)
-        seconds = time.monotonic() - began
+        start = time.monotonic()
+        process = project.meltano("run", "--full-refresh", "tap-cdp-export", pipeline.target, **environment)
+        seconds = time.monotonic() - start
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode:
-            raise Failed(f"{way.name} ended with {done.returncode}: {done.stderr[-2000:]}")
+        if process.returncode:
+            raise Failed(f"{pipeline.name} ended with {process.returncode}: {process.stderr[-2000:]}")
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Run(seconds, processor, 0.0, 0.0), count()
 
 
 @contextmanager
-def _place(target: str, folder: Path, server: dict[str, object]) -> Iterator[tuple[dict[str, str], Callable[[], int]]]:
-    """Make an empty place to load into: its environment variables, and what counts its rows."""
+def _destination(
+    target: str, folder: Path, server: dict[str, object]
+) -> Iterator[tuple[dict[str, str], Callable[[], int]]]:
+    """Create an empty destination; yield its environment variables and a function that counts its rows."""
     if target == "target-jsonl":
         yield {"TARGET_JSONL_DESTINATION_PATH": str(folder)}, lambda: _lines(folder / "users.jsonl")
     elif target == "target-duckdb":

@@ -1,4 +1,4 @@
-"""BATCH files of the plain tap: the SDK's own, or put right."""
+"""BATCH files of the plain tap: the SDK's own, or corrected."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Batched(Stream):
-    """A stream whose files may hold what its RECORD messages do."""
+    """A stream whose BATCH files can hold the contents of its RECORD messages."""
 
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        """Write files as the SDK does; put right, they get selection, conformance and stream maps too."""
+        """Write files as the SDK does; with `right_batches`, apply selection, conformance and stream maps first."""
         if not self.config["right_batches"]:
             yield from super().get_batches(batch_config, context)
             return
         batcher = Batcher(tap_name=self.tap_name, stream_name=self.name, batch_config=batch_config)
-        found = self._sync_records(context, write_messages=False)
-        records = (message.record for record in found for message in self._generate_record_messages(record))
+        sync = self._sync_records(context, write_messages=False)
+        records = (message.record for record in sync for message in self._generate_record_messages(record))
         for manifest in batcher.get_batches(records=records):
             yield batch_config.encoding, manifest

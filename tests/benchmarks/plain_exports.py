@@ -1,4 +1,4 @@
-"""The plain tap's streams from exports: ask, wait, download, read."""
+"""The plain tap's export streams: request, poll, download, read."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ _retrying: Final = backoff.on_exception(backoff.expo, requests.ConnectionError, 
 @_retrying
 def _post(url: str, body: dict[str, Any], token: str = "") -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    answer = requests.post(url, json=body, headers=headers, timeout=300)
-    answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
-    return found
+    response = requests.post(url, json=body, headers=headers, timeout=300)
+    response.raise_for_status()
+    document: dict[str, Any] = response.json()
+    return document
 
 
 @contextmanager
 def _download(url: str, headers: dict[str, str], pending: frozenset[int]) -> Iterator[IO[bytes]]:
-    """Poll until the file is there, and keep it in a temporary file."""
+    """Poll until the file is ready, and download it to a temporary file."""
     while True:
-        with requests.get(url, headers=headers, stream=True, timeout=300) as answer:
-            if answer.status_code in pending:
+        with requests.get(url, headers=headers, stream=True, timeout=300) as response:
+            if response.status_code in pending:
                 time.sleep(_POLL_SECONDS)
                 continue
-            answer.raise_for_status()
+            response.raise_for_status()
             with tempfile.TemporaryFile() as file:
-                file.writelines(answer.iter_content(256 * 1024))
+                file.writelines(response.iter_content(256 * 1024))
                 file.seek(0)
                 yield file
                 return
 
 
 class _ApsisStream(Stream):
-    """A stream of APSIS One; each asks for an export of its own."""
+    """A stream of APSIS One; each stream requests its own export."""
 
     replication_key = "window_end"
 
@@ -71,7 +71,7 @@ class _ApsisStream(Stream):
         return window_text(self.config)
 
     def profiles(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give the profiles of a new export with their keys."""
+        """Yield the keys and profiles of a new export."""
         base = self.config["base_url"]
         token = _post(f"{base}/oauth/token", {"grant_type": "client_credentials", "client_id": "i"})["access_token"]
         body = {"start_at": self.config["start_date"], "end_at": self.config["end_date"]}
@@ -97,7 +97,7 @@ class ApsisProfiles(_ApsisStream):
     ).to_dict()
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002 -- the SDK's signature
-        """Give a record for each section, and one for a profile without any."""
+        """Yield one record per section, and one for a profile without sections."""
         named = set(self.config["attribute_ids"])
         for key, profile in self.profiles():
             for section_id, section in (profile["sections"] or {"-": {}}).items():
@@ -147,15 +147,15 @@ class ApsisEvents(_ApsisStream):
     ).to_dict()
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002 -- the SDK's signature
-        """Give a record for each event."""
+        """Yield one record per event."""
         for key, profile in self.profiles():
             for section_id, section in profile["sections"].items():
                 for event in section.get("events") or ():
-                    whole = _CANONICAL.encode([key, section_id, event])
+                    canonical = _CANONICAL.encode([key, section_id, event])
                     record: dict[str, Any] = {
                         "profile_key": key,
                         "section_id": section_id,
-                        "event_key": hashlib.blake2b(whole, digest_size=16).hexdigest(),
+                        "event_key": hashlib.blake2b(canonical, digest_size=16).hexdigest(),
                         **_EMPTY_EVENT,
                         **self.window,
                     }
@@ -204,7 +204,7 @@ class BrazeUsers(Batched):
     ).to_dict()
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002 -- the SDK's signature
-        """Give a record for each line of the archive."""
+        """Yield one record per line of the archive."""
         segment = self.config["segment_id"]
         tap_columns = {"segment_id", "extra"}
         fields = [name for name in self.schema["properties"] if name not in tap_columns]

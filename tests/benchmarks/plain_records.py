@@ -1,4 +1,4 @@
-"""Records of users, and times, as the baseline and its peers make them: nothing but the standard library."""
+"""User records and times for the plain tap and the other tools; uses only the standard library."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def spelled_text(time: str) -> str:
 
 
 def window_text(config: Mapping[str, Any]) -> dict[str, str]:
-    """Give the window's columns."""
+    """Return the window's columns."""
     return {
         "window_start": _text(datetime.fromisoformat(config["start_date"])),
         "window_end": _text(datetime.fromisoformat(config["end_date"])),
@@ -52,7 +52,7 @@ def window_text(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def user_record(user: Mapping[str, Any], window: Mapping[str, str]) -> dict[str, Any]:
-    """Make a record of `users`; the dataset is not in it."""
+    """Make a record of `users`, without the dataset."""
     record: dict[str, Any] = {**_EMPTY, **window}
     extra = {}
     for name, value in user.items():

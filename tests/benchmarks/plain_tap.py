@@ -34,7 +34,7 @@ _FREE_OBJECT = th.ObjectType(additional_properties=True)
 
 
 class _Pages(BasePageNumberPaginator):
-    """Pages from 0; the SDK itself ends at one without records."""
+    """Page numbers from 0; the SDK stops at a page without records."""
 
     def has_more(self, response: requests.Response) -> bool:  # noqa: ARG002 -- the SDK's signature
         return True
@@ -70,12 +70,12 @@ class Users(Batched, RESTStream[int]):
 
     @property
     def url_base(self) -> str:
-        """Where the API is."""
+        """Base URL of the API."""
         return str(self.config["base_url"])
 
     @property
     def partitions(self) -> list[dict[str, Any]]:
-        """One request series a dataset."""
+        """One series of requests per dataset."""
         return [{"dataset_id": self.config["dataset_id"]}]
 
     @property
@@ -89,17 +89,17 @@ class Users(Batched, RESTStream[int]):
         return window_text(self.config)
 
     def get_new_paginator(self) -> _Pages:
-        """Begin with page 0."""
+        """Start at page 0."""
         return _Pages(0)
 
     def get_url_params(self, context: Context | None, next_page_token: int | None) -> dict[str, Any]:  # noqa: ARG002 -- the SDK's signature
-        """Ask for a page and the statistics' window."""
+        """Request a page for the window of the statistics."""
         times = (datetime.fromisoformat(self.config[name]) for name in ("start_date", "end_date"))
         start, end = (int(time.timestamp() * 1000) for time in times)
         return {"page": next_page_token, "pageSize": self.config["page_size"], "start": start, "end": end}
 
     def parse_response(self, response: requests.Response) -> Iterable[dict[str, Any]]:
-        """Give the vendor's objects."""
+        """Yield the vendor's objects."""
         yield from response.json()
 
     def post_process(self, row: dict[str, Any], context: Context | None = None) -> dict[str, Any] | None:  # noqa: ARG002 -- the SDK's signature
@@ -113,7 +113,7 @@ class UsersInCsv(Users):
     path = "/api/dataset/{dataset_id}/users.csv"
 
     def parse_response(self, response: requests.Response) -> Iterable[dict[str, Any]]:
-        """Give the rows as the vendor's JSON would have them; an empty cell is null."""
+        """Yield the rows in the form of the vendor's JSON; an empty cell is null."""
         response.encoding = "utf-8"
         for row in csv.DictReader(io.StringIO(response.text, newline="")):
             fields: dict[str, Any] = {name: cell or None for name, cell in row.items()}

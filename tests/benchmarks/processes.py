@@ -1,4 +1,4 @@
-"""Running a command from exec to exit, and what it took."""
+"""Run a command from exec to exit and measure it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROOT: Final = Path(__file__).parents[2]
 
 
 class Failed(Exception):
-    """A command did not end well."""
+    """A command failed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Variant:
         name: for the tables.
         command: the command line.
         folder: where it writes its records, if not to stdout; emptied before each run.
-        environment: further variables.
+        environment: additional variables.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took.
+    """The measurement of one run.
 
     Attributes:
         seconds: from exec to exit.
-        processor_seconds: of the process and of those it waited for.
+        processor_seconds: CPU time of the process and of the children it waited for.
         peak_mb: largest resident set.
-        pause: the longest time in which this machine stood still meanwhile, as virtual ones sometimes do.
+        pause: the longest stall of the machine during the run; virtual machines sometimes stall.
     """
 
     seconds: float
@@ -66,17 +66,17 @@ class Run:
 
 
 def _start(variant: Variant, log: int) -> BytesPopen:
-    """Start a command: nothing of this process's environment slows it down, and loopback needs no proxy."""
+    """Start a command without environment variables that slow Python down, and without a proxy for loopback."""
     if variant.folder:
         shutil.rmtree(variant.folder, ignore_errors=True)
         variant.folder.mkdir(parents=True)
-    kept = {name: value for name, value in os.environ.items() if name not in _SLOWING}
-    environment = {**kept, "NO_PROXY": "127.0.0.1", **(variant.environment or {})}
+    inherited = {name: value for name, value in os.environ.items() if name not in _SLOWING}
+    environment = {**inherited, "NO_PROXY": "127.0.0.1", **(variant.environment or {})}
     return subprocess.Popen(variant.command, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT, env=environment)
 
 
 def _drain(process: BytesPopen) -> None:
-    """Read the output as fast as it comes, and forget it."""
+    """Read the output as fast as it arrives, and discard it."""
     if process.stdout:
         buffer = bytearray(_PIPE_BYTES)
         while os.readv(process.stdout.fileno(), [buffer]):
@@ -85,7 +85,7 @@ def _drain(process: BytesPopen) -> None:
 
 
 class _Heartbeat:
-    """Notices when the whole machine stands still: a thread that hardly works then misses its beats."""
+    """Detects stalls of the whole machine: an almost idle thread then misses its beats."""
 
     def __init__(self) -> None:
         self.pause = 0.0
@@ -115,17 +115,17 @@ def measure(variant: Variant) -> Run:
         variant: the command.
 
     Returns:
-        What it took.
+        The measurement.
 
     Raises:
         Failed: If it did not end well.
     """
     with tempfile.TemporaryFile() as log, _Heartbeat() as heartbeat:
-        began = time.monotonic()
+        start = time.monotonic()
         process = _start(variant, log.fileno())
         _drain(process)
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             log.seek(0)
@@ -155,10 +155,10 @@ def records(variant: Variant) -> int:
 
 
 def _written(folder: Path) -> int:
-    """Count the records in a folder: a command that writes no lines leaves their number behind."""
-    told = folder / "rows"
-    if told.exists():
-        return int(told.read_text())
+    """Count the records in a folder; a command that does not write lines writes their number to `rows`."""
+    count_file = folder / "rows"
+    if count_file.exists():
+        return int(count_file.read_text())
     return sum(_lines(path) for path in folder.rglob("*") if path.name.endswith((".jsonl", ".gz")))
 
 
@@ -168,13 +168,13 @@ def _lines(path: Path) -> int:
 
 
 def peak_of_tree(variant: Variant) -> float:
-    """Run a command once, and look every 50 ms what it and all its children hold.
+    """Run a command once, and sample its memory and that of all its children every 50 ms.
 
     Args:
         variant: the command.
 
     Returns:
-        The largest sum of their proportional set sizes in MB; 0 where the system does not tell.
+        The largest sum of their proportional set sizes in MB; 0 where the system does not report them.
     """
     with tempfile.TemporaryFile() as log:
         process = _start(variant, log.fileno())
@@ -189,7 +189,7 @@ def peak_of_tree(variant: Variant) -> float:
 
 
 def _tree(root: int) -> Iterator[int]:
-    """Give a process and all below it."""
+    """Yield a process and all its descendants."""
     waiting = [root]
     while waiting:
         process = waiting.pop()
@@ -197,7 +197,7 @@ def _tree(root: int) -> Iterator[int]:
         try:
             for task in Path(f"/proc/{process}/task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has exited in the meantime
             continue
 
 

@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Print the results as text or Markdown tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.thresholds import Bar
 
 RESULTS: Final = Path(__file__).with_name("results.json")
-"""What the last measurement of everything came to; the README's figures and picture are made from it."""
+"""The last full measurement; the README's figures and chart are made from it."""
 
 _HEADER: Final = ("", "seconds", "CPU s", "records/s", "MB/s", "peak MB", "times ours")
 
@@ -32,7 +32,7 @@ def _cells(table: Table, row: Row) -> tuple[str, ...]:
 
 
 def lines(header: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool) -> Iterator[str]:
-    """Draw a table, its first column to the left and the others to the right.
+    """Format a table with the first column left-aligned and the others right-aligned.
 
     Args:
         header: of its columns.
@@ -55,7 +55,7 @@ def lines(header: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: boo
 
 
 def shown(tables: Iterable[Table], *, markdown: bool) -> Iterator[str]:
-    """Show tables.
+    """Format the tables.
 
     Args:
         tables: what was measured.
@@ -80,7 +80,7 @@ def shown(tables: Iterable[Table], *, markdown: bool) -> Iterator[str]:
 
 
 def judged(thresholds: Sequence[Bar], *, markdown: bool) -> Iterator[str]:
-    """Show what was reached.
+    """Format the results of the goals.
 
     Args:
         thresholds: of a run.
@@ -95,7 +95,7 @@ def judged(thresholds: Sequence[Bar], *, markdown: bool) -> Iterator[str]:
 
 
 def summary(tables: Sequence[Table]) -> Iterator[str]:
-    """Show the figures of the README, in Markdown.
+    """Format the figures of the README, in Markdown.
 
     Args:
         tables: of one run, or of several.
@@ -104,7 +104,7 @@ def summary(tables: Sequence[Table]) -> Iterator[str]:
         Lines.
     """
     compared = [table for table in tables if table.ratio(PLAIN) and table.rows[0].records]
-    header = ("this tap", "records", "seconds", "records a second", "peak MB", "a plain SDK tap takes")
+    header = ("this tap reads", "records", "seconds", "records/s", "peak MB", "plain SDK tap, relative time")
     rows = []
     for table in compared:
         ours, ratio = table.rows[0], table.ratio(RIGHT) or table.ratio(PLAIN)
@@ -117,4 +117,5 @@ def summary(tables: Sequence[Table]) -> Iterator[str]:
         if others:
             yield ""
             named = [(row.name, f"{row.seconds:.2f}", f"{ratio:.1f} x") for row, ratio in others]
-            yield from lines((f"{table.title}, by others", "seconds", "as long as this tap"), named, markdown=True)
+            columns = (f"{table.title}, other tools", "seconds", "time relative to this tap")
+            yield from lines(columns, named, markdown=True)

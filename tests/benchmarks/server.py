@@ -1,8 +1,8 @@
-"""A server of parts: the vendors' paths and shapes, ready bodies, the same to every client.
+"""A server of parts: the vendors' paths and formats with prepared bodies, identical for every client.
 
-Run as a program, it binds a free port of the loopback, prints its URL, and serves until it is ended.
+Run as a program, it binds a free loopback port, prints its URL, and serves until it is terminated.
 Personalization answers uncompressed, in one piece up to 5,000 records and in chunks beyond, as the sandbox does.
-An export of APSIS One or Braze is ready at once, since waiting measures nothing.
+An export of APSIS One or Braze is ready at once, because waiting would measure nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ARCHIVE: Final = "/archive/1.zip"
 
 
 class _Pages:
-    """The users in one format, perhaps several times."""
+    """The users in one format, optionally repeated."""
 
     def __init__(self, part: Part) -> None:
         *self._pages, self._end = [file.read_bytes() for file in part.files()]
@@ -62,7 +62,7 @@ async def _chunks(body: bytes | mmap.mmap) -> AsyncIterator[bytes]:
 
 
 class _File:
-    """A file that is sent as it is."""
+    """A file that is sent unchanged."""
 
     def __init__(self, part: Part, headers: dict[str, str]) -> None:
         (path,) = part.files()
@@ -71,8 +71,8 @@ class _File:
         self._headers = headers
 
     async def answer(self, request: Request) -> Response:
-        packing = self._headers.get("content-encoding")
-        if packing and packing not in request.headers.get("accept-encoding", ""):
+        encoding = self._headers.get("content-encoding")
+        if encoding and encoding not in request.headers.get("accept-encoding", ""):
             return Response("Only packed.", 406)
         return StreamingResponse(_chunks(self._bytes), 200, self._headers)
 
@@ -126,18 +126,18 @@ def application(parts: Sequence[Part]) -> Starlette:
 
 @contextmanager
 def serving(*parts: Part) -> Iterator[str]:
-    """Serve parts from a process of its own; they are made first where they are not there yet.
+    """Serve parts from a separate process; missing parts are generated first.
 
     Args:
         parts: what to serve, one of a kind at most.
 
     Yields:
-        Where it answers, without a slash at the end.
+        The base URL, without a trailing slash.
     """
     for part in parts:
         part.ensure()
-    told = json.dumps([part.__dict__ for part in parts])
-    command = [sys.executable, "-m", "tests.benchmarks.server", told]
+    parts_json = json.dumps([part.__dict__ for part in parts])
+    command = [sys.executable, "-m", "tests.benchmarks.server", parts_json]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             url = server.stdout.readline().strip() if server.stdout else ""
@@ -148,16 +148,16 @@ def serving(*parts: Part) -> Iterator[str]:
             server.terminate()
 
 
-def main(told: str) -> None:
-    """Serve until the process is ended.
+def main(parts_json: str) -> None:
+    """Serve until the process is terminated.
 
     Args:
-        told: the parts, as JSON.
+        parts_json: the parts, as JSON.
     """
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio delays answers
     bound.bind(("127.0.0.1", 0))
     bound.listen()
-    app = application([Part(**part) for part in json.loads(told)])
+    app = application([Part(**part) for part in json.loads(parts_json)])
     config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_level="critical", access_log=False)
     sys.stdout.write(f"http://127.0.0.1:{bound.getsockname()[1]}\n")
     sys.stdout.flush()

@@ -23,8 +23,8 @@ class Plan:
 
     Attributes:
         rounds: how often each variant is timed.
-        quick: small data, and nothing that has to be installed.
-        folder: for files of the runs.
+        quick: small data, and without tools that have to be installed.
+        folder: for the files of the runs.
     """
 
     rounds: int
@@ -36,7 +36,7 @@ KINDS: Final = ("users", "csv", "apsis", "braze")
 SCALES: Final = (1, 10, 100)
 PAGED: Final = ("users", "csv")
 PAGES: Final = (200, 2_000, 5_000, 20_000)
-"""Records of a page."""
+"""Records per page."""
 
 TITLES: Final = {
     "users": "users from JSON",
@@ -64,9 +64,9 @@ _MAPS: Final = {
     "users": {
         "email_domain": "email_address.split('@')[-1] if email_address else None",
         "email_address": "__NULL__",
+        "has_email": "bool(record['email_address'])",
     }
 }
-_WHOLE_RECORDS: Final = {"users": {**_MAPS["users"], "has_email": "bool(record['email_address'])"}}
 
 
 def _stream(kind: str, plan: Plan) -> list[Table]:
@@ -84,60 +84,53 @@ def _stream(kind: str, plan: Plan) -> list[Table]:
 
 
 def _maps(plan: Plan) -> list[Table]:
-    """Measure RECORDs that a stream map has changed, and such as one has seen whole."""
-    return [
-        _mapped("maps", "users from JSON, through a stream map", _MAPS, plan),
-        _mapped("maps-records", "users from JSON, through a stream map that sees whole records", _WHOLE_RECORDS, plan),
-    ]
-
-
-def _mapped(name: str, title: str, maps: dict[str, Any], plan: Plan) -> Table:
+    """Measure RECORD messages behind a stream map that needs whole records."""
     part = _PARTS["users"][plan.quick]
+    title = f"{TITLES['users']}, through a stream map that sees whole records"
     with serving(part) as url:
-        folder = plan.folder / name
-        taps = [variant(tap, part, url, folder, settings={"stream_maps": maps}) for tap in (OURS, PLAIN)]
-        return compare(name, title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)
+        folder = plan.folder / "maps-records"
+        taps = [variant(tap, part, url, folder, settings={"stream_maps": _MAPS}) for tap in (OURS, PLAIN)]
+        return [compare("maps-records", title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)]
 
 
 def _batch(plan: Plan) -> list[Table]:
-    """Measure BATCH files, some columns deselected, and with a stream map besides."""
-    return [
-        _to_files("batch", "users", plan, {}),
-        _to_files("batch-braze", "braze", plan, {}),
-        _to_files("batch-maps", "users", plan, {"stream_maps": _MAPS}),
-    ]
+    """Measure BATCH files with some columns deselected."""
+    return [_to_files("batch", "users", plan), _to_files("batch-braze", "braze", plan)]
 
 
-def _to_files(name: str, kind: str, plan: Plan, settings: dict[str, Any]) -> Table:
+def _to_files(name: str, kind: str, plan: Plan) -> Table:
     part = _PARTS[kind][plan.quick]
+    folder = plan.folder / name
     with serving(part) as url:
         variants = []
         for tap in (OURS, PLAIN, RIGHT):
-            output = plan.folder / name / f"output-of-{tap.replace(' ', '-')}"
-            stored = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": output.as_uri()}}
-            tap_columns = {**settings, "batch_config": stored, **({"right_batches": True} if tap == RIGHT else {})}
-            folder = plan.folder / name
-            variants.append(
-                variant(tap, part, url, folder, settings=tap_columns, without=_WITHOUT[kind], output=output),
-            )
-        title = f"{TITLES[kind]} to BATCH files, three columns deselected{', through a stream map' * bool(settings)}"
+            output = folder / f"output-of-{tap.replace(' ', '-')}"
+            settings: dict[str, Any] = {
+                "batch_config": {
+                    "encoding": {"format": "jsonl", "compression": "gzip"},
+                    "storage": {"root": output.as_uri()},
+                },
+                **({"right_batches": True} if tap == RIGHT else {}),
+            }
+            variants.append(variant(tap, part, url, folder, settings=settings, without=_WITHOUT[kind], output=output))
+        title = f"{TITLES[kind]} to BATCH files, three columns deselected"
         table = compare(name, title, variants, rounds=plan.rounds, plain_bytes=part.plain_bytes)
     table.notes.append("The SDK's batcher applies neither selection nor stream maps; put right, it does as ours.")
     return table
 
 
 def _startup(plan: Plan) -> list[Table]:
-    found = []
+    tables = []
     for argument in ("--version", "--discover"):
         variants = command_lines(argument, plan.folder / argument)
         title = f"start-up: {argument}"
-        found.append(compare(argument, title, variants, rounds=max(5, plan.rounds), counted=False, trees=False))
-    return found
+        tables.append(compare(argument, title, variants, rounds=max(5, plan.rounds), counted=False, trees=False))
+    return tables
 
 
 def _sizes(plan: Plan) -> list[Table]:
-    """Measure ours alone at 1, 10 and 100 times a base size; the larger ones are timed less often."""
-    found = []
+    """Measure this tap alone at 1, 10 and 100 times a base size; larger sizes are timed less often."""
+    tables = []
     for kind in KINDS:
         for scale in SCALES:
             part = replace(_BASES[kind][plan.quick], repeats=scale)
@@ -149,13 +142,13 @@ def _sizes(plan: Plan) -> list[Table]:
                 taps = [variant(OURS, part, url, folder)]
                 table = compare(f"{kind}-{scale}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes)
             table.scale = scale
-            found.append(table)
-    return found
+            tables.append(table)
+    return tables
 
 
 def _pages(plan: Plan) -> list[Table]:
-    """Measure ours alone with the same users in pages of several sizes."""
-    found = []
+    """Measure this tap alone with the same users in several page sizes."""
+    tables = []
     for kind in PAGED:
         for page in PAGES:
             part = Part(kind, 1_000, page // 20, 1) if plan.quick else Part(kind, max(PAGES), page, 10)
@@ -163,14 +156,14 @@ def _pages(plan: Plan) -> list[Table]:
                 taps = [variant(OURS, part, url, plan.folder / "pages" / f"{kind}-{page}")]
                 title = f"{TITLES[kind]}, {page:,} a page"
                 rounds = min(plan.rounds, 3)
-                found.append(compare(f"{kind}-pages-{page}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes))
-    return found
+                tables.append(compare(f"{kind}-pages-{page}", title, taps, rounds=rounds, plain_bytes=part.plain_bytes))
+    return tables
 
 
 def _large(plan: Plan) -> list[Table]:
-    """Compare both taps at the usual size and at ten times that, with the same data; the larger one once."""
+    """Compare both taps at the usual size and at ten times that, with the same data; the larger size is timed once."""
     sizes = (("usual", "the usual size", plan.rounds), ("large", "ten times the usual size", 1))
-    found = []
+    tables = []
     for kind in KINDS:
         for (name, title, rounds), scale in zip(sizes, SCALES[1:], strict=True):
             part = replace(_BASES[kind][plan.quick], repeats=scale)
@@ -184,14 +177,14 @@ def _large(plan: Plan) -> list[Table]:
                     plain_bytes=part.plain_bytes,
                     counted=False,
                 )
-                if rounds == 1:  # the plain one takes minutes: ours is timed before and after them
+                if rounds == 1:  # the plain tap takes minutes: this tap is timed before and after it
                     table.rows[0].runs.append(undisturbed(taps[0]))
-            found.append(table)
-    return found
+            tables.append(table)
+    return tables
 
 
 def _pipelines(plan: Plan) -> list[Table]:
-    from tests.benchmarks.pipelines import pipelines  # noqa: PLC0415 -- needs what the other benchmarks do not
+    from tests.benchmarks.pipelines import pipelines  # noqa: PLC0415 -- needs packages that the other benchmarks do not
 
     return [
         pipelines(Part("users", 500 if plan.quick else 50_000, 500), rounds=1 if plan.quick else min(2, plan.rounds))

@@ -1,4 +1,4 @@
-"""This tap and the plain one, with the settings and catalogs under which they do the same work."""
+"""This tap and the plain tap, configured to do the same work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PLAIN: Final = (sys.executable, "-m", "tests.benchmarks.plain_tap")
 
 
 def our_settings(part: Part, url: str) -> dict[str, Any]:
-    """Give this tap's settings for a part.
+    """Return this tap's settings for a part.
 
     Args:
         part: what is read.
@@ -41,13 +41,13 @@ def our_settings(part: Part, url: str) -> dict[str, Any]:
     """
     times = {"start_date": START, "end_date": NOW}
     if part.kind == "apsis":
-        asked = {
+        items = {
             "attributes": definitions.items(definitions.ATTRIBUTES),
             "tags": definitions.items(definitions.TAGS),
             "events": definitions.items(definitions.EVENTS),
         }
         keys = {"client_id": "id", "client_secret": "secret-of-the-client"}
-        return {**times, "apsis": {"base_url": url, **keys, **asked, "window_days": 85}}
+        return {**times, "apsis": {"base_url": url, **keys, **items, "window_days": 85}}
     if part.kind == "braze":
         return {**times, "braze": {"base_url": url, "api_key": "secret-key", "segment_ids": [SEGMENT]}}
     keys = {"api_key_id": "id", "api_key_secret": "secret-of-the-key"}
@@ -57,7 +57,7 @@ def our_settings(part: Part, url: str) -> dict[str, Any]:
 
 
 def plain_settings(part: Part, url: str) -> dict[str, Any]:
-    """Give the plain tap's settings for a part.
+    """Return the plain tap's settings for a part.
 
     Args:
         part: what is read.
@@ -86,20 +86,20 @@ def command_lines(argument: str, folder: Path) -> list[Variant]:
         folder: for their files.
 
     Returns:
-        Ours with the settings of all vendors, and the plain one.
+        This tap with the settings of all vendors, and the plain tap.
     """
-    url = "http://127.0.0.1:9"  # a port where nobody answers
+    url = "http://127.0.0.1:9"  # a port on which nothing listens
     folder.mkdir(parents=True)
     parts = [Part(kind, 1, 1) for kind in ("users", "apsis", "braze")]
     ours: dict[str, Any] = {}
     for part in parts:
         ours |= our_settings(part, url)
-    found = []
+    variants = []
     for name, command, settings in ((OURS, _OURS, ours), (PLAIN, _PLAIN, plain_settings(parts[0], url))):
         config = folder / f"{name.replace(' ', '-')}.json"
         config.write_text(json.dumps(settings))
-        found.append(Variant(name, (*command, "--config", str(config), argument)))
-    return found
+        variants.append(Variant(name, (*command, "--config", str(config), argument)))
+    return variants
 
 
 def variant(  # noqa: PLR0913 -- what may differ between two runs
@@ -113,17 +113,17 @@ def variant(  # noqa: PLR0913 -- what may differ between two runs
     without: Collection[str] = (),
     output: Path | None = None,
 ) -> Variant:
-    """Prepare one of the two taps: write its settings and its catalog.
+    """Write the settings and catalog of one of the two taps.
 
     Args:
         name: begins with `OURS` or `PLAIN`.
         part: what it reads.
         url: of the server.
         folder: for its files.
-        settings: further ones.
+        settings: additional settings.
         streams: which are selected; by default all that the part fills.
-        without: columns that are not.
-        output: where it writes its records, if not to stdout.
+        without: columns to deselect.
+        output: folder for its records, if not stdout.
 
     Returns:
         Its command.
@@ -131,18 +131,18 @@ def variant(  # noqa: PLR0913 -- what may differ between two runs
     command, tap_columns = (
         (_OURS, our_settings(part, url)) if name.startswith(OURS) else (_PLAIN, plain_settings(part, url))
     )
-    place = folder / name.replace(" ", "-").replace(",", "")
-    place.mkdir(parents=True)
-    config, catalog = place / "config.json", place / "catalog.json"
+    run_folder = folder / name.replace(" ", "-").replace(",", "")
+    run_folder.mkdir(parents=True)
+    config, catalog = run_folder / "config.json", run_folder / "catalog.json"
     config.write_text(json.dumps(tap_columns))
-    found = json.loads(subprocess.run([*command, "--config", str(config), "--discover"], check=True,
+    catalog_document = json.loads(subprocess.run([*command, "--config", str(config), "--discover"], check=True,
                                       capture_output=True).stdout)  # fmt: skip
     config.write_text(json.dumps({**tap_columns, **(settings or {})}))
-    for stream in found["streams"]:
+    for stream in catalog_document["streams"]:
         for entry in stream["metadata"]:
             if not entry["breadcrumb"]:
                 entry["metadata"]["selected"] = stream["tap_stream_id"] in (streams or STREAMS[part.kind])
             elif entry["breadcrumb"][-1] in without:
                 entry["metadata"]["selected"] = False
-    catalog.write_text(json.dumps(found))
+    catalog.write_text(json.dumps(catalog_document))
     return Variant(name, (*command, "--config", str(config), "--catalog", str(catalog)), folder=output)

@@ -1,4 +1,4 @@
-"""The baseline is worth a comparison only while its records equal the tap's."""
+"""The plain tap is a valid baseline only while its records equal this tap's."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytest.importorskip("ijson")
 
 
 def _records(command: Variant) -> dict[str, list[Any]]:
-    """Run a tap; give its records by stream, sorted."""
+    """Run a tap and return its records by stream, sorted."""
     output = subprocess.run(command.command, capture_output=True, check=True).stdout
-    found: dict[str, list[str]] = {}
+    texts_by_stream: dict[str, list[str]] = {}
     for message in map(json.loads, output.splitlines()):
         if message["type"] == "RECORD":
-            found.setdefault(message["stream"], []).append(json.dumps(message["record"], sort_keys=True))
-    return {stream: sorted(texts) for stream, texts in found.items()}
+            texts_by_stream.setdefault(message["stream"], []).append(json.dumps(message["record"], sort_keys=True))
+    return {stream: sorted(texts) for stream, texts in texts_by_stream.items()}
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_multiplied_part_has_no_record_twice(tmp_path: Path) -> None:
     part = Part("braze", 1_000, 500, repeats=2)
 
     with serving(part) as url:
-        found = _records(variant(OURS, part, url, tmp_path))["braze_users"]
+        users = _records(variant(OURS, part, url, tmp_path))["braze_users"]
 
-    keys = {json.loads(record)["braze_id"] for record in found}
+    keys = {json.loads(record)["braze_id"] for record in users}
     assert {key[:8] for key in keys} == {"~000000~", "~000001~"}
     assert len(keys) == 2 * len({key[8:] for key in keys})
 
@@ -77,7 +77,7 @@ def test_a_run_is_timed_and_its_records_are_counted(tmp_path: Path) -> None:
 def test_the_files_put_right_hold_what_the_files_of_the_tap_hold(tmp_path: Path) -> None:
     part = Part("users", 2_000, 1_000)
     maps = {"users": {"email_address": "__NULL__", "initial": "name[0]"}}
-    found = {}
+    records_by_tap = {}
 
     with serving(part) as url:
         for name in (OURS, RIGHT):
@@ -94,7 +94,7 @@ def test_the_files_put_right_hold_what_the_files_of_the_tap_hold(tmp_path: Path)
             command = variant(name, part, url, tmp_path, settings=settings, without=("segments",), output=files)
             assert records(command) == 2_000
             rows = [line for file in files.iterdir() for line in gzip.decompress(file.read_bytes()).splitlines()]
-            found[name] = sorted(json.dumps(json.loads(row), sort_keys=True) for row in rows)
+            records_by_tap[name] = sorted(json.dumps(json.loads(row), sort_keys=True) for row in rows)
 
-    assert found[OURS] == found[RIGHT]
-    assert all("initial" in row and "segments" not in row for row in found[OURS])
+    assert records_by_tap[OURS] == records_by_tap[RIGHT]
+    assert all("initial" in row and "segments" not in row for row in records_by_tap[OURS])

@@ -1,4 +1,4 @@
-"""What the tap must reach, and whether it did."""
+"""The goals of the benchmarks, and whether they were met."""
 
 from __future__ import annotations
 
@@ -23,24 +23,22 @@ _RATIOS: Final = (
     ("users", MSDK, 10.0),
     ("batch", RIGHT, 15.0),
     ("batch-braze", RIGHT, 15.0),
-    ("batch-maps", RIGHT, 15.0),
-    ("maps", PLAIN, 3.0),
     ("maps-records", PLAIN, 3.0),
 )
 _STARTUP_SECONDS: Final = 0.5
 _PEAK_MB: Final = 100.0
 _NOISE: Final = 1.15
-"""A step of a series may be so many times as long as its data tells, since the largest one is timed once."""
+"""Tolerance factor for the growth of a series, because its largest size is timed only once."""
 
 
 class Bar(NamedTuple):
-    """One thing to reach.
+    """One goal.
 
     Attributes:
-        what: in words.
-        reached: what was measured.
-        goal: what it must be.
-        is_met: whether it is.
+        what: description.
+        reached: the measured value.
+        goal: the required value.
+        is_met: whether the measured value meets the goal.
     """
 
     what: str
@@ -50,13 +48,13 @@ class Bar(NamedTuple):
 
 
 def thresholds(tables: Sequence[Table]) -> Iterator[Bar]:
-    """Judge what was measured; what was not is left out.
+    """Check the measurements against the goals; benchmarks that were not run are skipped.
 
     Args:
-        tables: of one run.
+        tables: the tables of one run.
 
     Yields:
-        Bars.
+        One result per goal.
     """
     by_name = {table.name: table for table in tables}
     for name, other, goal in _RATIOS:
@@ -84,7 +82,7 @@ def thresholds(tables: Sequence[Table]) -> Iterator[Bar]:
 
 
 def _growth(kind: str, by_name: Mapping[str, Table]) -> Iterator[Bar]:
-    """Judge a series: what ten times the data costs more must be ten times what the step before cost."""
+    """Check memory and linear growth: the step to 100 x may cost ten times as much as the step to 10 x."""
     series = [by_name[f"{kind}-{scale}"] for scale in SCALES if f"{kind}-{scale}" in by_name]
     if len(series) != len(SCALES):
         return

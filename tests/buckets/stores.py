@@ -1,4 +1,4 @@
-"""The stores a company's bucket may be in, each on this machine."""
+"""Local emulators of the object stores that a company's bucket may be in."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Store:
 
 @contextmanager
 def s3(_folder: Path) -> Iterator[Store]:
-    """S3, as moto plays it."""
+    """S3, emulated by moto."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
@@ -61,14 +61,14 @@ def s3(_folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def google(_folder: Path) -> Iterator[Store]:
-    """Google Cloud Storage, as gcp-storage-emulator plays it."""
+    """Google Cloud Storage, emulated by gcp-storage-emulator."""
     port = _free_port()
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
     server.start()
     try:
         options = {"endpoint_url": f"http://127.0.0.1:{port}", "token": "anon", "project": "p"}
         store = Store("gs://bucket/exports", options)
-        ObjectStore(store.url, store.options)  # the first import of gcsfs decides whether it knows emulators
+        ObjectStore(store.url, store.options)  # gcsfs checks for an emulator when it is first imported
         yield store
     finally:
         server.stop()
@@ -76,7 +76,7 @@ def google(_folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def azure(folder: Path) -> Iterator[Store]:
-    """Azure Blob Storage, as azurite plays it, where it is installed."""
+    """Azure Blob Storage, emulated by azurite, if it is installed."""
     azurite = shutil.which("azurite-blob")
     if azurite is None:
         pytest.skip("azurite-blob is not on PATH: npm install -g azurite")
@@ -97,7 +97,7 @@ def azure(folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def local(folder: Path) -> Iterator[Store]:
-    """A folder."""
+    """A local folder."""
     yield Store(f"file://{folder}", {"auto_mkdir": True})
 
 

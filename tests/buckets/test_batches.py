@@ -1,4 +1,4 @@
-"""BATCH files go to S3 as they go to a folder."""
+"""BATCH files are written to S3 just as to a local folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export in the company's own bucket, in every kind of store: the same test for all of them."""
+"""Exports in the company's own bucket: the same tests for every kind of store."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from requests_mock import Mocker
 
-PREFIX = "e739ed46-9cd7-4142-b70f-843b89c5ac80-1592424870"  # asked for on 2020-06-17
+PREFIX = "e739ed46-9cd7-4142-b70f-843b89c5ac80-1592424870"  # requested on 2020-06-17
 OTHER_PREFIX = "e739ed46-9cd7-4142-b70f-843b89c5ac80-1592424871"
 SEGMENT = "segment-export/segment-1"
 
 
 @pytest.fixture(scope="module", params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A bucket with an export of four archives, and with what else may lie around them."""
+    """A bucket with an export of four archives and unrelated objects around them."""
     with STORES[request.param](tmp_path_factory.mktemp("bucket")) as made:
         made.put(f"{SEGMENT}/2020-06-18/{PREFIX}/b.zip", zipped({"x.txt": users("b1", "b2"), "y.txt": users("b3")}))
         made.put(f"{SEGMENT}/2020-06-18/{PREFIX}/a.gz", gzipped(users("a1")))
@@ -67,7 +67,7 @@ def test_exactly_the_archives_below_our_prefix_are_read_in_a_stable_order(store:
     assert [row["braze_id"] for row in run.records("braze_users")] == ["d1", "a1", "b1", "b2", "b3"]
     resumed = sync(settings(store), state=run.states[2])
     assert [row["braze_id"] for row in resumed.records("braze_users")] == ["b1", "b2", "b3"]
-    assert requests_mock.call_count == 1  # the second run takes up the export of the first
+    assert requests_mock.call_count == 1  # the second run resumes the export of the first
 
 
 def test_an_object_that_changes_while_it_is_read_is_noticed(store: Store) -> None:

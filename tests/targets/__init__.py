@@ -1,1 +1,1 @@
-"""The targets, loaded by Meltano for real, and asked what they hold."""
+"""Tests that load real targets through Meltano and query the loaded rows."""

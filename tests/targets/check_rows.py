@@ -1,4 +1,4 @@
-"""Compares the main job's database with the sandbox's own books, whose clock runs on meanwhile.
+"""Compare the main job's database with the sandbox's own counts; the sandbox's clock keeps running.
 
 `python -m tests.targets.check_rows output/cdp.duckdb 2026-01-31T00:00:00Z`, with the time before the first run.
 """
@@ -17,7 +17,7 @@ from tests.targets.loaded import KEYS, Loaded
 
 
 def main(path: str, began: str) -> int:
-    """Print each table's rows and the bounds they must keep.
+    """Print each table's row count and its allowed range.
 
     Args:
         path: the DuckDB file.

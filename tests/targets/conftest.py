@@ -1,4 +1,4 @@
-"""What the targets' tests share: one Meltano project, and two databases after two runs two days apart."""
+"""Fixtures of the target tests: one Meltano project, and two databases after two runs two days apart."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> MeltanoProject:
 
 @contextmanager
 def shop(now: str) -> Iterator[Sandbox]:
-    """A sandbox whose clock stands still, so that its counts are exact."""
+    """A sandbox with a fixed clock, so that its counts are exact."""
     with Sandbox(Options(population=PopulationOptions(users=300, companies=20, now=now))) as sandbox:
         yield sandbox
 
 
 def settings_of(sandbox: Sandbox, end: str) -> dict[str, Any]:
-    """Settings that read a sandbox up to its present."""
+    """Settings that read a sandbox up to its current time."""
     return {**sandbox.settings(), "start_date": START, "end_date": end}
 
 
 @pytest.fixture(scope="session")
 def emitted() -> Warehouse:
-    """What the tap alone gives in the same two runs, merged by key."""
+    """The tap's own output of the same two runs, merged by key."""
     warehouse, state = Warehouse(), None
     for end in (FIRST_END, SECOND_END):
         with shop(end) as sandbox:
@@ -53,13 +53,13 @@ def emitted() -> Warehouse:
 
 @pytest.fixture(scope="session")
 def expected_first() -> dict[str, int]:
-    """The sandbox's own count of what the first run must load."""
+    """The sandbox's own count of the rows the first run must load."""
     with shop(FIRST_END) as sandbox:
         return sandbox.population.counts(start=START, end=FIRST_END)
 
 
 def load_twice(project: MeltanoProject, loaded: Loaded, **environment: str) -> Loaded:
-    """Run the tap into a target on two days."""
+    """Run the tap into a target on two different days."""
     for end in (FIRST_END, SECOND_END):
         with shop(end) as sandbox:
             project.run(loaded.target, **as_environment(settings_of(sandbox, end)), **environment)
@@ -69,7 +69,7 @@ def load_twice(project: MeltanoProject, loaded: Loaded, **environment: str) -> L
 
 @pytest.fixture(scope="session")
 def in_duckdb(project: MeltanoProject, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    """A DuckDB file, in a folder that Meltano has to make, after both runs."""
+    """A DuckDB file, in a folder that Meltano has to create, after both runs."""
     path = str(tmp_path_factory.mktemp("duckdb") / "not" / "there" / "cdp.duckdb")
 
     def query(sql: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""A database that a target has filled, seen with SQL that both databases speak."""
+"""A loaded database, queried with SQL that both databases support."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Loaded:
     counts: list[dict[str, int]] = field(default_factory=list)
 
     def count_rows(self) -> dict[str, int]:
-        """Count the rows of every table, not the keys."""
+        """Count the rows of every table, duplicates included."""
         return {stream: self.query(f"SELECT count(*) FROM tap_cdp_export.{stream}")[0][0] for stream in KEYS}  # noqa: S608 -- our names
 
     def column(self, stream: str, name: str) -> dict[tuple[Any, ...], Any]:
-        """Read a column, by key."""
+        """Read a column, keyed by primary key."""
         keys = ", ".join(KEYS[stream])
         rows = self.query(f"SELECT {keys}, {name} FROM tap_cdp_export.{stream}")  # noqa: S608 -- our names
         return {row[:-1]: row[-1] for row in rows}
@@ -68,5 +68,5 @@ class Loaded:
 
 
 def from_json(value: Any) -> Any:
-    """Read a JSON column's value: DuckDB gives text, PostgreSQL gives objects."""
+    """Decode a JSON column's value: DuckDB returns text, PostgreSQL returns objects."""
     return json.loads(value) if isinstance(value, str) else value

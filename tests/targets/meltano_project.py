@@ -1,4 +1,4 @@
-"""A Meltano project of its own, with this checkout's `meltano.yml`."""
+"""A temporary Meltano project with this checkout's `meltano.yml`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OURS = ("MELTANO_", "TAP_", "TARGET_")
 
 
 class MeltanoProject:
-    """A folder in which Meltano runs, untouched by the settings of whoever runs the tests."""
+    """A folder in which Meltano runs, isolated from the settings of the user who runs the tests."""
 
     def __init__(self, folder: Path) -> None:
         """Copy `meltano.yml`; the tap itself is installed from this checkout."""
@@ -45,7 +45,7 @@ class MeltanoProject:
         )
 
     def run(self, target: str, **environment: str) -> str:
-        """Run the tap into a target, to a good end.
+        """Run the tap into a target; the run must succeed.
 
         Args:
             target: the loader's name.
@@ -74,7 +74,7 @@ class MeltanoProject:
 
 
 def as_environment(config: dict[str, Any]) -> dict[str, str]:
-    """Write settings as the variables that Meltano reads.
+    """Convert settings to the environment variables that Meltano reads.
 
     Args:
         config: nested, as in a settings file.

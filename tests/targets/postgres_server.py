@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server, started as root too."""
+"""A temporary PostgreSQL server; also works when started as root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SECONDS_TO_START = 30
-_ATTEMPTS = 5  # another process may take the free port first
+_ATTEMPTS = 5  # another process may take the free port in the meantime
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ def postgres_server() -> Iterator[dict[str, Any]]:
         try:
             yield {"host": "127.0.0.1", "port": port, "user": "postgres", "password": "any", "dbname": "postgres"}
         finally:
-            server.send_signal(signal.SIGINT)  # its fast shutdown
+            server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
             server.wait()
     finally:
         shutil.rmtree(base)
@@ -77,7 +77,7 @@ def _binaries() -> Path:
 
 
 def _as_whom(binaries: Path, base: Path) -> tuple[Path, dict[str, Any]]:
-    """Step down from root, whom PostgreSQL refuses; also where nobody else may read this environment."""
+    """Drop root privileges, which PostgreSQL refuses, even if other users cannot read this environment."""
     if os.geteuid() != 0:
         return binaries, {}
     nobody = pwd.getpwnam("nobody")
@@ -86,7 +86,7 @@ def _as_whom(binaries: Path, base: Path) -> tuple[Path, dict[str, Any]]:
     try:
         subprocess.run([binaries / "postgres", "--version"], cwd="/", capture_output=True, check=True, **user)
     except (OSError, subprocess.CalledProcessError):
-        package = binaries.parent.parent  # the binaries look for their libraries beside it
+        package = binaries.parent.parent  # the binaries look for their libraries next to it
         for part in (package, package.with_name(f"{package.name}.libs")):
             if part.exists():
                 shutil.copytree(part, base / part.name, symlinks=True)

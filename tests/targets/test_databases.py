@@ -1,4 +1,4 @@
-"""DuckDB and PostgreSQL after two runs through Meltano: nothing lost, nothing doubled, everything where it belongs."""
+"""DuckDB and PostgreSQL after two runs through Meltano: no lost rows, no duplicates, every value in its column."""
 
 from __future__ import annotations
 

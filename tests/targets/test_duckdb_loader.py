@@ -1,4 +1,4 @@
-"""The DuckDB loader keeps what target-duckdb alone would lose."""
+"""The DuckDB loader keeps values that target-duckdb alone would lose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = {"type": ["string", "null"]}
 
 
 def load(folder: Path, records: list[dict[str, Any]], keys: list[str], name: str = "t.duckdb") -> list[tuple[Any, ...]]:
-    """Load records of text alone, and read them back in their order."""
+    """Load records that have only text columns, and read them back in order."""
     names = list(records[0])
     schema = {"type": "SCHEMA", "stream": "t", "schema": {"properties": dict.fromkeys(names, TEXT)}}
     messages = [{**schema, "key_properties": keys}]

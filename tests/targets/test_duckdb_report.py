@@ -1,4 +1,4 @@
-"""The report after the quick start: every stream, its rows, a few of them."""
+"""The report after the quick start: every stream, its row count, and sample rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simplest target: a file for each stream, a line for each record."""
+"""The simplest target: one file per stream, one line per record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user gives Meltano is what reaches the tap."""
+"""Settings given to Meltano reach the tap unchanged."""
 
 from __future__ import annotations
 

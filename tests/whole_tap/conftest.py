@@ -1,4 +1,4 @@
-"""A small sandbox whose clock stands still, for runs of the whole command."""
+"""A small sandbox with a fixed clock, for runs of the whole command."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NOW = "2026-11-10T12:00:00Z"
 
 
 def small_sandbox() -> Sandbox:
-    """A sandbox of 300 people at noon of a day in the past, to be started."""
+    """A sandbox of 300 people at noon of a past day, not yet started."""
     return Sandbox(Options(population=PopulationOptions(users=300, companies=20, now=NOW)))
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """The same, running."""
+    """The same sandbox, running."""
     with small_sandbox() as running:
         yield running

@@ -1,4 +1,4 @@
-"""APSIS One in full: IDs that become names, optional columns, exports that are too large, and every oddity at once."""
+"""APSIS One end to end: names for IDs, optional columns, exports that are too large, and all irregularities at once."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def expected(sandbox: Sandbox, settings: dict[str, Any]) -> dict[str, int]:
 def test_every_id_of_the_loaded_data_becomes_a_name_with_one_join_but_the_one_that_is_nowhere_defined(
     sandbox: Sandbox,
 ) -> None:
-    start = "2025-03-01T00:00:00Z"  # events of the first year carry versions that are deprecated now
+    start = "2025-03-01T00:00:00Z"  # events of the first year carry versions that have since been deprecated
     settings = {**settings_of(sandbox, window_days=60), "start_date": start, "end_date": "2025-05-01T00:00:00Z"}
     old = loaded(with_everything(settings)).tables
     tables = loaded(with_everything(settings_of(sandbox, window_days=60))).tables
@@ -184,7 +184,7 @@ def test_an_earlier_discovery_without_the_columns_does_not_keep_a_run_from_its_r
     assert loaded(run).counts == expected(sandbox, settings)
 
 
-# Too large
+# Exports that are too large
 
 
 @pytest.mark.parametrize("refused_by", ["fails", "error", "413", "400"])
@@ -206,7 +206,7 @@ def test_an_export_that_is_too_large_is_halved_and_nothing_is_lost_or_asked_for_
     assert served[0][0] == datetime.fromisoformat(settings["start_date"])
     assert served[-1][1] == datetime.fromisoformat(NOW)
     assert all(later[0] == earlier[1] for earlier, later in itertools.pairwise(served))
-    assert len(refused) <= 2 * len(set(refused)) <= 4  # 14 and 7 days, each at most once more
+    assert len(refused) <= 2 * len(set(refused)) <= 4  # 14 and 7 days, each retried at most once
     ends = [state["bookmarks"]["apsis_events"].get("replication_key_value") for state in run.states]
     assert len(set(filter(None, ends))) == len(served)
 
@@ -248,11 +248,11 @@ def test_an_export_that_is_always_too_large_ends_with_advice(sandbox: Sandbox) -
     assert run.records("apsis_events") == []
 
 
-# Oddities
+# Irregularities
 
 
 def values(run: Run) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
-    """All rows, without the window they were read in, which halving changes, and without the tags' order."""
+    """All rows, without their window (halving changes it) and with the order of tags ignored."""
     found = loaded(run).tables
     for row in itertools.chain(*(table.values() for table in found.values())):
         del row["window_start"], row["window_end"]
@@ -263,7 +263,7 @@ def values(run: Run) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, Any]:
-    """The rows of a run in which nothing is odd."""
+    """The rows of a run without irregularities."""
     with small_sandbox() as sandbox:
         return values(run_tap(settings_of(sandbox)))
 

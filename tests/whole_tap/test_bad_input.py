@@ -1,4 +1,4 @@
-"""Whatever goes wrong: its exit code, one clear last line, and nothing of the vendor's answer in the log."""
+"""Failures: exit code, one clear last line, and no part of the vendor's response in the log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USERS, EXPORTS, POLLS, BRAZE, ARCHIVE = (
 
 
 def run_with(sandbox: Sandbox, name: str, *faults: Fault, **changes: Any) -> Run:
-    """Run one vendor against planned faults, with little patience."""
+    """Run one vendor against planned faults, with short timeouts."""
     sandbox.options.faults = list(faults)
     if name != "personalization":
         changes = {"export_timeout_seconds": 3, **changes}
@@ -211,7 +211,7 @@ def test_a_user_whose_braze_id_is_empty_ends_with_12_and_its_line(sandbox: Sandb
 
 
 def catalog_with(sandbox: Sandbox, name: str, *tables: str) -> dict[str, Any]:
-    """Discover one vendor's streams, with some more of them selected."""
+    """Discover one vendor's streams and select additional ones."""
     found = run_tap(vendor(sandbox.settings(), name), "--discover").log
     catalog: dict[str, Any] = json.loads(found[found.index("{\n") :])
     for entry in catalog["streams"]:

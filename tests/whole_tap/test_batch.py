@@ -1,4 +1,4 @@
-"""BATCH files hold what RECORD messages hold: selection and stream maps applied, nothing ahead of its file."""
+"""BATCH files hold the contents of RECORD messages: selection and stream maps applied, no bookmark before its file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_storage_that_cannot_be_written_ends_with_16(sandbox: Sandbox) -> None
 
 def test_files_and_new_folders_are_for_the_user_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     changes = {"storage": {"root": (tmp_path / "new").as_uri(), "prefix": "day/part-"}}
-    usual = os.umask(0)  # a process begins with its parent's
+    usual = os.umask(0)  # a child process inherits it
     try:
         run = run_tap({**vendor(sandbox.settings(), "braze"), "end_date": NOW, "batch_config": changes})
     finally:

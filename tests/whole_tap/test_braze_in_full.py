@@ -1,4 +1,4 @@
-"""Braze against the sandbox: URL and bucket, zip and gzip, users and the tables made from their lists."""
+"""Braze against the sandbox: URL and bucket, zip and gzip, users and the tables built from their lists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLES = {
     "braze_user_devices": "devices",
 }
 BUCKET = {"bucket_quiet_seconds": 0.3, "poll_initial_seconds": 0.02, "poll_max_seconds": 0.05}
-"""Longer than the sandbox, on a busy machine, may rest between two of its parts."""
+"""Longer than the sandbox may pause between two files on a busy machine."""
 
 
 def selecting(sandbox: Sandbox, *streams: str) -> dict[str, Any]:
@@ -40,14 +40,14 @@ def selecting(sandbox: Sandbox, *streams: str) -> dict[str, Any]:
 
 
 def connect_bucket(sandbox: Sandbox, folder: Path, **options: Any) -> dict[str, Any]:
-    """Connect a bucket to the company, and give settings that read it."""
+    """Connect a bucket to the sandbox, and return settings that read from it."""
     changes = {"bucket_folder": str(folder), "bucket_part_seconds": 0.001, "lines_per_file": 25, **options}
     sandbox.options.update({"braze": changes})
     return vendor(sandbox.settings(), "braze", bucket_url=f"file://{folder}", **BUCKET)
 
 
 def rows_of(run: Run, stream: str = "braze_users") -> list[Row]:
-    """Give rows in an order that does not depend on how the vendor has cut its files."""
+    """Return rows in an order that does not depend on how the vendor splits its files."""
     assert run.exit_code == 0, run.log
     return sorted(run.records(stream), key=lambda row: json.dumps(row, sort_keys=True))
 
@@ -172,7 +172,7 @@ def test_the_catalog_is_as_it_was_reviewed(sandbox: Sandbox, stream: str) -> Non
     assert entry == json.loads((SNAPSHOTS / f"{stream}.json").read_text())
 
 
-# What the vendor does now and then (docs/vendors/braze.md, section 13)
+# Occasional behaviour of the vendor (docs/vendors/braze.md, section 13)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_field_that_nobody_asked_for_is_kept_in_extra(sandbox: Sandbox) -> Non
 def test_a_running_export_of_somebody_else_is_cancelled_where_the_settings_say_so(sandbox: Sandbox) -> None:
     sandbox.options.update({"braze": {"ready_after_seconds": 3600}})
     settings = vendor(sandbox.settings(), "braze", segment_ids=[BUYERS.identifier], export_timeout_seconds=1)
-    assert run_tap(settings).exit_code == 15  # its export runs on
+    assert run_tap(settings).exit_code == 15  # the export continues at the vendor
     sandbox.options.update({"braze": {"ready_after_seconds": 0.01}})
     settings["braze"] |= {"on_conflict": "fail"}
     assert run_tap(settings).exit_code == 14

@@ -1,4 +1,4 @@
-"""CSV pages give the records that JSON pages give, whatever the dialect."""
+"""CSV pages yield the same records as JSON pages, in every dialect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.whole_tap.conftest import NOW
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox
 
-ONLY_IN_JSON = {"attributes", "location", "extra"}  # in CSV these are columns of their own, so text in extra
+ONLY_IN_JSON = {"attributes", "location", "extra"}  # CSV has separate columns for these, which end up as text in extra
 
 
 def run_csv(sandbox: Sandbox, **changes: Any) -> Run:

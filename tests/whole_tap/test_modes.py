@@ -279,7 +279,7 @@ def test_a_second_core_changes_nothing() -> None:
         here = os.sched_getaffinity(0)
         runs = []
         for cores in (here, {min(here)}):
-            os.sched_setaffinity(0, cores)  # a process begins with its parent's
+            os.sched_setaffinity(0, cores)  # a child process inherits it
             try:
                 runs.append(run_tap(settings))
             finally:

@@ -1,4 +1,4 @@
-"""What a refusal ends with: stream, reason, advice and exit code on the last line; and how it is waited for."""
+"""Refused requests: stream, reason, advice and exit code on the last line of the log; and waiting for limits."""
 
 from __future__ import annotations
 

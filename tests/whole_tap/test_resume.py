@@ -1,4 +1,4 @@
-"""An export that was asked for is taken up by the next run, however the first one ended."""
+"""A requested export is resumed by the next run, however the first run ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def state_when_killed_while_pending(settings: dict[str, Any], folder: Path, number: signal.Signals) -> dict[str, Any]:
-    """Run until STATE holds a job, end the process with a signal, give the last whole STATE."""
+    """Run until STATE holds a job, end the process with a signal, and return the last complete STATE."""
     config = folder / "config.json"
     config.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "tap_cdp_export", "--config", str(config)]
@@ -84,7 +84,7 @@ def test_a_failing_export_is_replaced_a_few_times_and_its_job_leaves_state(sandb
 
 
 def state_when_asked(sandbox: Sandbox, settings: dict[str, Any], folder: Path, path: str) -> dict[str, Any]:
-    """Run until the vendor has received the request for an export, end the run with SIGTERM, give the last STATE."""
+    """Run until the vendor has received an export request, end the run with SIGTERM, and return the last STATE."""
     config = folder / "config.json"
     config.write_text(json.dumps(settings))
     command = [sys.executable, "-m", "tap_cdp_export", "--config", str(config)]

@@ -1,4 +1,4 @@
-"""A run loads exactly what the vendors have, and the next run only what is new."""
+"""A run loads exactly the vendors' data, and the next run only new data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def milliseconds(time: str) -> int:
 
 
 def at(sandbox: Sandbox, now: str, **changes: Any) -> dict[str, Any]:
-    """Move the sandbox's clock, and give settings for a run at that time."""
+    """Set the sandbox's clock, and return settings for a run at that time."""
     sandbox.options.population.now = now
     return {**sandbox.settings(), "end_date": now, **changes}
 
@@ -64,11 +64,11 @@ def test_a_second_run_asks_for_the_new_window_only(sandbox: Sandbox) -> None:
     sandbox.request_log.clear()
     run_tap(at(sandbox, LATER), state=first.states[-1])
     (export,) = sandbox.request_log.entries(vendor="apsis", method="POST", path="/audience")
-    assert export.body["start_at"] == "2026-11-09T12:00:00Z"  # the bookmark less a day's lookback
+    assert export.body["start_at"] == "2026-11-09T12:00:00Z"  # the bookmark minus one day of lookback
     assert export.body["end_at"] == LATER
     pages = sandbox.request_log.entries(vendor="personalization")
     windows = {(page.query["start"], page.query["end"]) for page in pages}
-    start = datetime.fromisoformat(LATER) - timedelta(days=30)  # or the scores would be those of a day
+    start = datetime.fromisoformat(LATER) - timedelta(days=30)  # otherwise the scores would cover one day only
     assert windows == {(str(milliseconds(start.isoformat())), str(milliseconds(LATER)))}
 
 
@@ -106,7 +106,7 @@ def test_apsis_windows_never_exceed_window_days_and_always_send_both_bounds(sand
         for export in exports
     ]
     assert len(spans) == 6  # 28.5 days in windows of 5
-    assert spans[0][0] == datetime.fromisoformat(settings["start_date"])  # no lookback behind start_date
+    assert spans[0][0] == datetime.fromisoformat(settings["start_date"])  # no lookback before start_date
     assert spans[-1][1] == datetime.fromisoformat(NOW)
     assert all(end - start <= timedelta(days=5) for start, end in spans)
     assert all(later[0] == earlier[1] for earlier, later in itertools.pairwise(spans))  # only a bookmark has a lookback
@@ -209,7 +209,7 @@ def test_every_value_of_the_vendor_is_in_a_column_or_in_extra(sandbox: Sandbox, 
         assert all(row["created_at"].endswith("Z") for row in events)
         profiles = warehouse.tables["apsis_profiles"].values()
         assert any(row["tags"] for row in profiles)
-        assert any(None in row["attributes"].values() for row in profiles)  # a cleared attribute is no tag
+        assert any(None in row["attributes"].values() for row in profiles)  # a cleared attribute is not a tag
         assert any(row["section_id"] == "-" for row in profiles)
 
 

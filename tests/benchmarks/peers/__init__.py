@@ -1,1 +1,1 @@
-"""What else reads paged JSON: each in an environment of its own."""
+"""Other tools that read paged JSON, each in its own environment."""

@@ -36,7 +36,7 @@ class NotInstallable(Exception):
 
 
 def _environment(name: str) -> Path:
-    """Make a peer's environment, unless it is there; it appears whole or not at all."""
+    """Create a peer's environment atomically, unless it exists."""
     folder = CACHE / f"environment-{'-'.join(_PACKAGES[name]).replace('==', '-')}-{sys.version_info.minor}"
     if (folder / "whole").exists():
         return folder / "bin"

@@ -1,4 +1,4 @@
-"""`users` with nothing but singer-python: no conformance, no selection, the same columns."""
+"""`users` with singer-python only: no conformance, no selection, the same columns."""
 
 from __future__ import annotations
 
