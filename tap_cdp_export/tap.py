@@ -16,7 +16,7 @@ from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.singer.batch_files import stays_below_root
+from tap_cdp_export.singer.batch_files import check_storage, stays_below_root
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
@@ -186,6 +186,8 @@ class TapCDPExport(Tap):
         Raises:
             SettingsError: The first thing that is wrong; the log names the others.
         """
+        if "batch_config" in self.config:
+            check_storage(self.config["batch_config"]["storage"]["root"])
         sources = {stream.source: None for stream in self.streams.values() if isinstance(stream, ExportStream)}
         for source in sources:
             with source.noting_failures():
