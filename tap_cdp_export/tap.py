@@ -264,6 +264,8 @@ class TapCDPExport(Tap):
             given_state = state_in(given_state)  # the SDK takes what it does not know for "no state": a full resync
         with readable("catalog"):
             given_catalog = Catalog.from_dict(load_json(catalog.read())) if catalog else None
+            if any(entry.schema.properties is None for entry in (given_catalog or {}).values()):
+                raise ValueError("a stream without properties")
         tap = cls(
             config=config.config if config else {},
             state=given_state,
