@@ -16,7 +16,7 @@ from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.singer.batch_files import stays_below_root
+from tap_cdp_export.singer.batch_files import check_storage, stays_below_root
 from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.vendors import apsis, braze, personalization
@@ -173,6 +173,8 @@ class TapCDPExport(Tap):
         Raises:
             SettingsError: The first problem; all others are logged.
         """
+        if "batch_config" in self.config:
+            check_storage(self.config["batch_config"]["storage"]["root"])
         stream_names = self.streams.keys()
         for source in self.sources:
             with source.noting_failures():
@@ -246,11 +248,11 @@ class TapCDPExport(Tap):
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
             state_value = load_json(state.read()) if state else {}
-            state_value = state_in(
-                state_value
-            )  # the SDK ignores a state of unknown form, and would sync everything again
+            state_value = state_in(state_value)  # the SDK ignores an unknown form, and would sync everything again
         with readable("catalog"):
             catalog_object = Catalog.from_dict(load_json(catalog.read())) if catalog else None
+            if any(entry.schema.properties is None for entry in (catalog_object or {}).values()):
+                raise ValueError("a stream without properties")
         tap = cls(
             config=config.config if config else {},
             state=state_value,

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import fsspec  # type: ignore[import-untyped]
+from fsspec.core import split_protocol  # type: ignore[import-untyped]
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
@@ -162,7 +163,6 @@ class _Files:
 
         Raises:
             LocalFailure: If the storage does not take it.
-            SettingsError: If the storage's client is not installed.
         """
         if self._kept is None:
             return None
@@ -173,10 +173,6 @@ class _Files:
             try:
                 kept.seek(0)
                 self._store(kept, name)
-            except ImportError:
-                raise SettingsError(
-                    "The storage of batch_config needs a client: install the tap's extra s3, gcs or azure."
-                ) from None
             except Exception as error:  # noqa: BLE001 -- every storage client has errors of its own, with URLs in them
                 raise LocalFailure(
                     f"A batch file cannot be written to the storage of batch_config ({type(error).__name__}). "
@@ -205,6 +201,26 @@ def _private() -> Iterator[None]:
         yield
     finally:
         os.umask(usual)
+
+
+def check_storage(root: str) -> None:
+    """Make sure that there is a client for a storage; it is asked nothing.
+
+    Args:
+        root: the storage's address.
+
+    Raises:
+        SettingsError: If its client is not installed, or nobody has one for such an address.
+    """
+    try:
+        for protocol in (split_protocol(root)[0] or "file").split("::"):  # one behind the other, as fsspec chains them
+            fsspec.get_filesystem_class(protocol)
+    except ImportError:
+        raise SettingsError(
+            "The storage of batch_config needs a client: install the tap's extra s3, gcs or azure."
+        ) from None
+    except ValueError:
+        raise SettingsError("Setting batch_config.storage.root begins with no scheme of a known storage.") from None
 
 
 def stays_below_root(name: str) -> bool:

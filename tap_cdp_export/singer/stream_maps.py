@@ -12,11 +12,18 @@ records by `flattening_options` and `transformed_schema` as they are at that tim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.exceptions import MappingError, StreamMapConfigError
 from singer_sdk.helpers._flattening import FlatteningOptions, flatten_key, flatten_schema
-from singer_sdk.mapper import MAPPER_ELSE_OPTION, MAPPER_KEY_PROPERTIES_OPTION, NULL_STRING, PluginMapper
+from singer_sdk.mapper import (
+    MAPPER_ALIAS_OPTION,
+    MAPPER_ELSE_OPTION,
+    MAPPER_KEY_PROPERTIES_OPTION,
+    MAPPER_SOURCE_OPTION,
+    NULL_STRING,
+    PluginMapper,
+)
 
 from tap_cdp_export.errors import SettingsError
 
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from singer_sdk.mapper import StreamMap
+
+_NAMES: Final = {MAPPER_ALIAS_OPTION, MAPPER_SOURCE_OPTION}
+"""Options that hold a stream's name: null is none, while the SDK fails on it."""
 
 
 class StreamMaps(PluginMapper):
@@ -115,6 +125,7 @@ def mended(definition: Any, schema: Mapping[str, Any], keys: Sequence[str] | Non
     if not isinstance(definition, dict):
         return definition
     columns = schema["properties"]
+    definition = {key: value for key, value in definition.items() if key not in _NAMES or value is not None}
     if MAPPER_ELSE_OPTION in definition:
         keys = definition.get(MAPPER_KEY_PROPERTIES_OPTION, keys) or ()
         definition = {**{key: key for key in keys if key in columns}, **definition}

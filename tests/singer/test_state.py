@@ -135,6 +135,21 @@ def test_a_start_that_is_missing_is_found_before_a_request(requests_mock: Mocker
     assert requests_mock.call_count == 0
 
 
+@pytest.mark.parametrize(("root", "error"), [("s3://b/x", ImportError("Install s3fs")), ("foo://b/x", None)])
+def test_a_storage_of_batches_without_a_client_is_found_before_a_request(
+    requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch, root: str, error: ImportError | None
+) -> None:
+    def missing(_protocol: str) -> None:
+        raise error or AssertionError
+
+    if error:
+        monkeypatch.setattr("tap_cdp_export.singer.batch_files.fsspec.get_filesystem_class", missing)
+    done = sync({**config("personalization"), "batch_config": {"storage": {"root": root}}})
+    assert done.exit_code == 10
+    assert "batch_config" in done.log
+    assert requests_mock.call_count == 0
+
+
 def test_a_bucket_without_a_client_is_found_before_a_request(
     requests_mock: Mocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,13 @@ def test_a_stream_may_go_out_without_keys(none: list[str] | None) -> None:
     assert only.transformed_key_properties == []  # SCHEMA must have them, and null is left out
 
 
+@pytest.mark.parametrize("option", ["__alias__", "__source__"])
+def test_null_for_a_stream_s_name_is_no_name(option: str) -> None:
+    (only,) = maps({option: None, "email": None})
+    assert only.stream_alias == "users"
+    assert "email" not in only.transformed_schema["properties"]
+
+
 @pytest.mark.parametrize("rest", [None, "__NULL__", "str(free)"])
 def test_a_column_that_takes_another_s_place_has_its_type(rest: str | None) -> None:
     (only,) = maps({"free": rest, "attributes": "free"})

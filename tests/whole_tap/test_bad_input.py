@@ -298,3 +298,12 @@ def test_a_state_of_a_wrong_shape_or_from_the_future_ends_with_10(sandbox: Sandb
     assert run.exit_code == 10, run.log
     assert "state" in run.last_line
     assert not run.records("users")
+
+
+@pytest.mark.parametrize("schema", [{}, {"schema": {}}, {"schema": {"type": "object"}}])
+def test_a_catalog_whose_stream_has_no_properties_ends_with_10(sandbox: Sandbox, schema: dict[str, Any]) -> None:
+    run = run_tap(
+        vendor(sandbox.settings(), "personalization"), catalog={"streams": [{"tap_stream_id": "users", **schema}]}
+    )
+    assert run.exit_code == 10
+    assert "catalog" in run.last_line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from requests.auth import HTTPBasicAuth
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
+from tap_cdp_export.http.reasons import read_reason
 from tap_cdp_export.http.responses import is_framed
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds, from_epoch_milliseconds
@@ -54,6 +56,7 @@ class PersonalizationClient:
         """
         self._settings = settings
         self._base_url = _base_url(settings)
+        self._deadline_seconds = deadline_seconds
         self._http = HttpClient(
             "Personalization",
             _Basic(settings["api_key_id"], settings["api_key_secret"]),
@@ -129,7 +132,10 @@ class PersonalizationClient:
     def _spooled(self, answer: requests.Response, chunks: Iterator[bytes]) -> Spool:
         """Keep a body; a CSV has no end mark of its own, so HTTP must have announced its length."""
         if answer.status_code not in _STATUSES:
-            raise UnusableAnswer(f"Personalization answered a page with {answer.status_code}, which is not documented.")
+            reason = read_reason(answer, deadline=time.monotonic() + self._deadline_seconds)
+            raise UnusableAnswer(
+                f"Personalization answered a page with {answer.status_code}, which is not documented.{reason}"
+            )
         if self._settings["format"] == "csv" and not is_framed(answer):
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         return Spool(chunks)

@@ -150,3 +150,9 @@ def test_another_success_is_not_taken_for_a_page(requests_mock: Mocker, status: 
     requests_mock.get(ANY, status_code=status, headers={"Content-Length": "0"})
     with pytest.raises(UnusableAnswer, match=str(status)):
         client(format=form).page("users", "engage", None, page=0, page_size=1)
+
+
+def test_another_success_is_told_with_its_reason(requests_mock: Mocker) -> None:
+    requests_mock.get(ANY, status_code=202, json={"message": "Still working"})
+    with pytest.raises(UnusableAnswer, match=r"202.*Still working"):
+        client().page("users", "engage", None, page=0, page_size=1)
