@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Start the sandbox and return settings that point to it.
 
-    Other settings of the user are kept: `{"sandbox": true, "braze": {"api_key": "x", "output_format": "gzip"}}` gets
+    Other settings of the user are kept: `{"sandbox": true, "vendor": {"api_key": "x", "output_format": "gzip"}}` gets
     `base_url` and `api_key` of the sandbox, keeps `output_format`, and gets complete settings for the other vendors.
 
     Args:

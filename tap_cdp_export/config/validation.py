@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
     """Check settings and fill in the defaults.
 
-    Example: `{"end_date": None, "request_deadline_seconds": "0.5", "braze": {…}}` becomes
-    `{"request_deadline_seconds": 0.5, "sandbox": False, "braze": {…, "output_format": "zip"}, …}`.
+    Example: `{"end_date": None, "request_deadline_seconds": "0.5", "vendor": {…}}` becomes
+    `{"request_deadline_seconds": 0.5, "sandbox": False, "vendor": {…, "output_format": "zip"}, …}`.
 
     Args:
         config: settings of the user; null means "not set", except inside free-form objects.

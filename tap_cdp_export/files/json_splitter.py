@@ -8,7 +8,6 @@ See docs/performance.md, section 5.
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from contextlib import suppress
@@ -18,6 +17,7 @@ import msgspec
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.json_scan import BracketScanner, decode_prefix, skip_separator, skip_space, value_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,13 +37,10 @@ _MAX_GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\n\r"
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
-_STRING_TAIL: Final = re.compile(rb'(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
-_TOKEN: Final = re.compile(rb'[\[{]|([\]}])|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 _ONE_OBJECT: Final = {
     b"[": re.compile(rb"\[[ \t\n\r]*\{"),
     b"{": re.compile(rb"\{[ \t\n\r]*" + _STRING + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
 }
-_SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 class Container(NamedTuple):
@@ -188,7 +185,7 @@ class JsonSplitter(Generic[T]):
             self._is_closed = True
             self._consume(1)
             return
-        brackets = _BracketScanner()
+        brackets = BracketScanner()
         parts = [self._opening]
         size = 0
         data = self._buffer
@@ -287,18 +284,18 @@ class JsonSplitter(Generic[T]):
 
     def _single_members(self) -> Iterator[T]:
         """Decode one member at a time up to the end of the buffer or of the container."""
-        text = _decode_prefix(self._buffer)
+        text = decode_prefix(self._buffer)
         closing = self._closing.decode()
-        start = _skip_space(text, 0)
+        start = skip_space(text, 0)
         if not self._has_members and text[start : start + 1] == closing:
             self._is_closed = True
             self._consume(len(text[: start + 1].encode()))
             return
         position = position_bytes = 0
         while not self._is_closed:
-            value = start if closing == "]" else _skip_separator(text, _value_end(text, start, '"'), ":")
-            end = _value_end(text, value, "{")
-            separator = _skip_space(text, end) if end else 0
+            value = start if closing == "]" else skip_separator(text, value_end(text, start, '"'), ":")
+            end = value_end(text, value, "{")
+            separator = skip_space(text, end) if end else 0
             if not end or text[separator : separator + 1] not in {",", closing}:
                 break
             member = text[start:end]
@@ -309,7 +306,7 @@ class JsonSplitter(Generic[T]):
             position = separator + 1
             position_bytes = end_bytes + position - end  # between members is only ASCII
             self._is_closed = text[separator] == closing
-            start = _skip_space(text, position)
+            start = skip_space(text, position)
         if position:
             self._has_members = True
             self._consume(position_bytes)
@@ -351,7 +348,7 @@ class JsonSplitter(Generic[T]):
     def _skip_to_first_member(self) -> None:
         prefix_size = _NEAR_BYTES
         while True:
-            text = _decode_prefix(self._buffer[:prefix_size])
+            text = decode_prefix(self._buffer[:prefix_size])
             position = self._first_member(text)
             if position:
                 self._consume(len(text[:position].encode()))
@@ -368,25 +365,25 @@ class JsonSplitter(Generic[T]):
     def _first_member(self, text: str) -> int:
         """Return the index behind the container's opening bracket; 0 if more text is needed."""
         outer = self._opening.decode() if self._key is None else "{"
-        position = _skip_space(text, 0)
+        position = skip_space(text, 0)
         if position == len(text):
             return 0
         if text[position] != outer:
             raise UnusableAnswer(f"A JSON file was expected to begin with {outer}; this is something else.")
         position += 1
         while self._key is not None:
-            key = _skip_space(text, position)
+            key = skip_space(text, position)
             if text[key : key + 1] == "}":
                 raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
-            key_end = _value_end(text, key, '"')
-            value = _skip_separator(text, key_end, ":")
+            key_end = value_end(text, key, '"')
+            value = skip_separator(text, key_end, ":")
             if not value or value == len(text):
                 return 0
             if json.loads(text[key:key_end]) == self._key:
                 if text[value] != self._opening.decode():
                     raise UnusableAnswer(f"In a JSON file {self._key} is something else than documented.")
                 return value + 1
-            end = _skip_space(text, _value_end(text, value, text[value]) or len(text))
+            end = skip_space(text, value_end(text, value, text[value]) or len(text))
             if text[end : end + 1] not in {",", "}"}:
                 return 0
             position = end + (text[end] == ",")
@@ -397,7 +394,7 @@ class JsonSplitter(Generic[T]):
         while self._read_more():
             if len(self._buffer) > _SURROUNDINGS_BYTES:
                 raise UnusableAnswer("Too much follows the members of a JSON file.")
-        tail = _decode_prefix(self._buffer)
+        tail = decode_prefix(self._buffer)
         if len(tail.encode()) < len(self._buffer):
             raise IncompleteAnswer("A JSON file ends inside a character.")
         if self._key is not None:
@@ -408,68 +405,3 @@ class JsonSplitter(Generic[T]):
             tail = document[end:]
         if tail.strip():
             raise UnusableAnswer("Something follows the end of a JSON file.")
-
-
-class _BracketScanner:
-    r"""Find the end of a member in data that arrives in parts.
-
-    A string may be cut anywhere, even inside an escape. With the parts `{"a":"\` and `"]"}`, the backslash is kept and
-    put before the second part: in `\"]"}` the string ends behind the bracket, and the member at the brace.
-    """
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._is_in_string = False
-        self._partial_escape = b""
-
-    def member_end(self, part: bytes) -> int:
-        """Scan the next part; return the index behind the bracket that closes the member, or 0 if it does not close."""
-        offset = len(self._partial_escape)
-        data = self._partial_escape + part
-        start = 0
-        if self._is_in_string:
-            start = self._string_end(data, _STRING_TAIL.match(data))
-        for token in () if self._is_in_string else _TOKEN.finditer(data, start):
-            text = token[0]
-            if text.startswith(b'"'):
-                self._string_end(data, token)
-            elif token[1]:
-                self._depth -= 1
-                if self._depth <= 0:
-                    return token.end() - offset
-            else:
-                self._depth += 1
-        return 0
-
-    def _string_end(self, data: bytes, string: re.Match[bytes] | None) -> int:
-        """Return where a string ends, and remember whether it goes on in the next part."""
-        end = string.end() if string else 0
-        self._is_in_string = not (string and string[string.re.groups])
-        self._partial_escape = data[end:] if self._is_in_string else b""
-        return end
-
-
-def _decode_prefix(data: bytes) -> str:
-    """Decode UTF-8; a character that is cut off at the end is left out."""
-    try:
-        return codecs.utf_8_decode(data, "strict", False)[0]  # noqa: FBT003 -- the codec's own signature
-    except UnicodeDecodeError:
-        raise strict_json.InvalidJSON("is not valid UTF-8") from None
-
-
-def _skip_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _value_end(text: str, start: int, first: str) -> int:
-    """Return the end of a JSON value; 0 if it is cut off or does not begin with `first`."""
-    if text[start : start + 1] != first:
-        return 0
-    return strict_json.end_of_value(text, start)
-
-
-def _skip_separator(text: str, position: int, separator: str) -> int:
-    """Return the index behind a separator and the space around it; 0 if the separator is missing."""
-    position = _skip_space(text, position) if position else len(text)
-    return _skip_space(text, position + 1) if text[position : position + 1] == separator else 0
