@@ -15,7 +15,7 @@ from urllib3.util import parse_url
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_MASK: Final = "(redacted)"
+MASK: Final = "(redacted)"
 _SHORTEST_SECRET: Final = 4  # a secret of one letter would mask that letter everywhere
 _SHORTEST_PART: Final = (
     8  # shorter query values, such as `host` or `3600`, are masked only as a pair: `X-Amz-Expires=3600`
@@ -111,7 +111,7 @@ class Redactor:
         """
         for form in self._forms:
             if form in text:
-                text = text.replace(form, _MASK)
+                text = text.replace(form, MASK)
         return text
 
     def install(self) -> None:

@@ -20,8 +20,8 @@ T = TypeVar("T")
 INFLATE_ERROR: Final = cast("type[Exception]", zlib.error)  # the library's stubs declare an instance
 """Raised by isal when compressed data is corrupt."""
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_WBITS: Final = 31
+GZIP_MAGIC: Final = b"\x1f\x8b"
+GZIP_WBITS: Final = 31
 _SMALL_BYTES: Final = 3 * 2**20
 _TYPICAL_RATIO: Final = 24
 _BLOCK_BYTES: Final = 128 * 1024
@@ -104,7 +104,7 @@ def drain(items: Iterable[object]) -> None:
 
 def is_gzip(spool: Spool) -> bool:
     """Return whether a file begins with the magic bytes of gzip."""
-    return spool.head(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    return spool.head(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def is_small(spool: Spool, *, most: int | None = None) -> bool:
@@ -151,9 +151,9 @@ def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
     head = b""
     for chunk in iterator:
         head += chunk
-        if len(head) >= len(_GZIP_MAGIC):
+        if len(head) >= len(GZIP_MAGIC):
             break
-    if head.startswith(_GZIP_MAGIC):
+    if head.startswith(GZIP_MAGIC):
         yield from _gunzip(head, iterator)
     else:
         if head:
@@ -163,7 +163,7 @@ def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _gunzip(head: bytes, tail: Iterator[bytes]) -> Iterator[bytes]:
     """Inflate all gzip members; each must have a valid trailer."""
-    inflater = zlib.decompressobj(_GZIP_WBITS)
+    inflater = zlib.decompressobj(GZIP_WBITS)
     data = head
     while True:
         try:
@@ -178,7 +178,7 @@ def _gunzip(head: bytes, tail: Iterator[bytes]) -> Iterator[bytes]:
             data = inflater.unused_data or next(tail, b"")
             if not data:
                 return
-            inflater = zlib.decompressobj(_GZIP_WBITS)
+            inflater = zlib.decompressobj(GZIP_WBITS)
         elif not data and not out:
             data = next(tail, b"")
             if not data:

@@ -14,9 +14,9 @@ from isal import isal_zlib as zlib
 
 from tap_cdp_export.errors import IncompleteAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.compression import INFLATE_ERROR
+from tap_cdp_export.files.compression import GZIP_MAGIC, GZIP_WBITS, INFLATE_ERROR
 from tap_cdp_export.http.responses import body
-from tap_cdp_export.redaction import REDACTOR
+from tap_cdp_export.redaction import MASK, REDACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,6 @@ _MAX_BODY_BYTES: Final = 64 * 1024
 _READ_SECONDS: Final = 10.0
 _MAX_DEPTH: Final = 3  # such as `{"errors": [{"message": "…"}]}`
 _MAX_LENGTH: Final = 300
-_MASK: Final = "(redacted)"
-
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_WBITS: Final = 31
 
 _EMAIL: Final = re.compile(r"[^\s@<>\"'(),;:]{1,64}(?:@|%40)[^\s@<>\"'(),;:]{1,255}")
 _QUERY: Final = re.compile(r"(?:(?<=://)([^\s?#\"'<>]{1,500})[?#]|[?#&][^\s\"'<>=?#&]{1,64}=)[^\s\"'<>]*")
@@ -71,8 +67,8 @@ def reason_of(text: bytes) -> str:
         The sentence that `reason_in` returns; empty if the body is not a JSON object.
     """
     try:
-        if text.startswith(_GZIP_MAGIC):
-            text = zlib.decompressobj(_GZIP_WBITS).decompress(text, _MAX_BODY_BYTES)
+        if text.startswith(GZIP_MAGIC):
+            text = zlib.decompressobj(GZIP_WBITS).decompress(text, _MAX_BODY_BYTES)
         return reason_in(strict_json.decode(text))
     except (INFLATE_ERROR, strict_json.InvalidJSON):
         return ""
@@ -113,6 +109,6 @@ def _cleaned(text: str) -> str:
     text = REDACTOR.redact(text)
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.replace('"', "'").split()).rstrip(".")
-    text = _QUERY.sub(rf"\1?{_MASK}", text)
-    text = _EMAIL.sub(_MASK, text)
-    return _TOKEN.sub(lambda match: match[0] if _WORDS.fullmatch(match[0]) else _MASK, text)
+    text = _QUERY.sub(rf"\1?{MASK}", text)
+    text = _EMAIL.sub(MASK, text)
+    return _TOKEN.sub(lambda match: match[0] if _WORDS.fullmatch(match[0]) else MASK, text)
