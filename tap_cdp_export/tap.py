@@ -247,8 +247,7 @@ class TapCDPExport(Tap):
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
-            state_value = load_json(state.read()) if state else {}
-            state_value = state_in(state_value)  # the SDK ignores an unknown form, and would sync everything again
+            state_value = state_in(load_json(state.read()) if state else {})  # the SDK takes an unknown form for none
         with readable("catalog"):
             catalog_object = Catalog.from_dict(load_json(catalog.read())) if catalog else None
             if any(entry.schema.properties is None for entry in (catalog_object or {}).values()):

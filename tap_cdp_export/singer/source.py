@@ -70,11 +70,11 @@ class ExportSource(ABC, Generic[Client]):
     def sync(self) -> None:
         """Fill all selected streams, when the first of them has its turn.
 
-        A failure is noted and ends this feed only: another vendor's streams need not wait for its cure.
+        An error ends this source only and is kept for the end of the run: the other sources still run.
 
         Raises:
-            LocalFailure: This machine fails every feed alike.
-            TargetGone: Nobody is there for the other feeds either.
+            LocalFailure: If this machine fails, which would fail every other source too.
+            TargetGone: If the target has closed the pipe.
         """
         if self._started:
             return
@@ -95,8 +95,8 @@ class ExportSource(ABC, Generic[Client]):
             Nothing.
 
         Raises:
-            LocalFailure: This machine fails every feed alike.
-            TargetGone: Nobody is there for the other feeds either.
+            LocalFailure: If this machine fails, which would fail every other source too.
+            TargetGone: If the target has closed the pipe.
         """
         try:
             yield
@@ -128,7 +128,7 @@ class ExportSource(ABC, Generic[Client]):
         """Tell where a stream's first window starts.
 
         Args:
-            stream: one of this feed.
+            stream: a stream of this source.
 
         Returns:
             Its bookmark, or `start_date` where that is later or there is no bookmark.

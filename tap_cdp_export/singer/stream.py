@@ -57,7 +57,7 @@ class StreamSource(Protocol):
 
 
 class ExportStream(Stream):
-    """A stream whose records come from a feed, and whose bookmark is the end of its last whole window.
+    """A stream whose records come from a source, and whose bookmark is the end of its last whole window.
 
     A subclass declares `name`, `columns`, `primary_keys` and, if it has windows, `replication_key`.
 
@@ -95,7 +95,7 @@ class ExportStream(Stream):
         *,
         write_messages: bool = True,  # noqa: ARG002 -- without BATCH, messages are always written
     ) -> Generator[dict[str, Any], None, None]:
-        """Let the feed fill this stream, and the others of the same feed, once a run."""
+        """Let the source fill this stream, and its other streams, once a run."""
         if self.ABORT_AT_RECORD_COUNT is not None:  # --test: a dry run must not start an export job
             try:
                 self.source.check_access()
@@ -107,7 +107,7 @@ class ExportStream(Stream):
         yield from ()
 
     def get_records(self, context: Context | None) -> Iterator[Record]:  # noqa: ARG002 -- the SDK's signature
-        """Give nothing: records come from the feed.
+        """Yield nothing: the source writes the records.
 
         Yields:
             Nothing.
