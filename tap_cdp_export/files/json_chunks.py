@@ -15,7 +15,7 @@ from tap_cdp_export.signals import STOP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_cdp_export.files.json_splitter import Container
+    from tap_cdp_export.files.json_container import Container
     from tap_cdp_export.files.spool import Spool
 
 _CHUNK_BYTES: Final = 128 * 1024

@@ -11,16 +11,19 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.json_container import STRING, NoMembers
 from tap_cdp_export.files.json_scan import BracketScanner, decode_prefix, skip_separator, skip_space, value_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from tap_cdp_export.files.json_container import Container
 
 T = TypeVar("T")
 
@@ -36,47 +39,10 @@ _NEAR_BYTES: Final = 2 * 1024
 _MAX_GUESSES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = b" \t\n\r"
-_STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
 _ONE_OBJECT: Final = {
     b"[": re.compile(rb"\[[ \t\n\r]*\{"),
-    b"{": re.compile(rb"\{[ \t\n\r]*" + _STRING + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
+    b"{": re.compile(rb"\{[ \t\n\r]*" + STRING + rb"[ \t\n\r]*:[ \t\n\r]*\{", re.DOTALL),
 }
-
-
-class Container(NamedTuple):
-    """The array or object that is split.
-
-    Attributes:
-        opening: `[` or `{`.
-        closing: `]` or `}`.
-        boundary: pattern from the last byte of a member up to the first byte of the next; never matches a whole member.
-        key: top-level key of the container; None if the container is the whole document.
-    """
-
-    opening: bytes
-    closing: bytes
-    boundary: re.Pattern[bytes]
-    key: str | None = None
-
-
-class NoMembers(UnusableAnswer):
-    """The top-level object lacks the container's key: vendors send an error report of this form instead of a file."""
-
-
-ARRAY_OF_OBJECTS: Final = Container(b"[", b"]", re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*(?=\{)"))
-
-
-def object_under(key: str, first_inner_key: str) -> Container:
-    """Describe an object of objects under a top-level key, such as `{"profiles":{"a":{...},"b":{...}}}`.
-
-    Args:
-        key: the top-level key.
-        first_inner_key: the first key of most members; other members are read correctly, but slower.
-    """
-    space = rb"[ \t\n\r]*"
-    inner = json.dumps(first_inner_key).encode()
-    boundary = rb"\}" + space + b"," + space + rb"(?=" + _STRING + space + b":" + space + rb"\{" + space + inner + b")"
-    return Container(b"{", b"}", re.compile(boundary), key)
 
 
 def runs(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
-from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS
+from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.spool import Spool
 from tests.helpers.json_documents import ARRAYS, MALFORMED_MEMBERS, PROFILES, RUN_BYTES, files, small_runs, spelled
 

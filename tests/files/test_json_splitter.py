@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import open_decompressed, verified
-from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
+from tap_cdp_export.files.json_splitter import runs
 from tap_cdp_export.files.spool import Spool
 from tests.helpers.json_documents import (
     ARRAYS,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tap_cdp_export.files import compression, json_chunks, json_splitter
-from tap_cdp_export.files.json_splitter import object_under
+from tap_cdp_export.files.json_container import object_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, runs
+from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
+from tap_cdp_export.files.json_splitter import runs
 from tap_cdp_export.records.batch import EncodedRecords
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time

@@ -10,7 +10,7 @@ import msgspec
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_chunks import verify
-from tap_cdp_export.files.json_splitter import object_under
+from tap_cdp_export.files.json_container import object_under
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
 from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.apsis.schemas import EVENT_TAP_COLUMNS, EVENTS

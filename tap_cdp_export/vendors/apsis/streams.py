@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import CdpExportError, ExportsFailed
 from tap_cdp_export.files.json_chunks import read_verified_chunks
-from tap_cdp_export.files.json_splitter import NoMembers
+from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
 from tap_cdp_export.singer.source import ExportSource

@@ -13,7 +13,8 @@ from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import is_small, open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
-from tap_cdp_export.files.json_splitter import ARRAY_OF_OBJECTS, REFUSALS, runs
+from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
+from tap_cdp_export.files.json_splitter import REFUSALS, runs
 from tap_cdp_export.files.prefetch import prefetch_pages
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.singer.workers import map_ordered

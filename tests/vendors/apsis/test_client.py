@@ -23,7 +23,7 @@ from tap_cdp_export.errors import (
     UnusableAnswer,
     VendorUnavailable,
 )
-from tap_cdp_export.files.json_splitter import NoMembers
+from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.apsis.api import ApsisApi
