@@ -1,7 +1,6 @@
-"""Batches of records: columns in, encoded JSON lines out.
+"""Batches of records: decoders give columns, and a batch is encoded as JSON lines at once.
 
-A batch is a mapping from column names to values, all columns equally long. `encode_columns` turns it into JSON lines at
-once, which is several times faster than encoding one dictionary for each record.
+That is several times faster than encoding one dictionary for each record (docs/performance.md, section 3).
 """
 
 from __future__ import annotations
@@ -9,12 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from tap_cdp_export.files import strict_json
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NEEDS_JSON_ESCAPE: Final = re.compile(r'["\\\x00-\x1f]')
 """No field of a struct may be renamed to a name that has one of these in it."""
@@ -30,45 +31,101 @@ encode: Final = _encoder.encode
 """Encodes one value as strict JSON."""
 
 
-class EncodedRecords(NamedTuple):
-    """Encoded records.
+_PLAIN_TYPES: Final = {str, int, float, bool, type(None)}
+
+
+class RecordBatch(NamedTuple):
+    """Records of one stream, column by column.
 
     Attributes:
-        number: how many.
-        data: JSON lines, each with its newline; to be used before more are asked for, since memory may be shared.
-        left_out: how many records besides a stream map has filtered out.
-        keys: sum of the hashes of the vendor's keys of all these records, where someone compares pages.
+        columns: values by column name, all equally long, in the order of the record's columns. A value is plain
+            Python, or JSON that is encoded already (`msgspec.Raw`, or a struct with such fields).
+        number: number of records.
+        keys: hashes of the vendor's keys of the records, for decoders whose caller compares them.
+    """
+
+    columns: Mapping[str, Iterable[Any]]
+    number: int
+    keys: frozenset[int] = frozenset()
+
+
+class EncodedRecords(NamedTuple):
+    """Encoded records of one stream.
+
+    Attributes:
+        number: number of records in `data`.
+        data: JSON lines, each with its newline. Valid until the next batch is requested: it may be shared memory.
+        left_out: number of further records that a stream map has filtered out.
+        keys: as in `RecordBatch`.
     """
 
     number: int
     data: bytes | memoryview
     left_out: int = 0
-    keys: int = 0
+    keys: frozenset[int] = frozenset()
 
 
-class RecordEncoder(Protocol):
-    """Where records go, as what makes them sees it."""
+def batch_of(records: Sequence[Mapping[str, Any]]) -> RecordBatch:
+    """Make a batch of single records.
 
-    @property
-    def selected_columns(self) -> list[str]:
-        """The columns that a record has."""
+    Args:
+        records: any number, all with the same columns.
 
-    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
-        """Encode records that have these columns, all equally long."""
+    Returns:
+        The batch.
+    """
+    names = records[0] if records else ()
+    return RecordBatch({name: [record[name] for record in records] for name in names}, len(records))
+
+
+def whole_records(batch: RecordBatch) -> list[dict[str, Any]]:
+    """Make single records of a batch, with nothing in them that is still encoded.
+
+    Args:
+        batch: any batch; an iterator among its columns is used up.
+
+    Returns:
+        The records: `({"a": [1, 2], "b": [Raw(b"[]"), None]}, 2)` gives `[{"a": 1, "b": []}, {"a": 2, "b": None}]`.
+    """
+    if not batch.columns:
+        return [{} for _ in range(batch.number)]
+    rows = zip(*map(_decoded, batch.columns.values()), strict=True)
+    return [dict(zip(batch.columns, row, strict=True)) for row in rows]
+
+
+def _decoded(values: Iterable[Any]) -> list[Any]:
+    column = list(values)
+    if set(map(type, column)) <= _PLAIN_TYPES:
+        return column
+    decoded: list[Any] = strict_json.decode(encode(column))  # a dict may hold encoded values, at any depth
+    return decoded
 
 
 def encode_columns(columns: Mapping[str, Iterable[Any]], before: bytes = b"", after: bytes = b"") -> EncodedRecords:
     """Encode many records at once.
 
     Args:
-        columns: by name, all equally long.
+        columns: at least one, by name, all equally long.
         before: what stands before a record in its line.
         after: what stands behind it.
 
     Returns:
         Their lines.
     """
-    records = list(map(struct(tuple(columns)), *columns.values()))
+    return encode_records(list(map(struct(tuple(columns)), *columns.values())), before, after)
+
+
+def encode_records(records: Sequence[object], before: bytes = b"", after: bytes = b"") -> EncodedRecords:
+    """Encode single records.
+
+    Args:
+        records: dictionaries or structs.
+        before: what stands before a record in its line.
+        after: what stands behind it.
+
+    Returns:
+        Their lines.
+    """
     lines = _encoder.encode_lines(records)
     if lines and (before or after):
         inner = memoryview(lines.replace(b"\n", after + b"\n" + before, len(records) - 1))[:-1]

@@ -1,9 +1,8 @@
-"""The fast way out of a stream: a run of JSON becomes encoded records without a dict in between.
+"""Decode chunks of JSON into batches of records.
 
-A run is decoded into typed structs that are the stream's columns, and encoded from structs that are the
-catalog's selection (docs/performance.md, section 3). Free-form columns are never built: they stay the
-vendor's bytes, and one decoder looks at a whole column of them at once. An object with anything odd in it goes
-through `RecordMapper` instead, so that both ways give the same.
+A chunk is decoded into structs whose fields are the stream's columns (docs/performance.md, section 3). The values of
+free-form columns are not built: they stay the vendor's bytes, and one decoder checks a whole column of them at once. An
+object with a value of an unexpected type goes through `RecordMapper` instead, which gives the same records.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import astuple
 
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
+from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch
 from tap_cdp_export.records.mapper import (
     UNCONVERTIBLE,
     RecordMapper,
@@ -29,9 +28,8 @@ from tap_cdp_export.records.mapper import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from tap_cdp_export.records.batch import EncodedRecords, RecordEncoder
     from tap_cdp_export.records.mapper import Converter
 
     Columns = dict[str, Iterable[Any]]
@@ -63,29 +61,28 @@ _anything: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | list[Raw] 
 
 
 class JsonRecordDecoder:
-    """Encodes the records of one stream, for one set of the tap's own values."""
+    """Decodes the records of one stream, for one set of values of the tap's own columns."""
 
     def __init__(
         self,
         mapper: RecordMapper,
         tap_columns: Mapping[str, str | None],
-        output: RecordEncoder,
+        selected: Collection[str],
         *,
         required: str,
     ) -> None:
         """Compile the structs.
 
         Args:
-            mapper: makes the same records one by one.
+            mapper: makes records of single objects.
             tap_columns: values of the tap's own columns.
-            output: takes the records.
-            required: the text column that is never empty; part of the key, so always selected.
+            selected: names of the columns to decode.
+            required: the text column that is never empty; decoded in any case.
         """
         self._mapper = mapper
         self._tap_columns = tap_columns
         self._required = required
-        self._selected = selected = frozenset(output.selected_columns)
-        self._encode = output.encode_columns
+        self._selected = selected = frozenset({*selected, required})
         self._to_vendor_name = mapper.to_vendor_name
         self._columns = mapper.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
@@ -96,7 +93,7 @@ class JsonRecordDecoder:
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
-        self._sent = [name for name in self._columns if name in selected and name not in self._times]
+        self._sent = [name for name in self._columns if name in selected]
         named = msgspec.defstruct("Named", [(required, _NOT_EMPTY)], rename={required: self._to_vendor_name(required)})
         self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
@@ -128,8 +125,8 @@ class JsonRecordDecoder:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
 
-    def array(self, run: bytes) -> EncodedRecords:
-        """Encode a run of an array.
+    def array(self, run: bytes) -> RecordBatch:
+        """Decode a run of an array.
 
         Args:
             run: a JSON array of whole objects.
@@ -145,7 +142,7 @@ class JsonRecordDecoder:
         if b"\n" in run or b"\r" in run:  # free-form values would carry them into the lines
             run = run.translate(None, b"\r\n")
             objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
-        return self.lines(objects)
+        return self.objects(objects)
 
     def check(self, run: bytes) -> None:
         """Decode just enough of a run of an array to know that `array` and `lines` will not refuse it.
@@ -158,8 +155,8 @@ class JsonRecordDecoder:
         """
         self._named.decode(run)
 
-    def json_lines(self, run: bytes) -> EncodedRecords:
-        """Encode a run of JSON lines.
+    def json_lines(self, run: bytes) -> RecordBatch:
+        """Decode a run of JSON lines.
 
         Args:
             run: whole lines.
@@ -174,7 +171,7 @@ class JsonRecordDecoder:
         objects = self._read(run, lambda: self._decoded_lines, _cut_lines)
         if b"\r" in run:
             objects = self._read(run.translate(None, b"\r"), lambda: self._decoded_lines, _cut_lines)
-        return self.lines(objects)
+        return self.objects(objects)
 
     def _decoded_lines(self, run: bytes) -> list[Any]:
         """Decode line by line: decoding many at once would take two on one line, or one on two, as well."""
@@ -210,8 +207,8 @@ class JsonRecordDecoder:
         self._compile()
         return True
 
-    def lines(self, objects: list[Any]) -> EncodedRecords:
-        """Encode objects.
+    def objects(self, objects: list[Any]) -> RecordBatch:
+        """Make records of objects.
 
         Args:
             objects: the vendor's, as dicts; or structs of this class.
@@ -225,7 +222,6 @@ class JsonRecordDecoder:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
-        keys = sum(map(hash, values[self._required]))
         times = {name: self._convert_times(values[name]) for name in self._times}
         columns = self._of_known(values, times, len(known))
         self._move_to_extra(
@@ -233,9 +229,7 @@ class JsonRecordDecoder:
         )
         if has_dicts:
             self._insert(columns, objects)
-            field = self._to_vendor_name(self._required)
-            keys += sum(hash(fields[field]) for fields in objects if type(fields) is dict)
-        return self._encode(columns)._replace(keys=keys)
+        return RecordBatch(columns, len(objects))
 
     def _values(self, known: list[Any]) -> Values:
         """Give what structs hold field by field."""
@@ -263,12 +257,11 @@ class JsonRecordDecoder:
                 yield from ((place, name, values[name][place]) for place in places)
 
     def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
-        """Give the selected columns of structs."""
+        """Give the selected columns of structs, in the order in which a record of `RecordMapper` has them."""
         columns: Columns = {
             name: repeat(value, number) for name, value in self._tap_columns.items() if name in self._selected
         }
-        columns |= {name: values[name] for name in self._sent}
-        columns |= {name: texts for name, texts in times.items() if name in self._selected}
+        columns |= {name: times[name] if name in times else values[name] for name in self._sent}
         if "extra" in self._selected:
             columns["extra"] = self._extras(values, number)
         return columns

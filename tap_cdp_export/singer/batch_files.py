@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 from uuid import uuid4
 
 import fsspec  # type: ignore[import-untyped]
@@ -19,17 +19,14 @@ from fsspec.core import split_protocol  # type: ignore[import-untyped]
 from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
-from tap_cdp_export.records.batch import EncodedRecords, encode
+from tap_cdp_export.records.batch import EncodedRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
 
 _FAST: Final = 1  # the level; 9 takes six times as long for a sixth less
-_PACKED_AT_ONCE_BYTES: Final = 128 * 1024
-"""So much of what comes record by record waits to be compressed together; a bound in records would bound no memory."""
-
 _IN_MEMORY_BYTES: Final = 4 * 2**20
 _SEPARATOR: Final = re.compile(r"[/\\]")
 
@@ -47,7 +44,6 @@ class Batches:
         self._config = config
         self._write = write
         self._files: dict[str, _Files] = {}
-        self._waiting: dict[str, bytearray] = {}
 
     def packed(self, lines: EncodedRecords) -> EncodedRecords:
         """Make a piece of a file: pieces of gzip follow each other in one file.
@@ -59,18 +55,6 @@ class Batches:
             The same, as a file has them.
         """
         return lines._replace(data=igzip.compress(lines.data, _FAST, mtime=0)) if _is_gzip(self._config) else lines
-
-    def add_record(self, stream: str, record: Mapping[str, Any]) -> None:
-        """Write one record.
-
-        Args:
-            stream: its name.
-            record: whatever changes it must have been done.
-        """
-        waiting = self._waiting.setdefault(stream, bytearray())
-        waiting += encode(record) + b"\n"
-        if len(waiting) >= _PACKED_AT_ONCE_BYTES:
-            self._add_waiting(stream)
 
     def add(self, stream: str, lines: EncodedRecords) -> None:
         """Write encoded records.
@@ -89,14 +73,8 @@ class Batches:
 
     def write(self) -> None:
         """Finish all files, and tell of them."""
-        for stream in [*self._waiting]:
-            self._add_waiting(stream)
         for stream in self._files:
             self._finish(stream)
-
-    def _add_waiting(self, stream: str) -> None:
-        waiting = self._waiting.pop(stream)
-        self.add(stream, self.packed(EncodedRecords(waiting.count(b"\n"), bytes(waiting))))
 
     def _parts(self, lines: EncodedRecords) -> Iterator[EncodedRecords]:
         """Cut what is too much for one file, which is little for any usual size."""

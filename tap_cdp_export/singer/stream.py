@@ -22,7 +22,14 @@ from singer_sdk.streams import Stream
 
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportJob
-from tap_cdp_export.records.batch import encode, encode_columns
+from tap_cdp_export.records.batch import (
+    EncodedRecords,
+    RecordBatch,
+    encode,
+    encode_columns,
+    encode_records,
+    whole_records,
+)
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import Batches
 from tap_cdp_export.singer.column_maps import column_map
@@ -37,7 +44,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import metrics  # type: ignore[attr-defined]
 
-    from tap_cdp_export.records.batch import EncodedRecords
     from tap_cdp_export.singer.column_maps import ColumnMap
     from tap_cdp_export.singer.writer import LineWriter
     from tap_cdp_export.windows import Window
@@ -114,21 +120,74 @@ class ExportStream(Stream):
         """
         yield from ()
 
-    def emit(self, record: dict[str, Any]) -> None:
-        """Write one record, selection and stream maps applied.
+    def write(self, records: RecordBatch | EncodedRecords) -> None:
+        """Write records, selection and stream maps applied.
 
         Args:
-            record: with every column of the schema.
+            records: a batch; where `can_encode_columns`, perhaps one that `encode` has encoded in another process.
+
+        Raises:
+            Interrupted: If the run has been told to stop.
+            SettingsError: If an expression of a stream map fails on a record.
         """
         STOP.raise_if_stopped()
-        if self._batches:
-            for message in self._generate_record_messages(record):
-                self._batches.add_record(message.stream, message.record)
+        outputs: Iterable[tuple[str, EncodedRecords]]
+        if isinstance(records, RecordBatch) and not self.can_encode_columns():
+            number, outputs = records.number, self._encode_whole_records(records)
         else:
-            self._write_record_message(record)
-        self._emitted += 1
-        if self._counter:
-            self._counter.increment()
+            encoded = self.encode(records) if isinstance(records, RecordBatch) else records
+            number, outputs = encoded.number + encoded.left_out, [(self._required_column_map.alias, encoded)]
+        for stream, encoded in outputs:
+            if encoded.number and self._batches:
+                self._batches.add(stream, encoded)
+            elif encoded.number:
+                cast("LineWriter", self._tap.message_writer).write_lines(encoded.data)
+        self._emitted += number
+        if self._counter and number:
+            self._counter.increment(number)
+
+    def encode(self, batch: RecordBatch) -> EncodedRecords:
+        """Encode a batch as `write` takes it, in any process; only where `can_encode_columns`.
+
+        Args:
+            batch: with the selected columns, and perhaps others.
+
+        Returns:
+            Whole messages, or a piece of a file if they are to go to BATCH files.
+
+        Raises:
+            SettingsError: If an expression of a stream map fails on a record.
+        """
+        if not batch.number:
+            return EncodedRecords(0, b"")
+        columns, left_out = self._required_column_map.apply(self._selected_columns_of(batch))
+        encoded = self._packed(encode_columns(columns, *self._frame(self._required_column_map.alias)))
+        return encoded._replace(left_out=left_out, keys=batch.keys)
+
+    def _encode_whole_records(self, batch: RecordBatch) -> Iterator[tuple[str, EncodedRecords]]:
+        """Show single records to the stream maps, as far as their columns are selected."""
+        records = whole_records(batch._replace(columns=self._selected_columns_of(batch)))
+        if not self._selects_whole_columns:
+            for record in records:
+                pop_deselected_record_properties(record, self.schema, self.mask)
+        for stream_map in self.stream_maps:
+            mapped = (transformed(stream_map, record, self.name) for record in records)
+            kept = [record for record in mapped if record is not None]
+            yield stream_map.stream_alias, self._packed(encode_records(kept, *self._frame(stream_map.stream_alias)))
+
+    def _selected_columns_of(self, batch: RecordBatch) -> dict[str, Iterable[Any]]:
+        return {name: values for name, values in batch.columns.items() if name in self._selected}
+
+    def _frame(self, stream: str) -> tuple[bytes, bytes]:
+        """Give what stands before and behind a record in its line: the rest of a RECORD message, or nothing."""
+        if self._batches:
+            return b"", b""
+        message = RecordMessage(stream, {}, version=self._stream_version, time_extracted=datetime.now(UTC))
+        before, _, after = encode(message.to_dict()).partition(b'"record":{}')
+        return before + b'"record":', after
+
+    def _packed(self, encoded: EncodedRecords) -> EncodedRecords:
+        return self._batches.packed(encoded) if self._batches else encoded
 
     def can_encode_columns(self) -> bool:
         """Tell whether nothing has to see a whole record on its way out, so that many may be encoded at once."""
@@ -152,40 +211,6 @@ class ExportStream(Stream):
     def selected_columns(self) -> list[str]:
         """The columns that the catalog has and selects; of columns that it does not have, SCHEMA says nothing."""
         return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
-
-    def encode_columns(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
-        """Encode records as `emit_lines` takes them, the stream map applied; only where `can_encode_columns`.
-
-        Args:
-            columns: the selected ones by name, all equally long.
-
-        Returns:
-            Whole messages, or a piece of a file if they are to go to BATCH files.
-        """
-        mapped, left_out = self._required_column_map.apply(columns)
-        if self._batches:
-            return self._batches.packed(encode_columns(mapped)._replace(left_out=left_out))
-        message = RecordMessage(
-            self._required_column_map.alias, {}, version=self._stream_version, time_extracted=datetime.now(UTC)
-        )
-        before, _, after = encode(message.to_dict()).partition(b'"record":{}')
-        return encode_columns(mapped, before + b'"record":', after)._replace(left_out=left_out)
-
-    def emit_lines(self, lines: EncodedRecords) -> None:
-        """Write records that are encoded already; only where `can_encode_columns`.
-
-        Args:
-            lines: from `encode_columns`.
-        """
-        STOP.raise_if_stopped()
-        if self._batches and lines.number:
-            self._batches.add(self._required_column_map.alias, lines)
-        elif lines.number:
-            cast("LineWriter", self._tap.message_writer).write_lines(lines.data)
-        number = lines.number + lines.left_out
-        self._emitted += number
-        if self._counter and number:
-            self._counter.increment(number)
 
     @contextmanager
     def emitting(self) -> Iterator[None]:
@@ -211,18 +236,6 @@ class ExportStream(Stream):
         elif self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
 
-    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
-        """Apply selection and stream maps; the SDK walks through every record even where columns are whole."""
-        for name in record.keys() - self._selected:
-            del record[name]
-        if not self._selects_whole_columns:
-            pop_deselected_record_properties(record, self.schema, self.mask)
-        for stream_map in self.stream_maps:
-            mapped = transformed(stream_map, record, self.name)
-            if mapped is not None:
-                now = datetime.now(UTC)
-                yield RecordMessage(stream_map.stream_alias, mapped, version=self._stream_version, time_extracted=now)
-
     @cached_property
     def _selects_whole_columns(self) -> bool:
         return all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
@@ -236,7 +249,7 @@ class ExportStream(Stream):
         batch_config: BatchConfig,  # noqa: ARG002 -- the SDK's signature; read in emitting
         context: Context | None = None,
     ) -> None:
-        """Sync as without BATCH; `emit` fills the files."""
+        """Sync as without BATCH; `write` fills the files."""
         for _ in self._sync_records(context):
             pass
 

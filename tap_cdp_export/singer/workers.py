@@ -20,7 +20,7 @@ import warnings
 from collections import deque
 from contextlib import ExitStack, suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.records.batch import EncodedRecords
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from multiprocessing.connection import Connection
 
+T = TypeVar("T")
 Batch: TypeAlias = "tuple[EncodedRecords, ...]"
 """Encoded records of one chunk: one item for each stream that the chunk feeds."""
 
@@ -48,7 +49,7 @@ _MOST_BYTES: Final = 4 * 2**20
 """A larger chunk is encoded in the parent: a worker would hold copies of it and of its result."""
 
 
-def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[bytes]) -> Generator[Batch]:
+def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[bytes]) -> Generator[Iterable[Batch]]:
     """Encode chunks, in worker processes once there are more than 256 KiB of them.
 
     Args:
@@ -57,7 +58,8 @@ def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[by
 
     Yields:
         The batches of each chunk, in input order; none of a chunk before all of its batches are encoded, unless it
-        is larger than 4 MiB. A batch is valid until the next one is requested, since it may be a view of shared memory.
+        is larger than 4 MiB. They are valid until those of the next chunk are requested, since they may be views of
+        shared memory.
 
     Raises:
         LocalFailure: If the system kills a worker.
@@ -71,7 +73,7 @@ def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[by
         if can_fork_workers and done > _MIN_BYTES_TO_FORK:
             waiting = chain([item], waiting)
             break
-        yield from _in_this_process(function, item)
+        yield in_this_process(function, item)
     with ExitStack() as workers:
         pool = _WorkerPool(function, workers)
         busy: deque[tuple[bytes | Exception, _SharedSlot | None]] = deque()
@@ -87,7 +89,7 @@ def map_ordered(function: Callable[[bytes], Iterable[Batch]], items: Iterable[by
                 return
             item, slot = busy.popleft()
             answer = slot.result() if slot else None
-            yield from _in_this_process(function, item) if answer is None else answer
+            yield in_this_process(function, item) if answer is None else answer
             if slot:
                 pool.free_slots.append(slot)
 
@@ -100,7 +102,16 @@ def _with_error_last(items: Iterable[bytes]) -> Iterator[bytes | Exception]:
         yield error
 
 
-def _in_this_process(function: Callable[[bytes], Iterable[Batch]], item: bytes | Exception) -> Iterable[Batch]:
+def in_this_process(function: Callable[[bytes], Iterable[T]], item: bytes | Exception) -> Iterable[T]:
+    """Apply a function to a chunk without a worker.
+
+    Args:
+        function: as for `map_ordered`.
+        item: the chunk, or what is to be raised in its place.
+
+    Returns:
+        The results; one by one if the chunk is larger than 4 MiB, else all of them at once.
+    """
     if isinstance(item, Exception):
         raise item
     parts = function(item)
@@ -172,7 +183,7 @@ class _SharedSlot:
         return (
             tuple(
                 EncodedRecords(number, encoded[start:end], left_out, keys)
-                for number, left_out, keys, start, end in part
+                for number, start, end, left_out, keys in part
             )
             for part in result
         )
@@ -217,16 +228,16 @@ class _Worker:
         finally:
             os._exit(0)
 
-    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[int, ...]]]:
-        """Write the batches into shared memory; give (records, left out, start, end) of each."""
-        result: list[list[tuple[int, ...]]] = []
+    def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[Any, ...]]]:
+        """Write the batches into shared memory; return number, start, end, left_out and keys of each."""
+        result: list[list[tuple[Any, ...]]] = []
         end = 0
         for part in self._function(item):
             result.append([])
             for lines in part:
                 start, end = end, end + len(lines.data)
                 memory[start:end] = lines.data  # raises where there is too much of it
-                result[-1].append((lines.number, lines.left_out, lines.keys, start, end))
+                result[-1].append((lines.number, start, end, lines.left_out, lines.keys))
         return result
 
     def __exit__(self, *_exception: object) -> None:

@@ -18,6 +18,7 @@ from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.files import compression
 from tap_cdp_export.http import client
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
+from tap_cdp_export.records.batch import RecordBatch
 from tap_cdp_export.redaction import Redactor
 from tap_cdp_export.signals import StopSignal
 from tap_cdp_export.singer import writer
@@ -71,30 +72,20 @@ def _replace(owner: Any, name: str, value: object) -> None:
 
 def window_end_as_sorted_key() -> None:
     """Move the bookmark with the records, as the SDK does for sorted streams."""
-    emit = ExportStream.emit
+    write = ExportStream.write
 
-    def emit_and_move(self: ExportStream, record: dict[str, Any]) -> None:
-        emit(self, record)
-        if "window_end" in record:
-            self._replace_state(
-                {"replication_key": self.replication_key, "replication_key_value": record["window_end"]}
-            )
-        if self._emitted % 10 == 0:
+    def write_and_move(self: ExportStream, records: RecordBatch | EncodedRecords) -> None:
+        if isinstance(records, RecordBatch):
+            columns = {name: [*values] for name, values in records.columns.items()}
+            records, times = records._replace(columns=columns), columns.get("window_end") or [None]
+        else:
+            times = [json.loads(line)["record"].get("window_end") for line in bytes(records.data).splitlines()]
+        write(self, records)
+        if records.number:
+            self._replace_state({"replication_key": self.replication_key, "replication_key_value": times[-1]})
             self.write_state()
 
-    emit_lines = ExportStream.emit_lines
-
-    def emit_lines_and_move(self: ExportStream, lines: EncodedRecords) -> None:
-        emit_lines(self, lines)
-        if lines.number:
-            record = json.loads(bytes(lines.data).splitlines()[-1])["record"]
-            self._replace_state(
-                {"replication_key": self.replication_key, "replication_key_value": record.get("window_end")}
-            )
-            self.write_state()
-
-    _replace(ExportStream, "emit", emit_and_move)
-    _replace(ExportStream, "emit_lines", emit_lines_and_move)
+    _replace(ExportStream, "write", write_and_move)
 
 
 def state_before_records() -> None:

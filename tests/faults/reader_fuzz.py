@@ -13,34 +13,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_cdp_export.errors import CdpExportError, UnusableAnswer
+from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.files.compression import verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
-from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time, kind_of
+from tap_cdp_export.records.mapper import kind_of
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.vendors.apsis.export_file import PROFILES, event_records, profile_records, profiles_of, prove_file
+from tap_cdp_export.vendors.apsis.export_file import PROFILES, prove_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
 from tap_cdp_export.vendors.braze import archive
-from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS as BRAZE_OWN
 from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
+from tap_cdp_export.vendors.braze.user_decoder import UserDecoder
 from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
-from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages
-from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
+from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder
+from tap_cdp_export.vendors.personalization.schemas import USERS
 from tests.faults import fuzzed_inputs as inputs
+from tests.faults import plain_decoders as plain
 from tests.faults.scenarios import Outcome, Scenario
 from tests.faults.strict_lines import parsed
-from tests.helpers.outputs import Columns
+from tests.helpers.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.records.batch import RecordBatch
     from tap_cdp_export.vendors.personalization.pages import PageDecoder
     from tests.faults.fork_server import ForkServer
 
@@ -54,121 +55,107 @@ _ALL_SELECTED: Final = 0.5
 _MAPPED: Final = 0.4
 _WHOLE: Final = 0.5
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
-_users: Final = RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
-_braze: Final = RecordMapper(BRAZE_USERS, tap_columns=BRAZE_OWN, time=iso_time)
 
 
 def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     tap_columns = {"dataset_id": "d", **_TIMES}
-    columns = _some(chance, USERS, filtered=False)
-    encoder = JsonPageDecoder(JsonRecordDecoder(_users, tap_columns, columns, required="name"))
-    yield from _both_ways(
+    output = _some(chance, USERS, filtered=False)
+    selected = output.selected_columns
+    decoder = JsonPageDecoder(JsonRecordDecoder(plain.USER_MAPPER, tap_columns, selected, required="name"))
+    yield from _compared(
         data,
-        lambda spool: _rows(_page_lines(encoder, spool, chance)),
-        lambda spool: (
-            columns.of_record(_users.record(_named(fields), tap_columns))
-            for fields in verified(spool, JsonPages().objects)
-        ),
+        lambda spool: output_lines(output, _page_batches(decoder, spool, chance)),
+        lambda spool: map(output.of_record, plain.users_of_json(spool, tap_columns)),
     )
 
 
-def _page_lines(encoder: PageDecoder, page: Spool, chance: random.Random) -> Iterator[EncodedRecords]:
-    """Encode a page as a small or as a large one."""
+def _page_batches(decoder: PageDecoder, page: Spool, chance: random.Random) -> Iterator[RecordBatch]:
+    """Decode a page as a small or as a large one."""
     if chance.random() < _WHOLE:
-        yield from verified(page, encoder.lines)
+        yield from verified(page, decoder.decode)
     else:
-        for piece in encoder.pieces(page):
-            yield from encoder.lines(Spool.of(piece))
+        for piece in decoder.pieces(page):
+            yield from decoder.decode(Spool.of(piece))
 
 
 def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
     tap_columns = {"dataset_id": "d", **_TIMES}
-    columns = _some(chance, USERS)
+    output = _some(chance, USERS)
     pages = CsvPages("users", USERS, "|")
-    encoder = CsvPageDecoder(pages, _users, tap_columns, columns)
-    yield from _both_ways(
+    decoder = CsvPageDecoder(pages, plain.USER_MAPPER, tap_columns, output.selected_columns)
+    yield from _compared(
         data,
-        lambda spool: _rows(_page_lines(encoder, spool, chance)),
-        lambda spool: (
-            columns.of_record(_users.record(_named(fields), tap_columns)) for fields in verified(spool, pages.objects)
-        ),
+        lambda spool: output_lines(output, _page_batches(decoder, spool, chance)),
+        lambda spool: map(output.of_record, plain.users_of_csv(spool, pages, tap_columns)),
     )
 
 
 def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
     profiles, events = _some(chance, PROFILE_COLUMNS), _some(chance, EVENT_COLUMNS)
-    typed = ExportFileDecoder(_TIMES, AttributeColumns(), {"1"}, profiles=profiles, events=events)
+    decoder = ExportFileDecoder(_TIMES, AttributeColumns(), {"1"}, with_profiles=True, with_events=True)
 
-    def fast(spool: Spool) -> Iterator[bytes]:
+    def decoded(spool: Spool) -> Iterator[bytes]:
         prove_file(spool)
-        found = [part for run in read_verified_chunks(spool, PROFILES) for part in typed.lines(run)]
-        yield from _rows(part.profiles for part in found)
-        yield from _rows(part.events for part in found)
+        parts = [part for chunk in read_verified_chunks(spool, PROFILES) for part in decoder.decode(chunk)]
+        yield from output_lines(profiles, (part[0] for part in parts))
+        yield from output_lines(events, (part[1] for part in parts))
 
-    def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        prove_file(spool)
-        found = [pair for run in read_verified_chunks(spool, PROFILES) for pair in profiles_of(run)]
-        for key, profile in found:
-            yield from (profiles.of_record(row) for row in profile_records(key, profile, _TIMES, {"1"}))
-        for key, profile in found:
-            yield from (events.of_record(row) for row in event_records(key, profile, _TIMES))
+    def expected(spool: Spool) -> Iterator[dict[str, Any] | None]:
+        profile_rows, event_rows = plain.profiles_and_events_of(spool, _TIMES, {"1"})
+        yield from map(profiles.of_record, profile_rows)
+        yield from map(events.of_record, event_rows)
 
-    yield from _both_ways(data, fast, tolerant)
+    yield from _compared(data, decoded, expected)
 
 
 def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    tap_columns = {"segment_id": "s"}
-    columns = _some(chance, BRAZE_USERS)
-    typed = JsonRecordDecoder(_braze, tap_columns, columns, required="braze_id")
+    output = _some(chance, BRAZE_USERS)
+    decoder = UserDecoder("s", output.selected_columns)
 
-    def fast(spool: Spool) -> Iterator[bytes]:
+    def decoded(spool: Spool) -> Iterator[bytes]:
         archive.verify(spool)
-        yield from _rows(lines for (lines,) in archive.encoded_users(spool, typed))
+        with archive.naming_bad_lines(spool):
+            yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
 
-    def tolerant(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        archive.verify(spool)
-        yield from (columns.of_record(_braze.record(user, tap_columns)) for user in archive.users(spool))
-
-    yield from _both_ways(data, fast, tolerant)
+    yield from _compared(
+        data, decoded, lambda spool: map(output.of_record, plain.users_of_archive(spool, {"segment_id": "s"}))
+    )
 
 
-def _some(chance: random.Random, schema: dict[str, Any], *, filtered: bool = True) -> Columns:
+def output_lines(output: Output, batches: Iterable[RecordBatch]) -> Iterator[bytes]:
+    """Encode batches by columns and as whole records, which must give the same."""
+    return (line for batch in batches for line in output.lines(batch, _loosely))
+
+
+def _some(chance: random.Random, schema: dict[str, Any], *, filtered: bool = True) -> Output:
     """Select all columns of a stream, or the keys and some others; some of them go through a stream map."""
     names = schema["properties"]
     everything = chance.random() < _ALL_SELECTED
     chosen = [name for name in names if everything or name in schema["required"] or chance.random() < 0.5]
     if chance.random() > _MAPPED:
-        return Columns(chosen)
+        return Output(chosen)
     plain = [name for name in chosen if kind_of(names[name]) not in {"array", "object"}]
     read, made, removed = chance.choice(plain), chance.choice(plain), chance.choice(chosen)
     definition = {"a-new": f"{read} if {read} else 'none'", made: f"[{read}, self]", removed: "__NULL__"}
     if filtered and chance.random() < 0.5:
         definition["__filter__"] = f"{read} is not None and md5(str({read})) > '5'"
-    return Columns(chosen, schema=schema, definition=definition)
+    return Output(chosen, schema=schema, definition=definition)
 
 
-def _named(fields: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(fields.get("name"), str) or not fields["name"]:
-        raise UnusableAnswer("A record has no text as its name.")
-    return fields
-
-
-def _rows(line_blocks: Iterable[EncodedRecords]) -> Iterator[bytes]:
-    return (row for lines in line_blocks for row in bytes(lines.data).split(b"\n")[:-1])
-
-
-def _both_ways(
-    data: bytes, fast: Callable[[Spool], Iterator[bytes]], tolerant: Callable[[Spool], Iterator[dict[str, Any] | None]]
+def _compared(
+    data: bytes,
+    decoded: Callable[[Spool], Iterator[bytes]],
+    plainly: Callable[[Spool], Iterable[dict[str, Any] | None]],
 ) -> Iterator[bytes]:
-    """Read an input both ways, which must agree: in every record, or in refusing it."""
+    """Decode an input with the package's decoder and a plain one, which must give the same records, or refuse both."""
     with Spool([data]) as spool:
         try:
-            expected = [encode(record) for record in tolerant(spool) if record is not None]
+            expected = [encode(record) for record in plainly(spool) if record is not None]
         except CdpExportError:
             expected = None
     with Spool([data]) as spool:
         try:
-            rows = list(fast(spool))
+            rows = list(decoded(spool))
         except CdpExportError:
             if expected is not None:
                 raise _Disagreement from None
@@ -184,7 +171,7 @@ def _loosely(row: bytes) -> dict[str, Any]:
 
 
 class _Disagreement(Exception):
-    """The two ways out of a stream give different records."""
+    """The decoder and the plain one give different records."""
 
 
 def _made(number: int) -> tuple[_Reader, bytes]:
@@ -230,11 +217,11 @@ def judged(number: int) -> str:
         except (ValueError, TypeError, RecursionError) as error:
             return f"{read.__name__} gave a record that is not strict JSON: {error}"
     if read is _read_array and not data.startswith(b"\x1f\x8b"):
-        return _compared(data, len(records))
+        return _counted(data, len(records))
     return ""
 
 
-def _compared(data: bytes, count: int) -> str:
+def _counted(data: bytes, count: int) -> str:
     """Hold the reader against the standard library: what was accepted is an array of so many objects."""
     try:
         whole: Any = json.loads(data.decode("utf-8-sig", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""The fast way gives what `RecordMapper` gives, whatever is in a run."""
+"""The decoder gives what `RecordMapper` gives, whatever is in a chunk."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.json_splitter import runs
-from tap_cdp_export.records.batch import EncodedRecords
+from tap_cdp_export.records.batch import encode_columns
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time
 from tap_cdp_export.vendors.braze import schemas as braze
 from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
-from tests.helpers.outputs import Columns
+from tests.helpers.outputs import Output, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,68 +71,61 @@ braze_users = st.fixed_dictionaries(
 )
 
 
-def fast(selected: Iterable[str] = USERS["properties"]) -> JsonRecordDecoder:
-    return JsonRecordDecoder(SHAPE, OWN_VALUES, Columns(selected), required="name")
+def decoder(selected: Iterable[str] = USERS["properties"]) -> JsonRecordDecoder:
+    return JsonRecordDecoder(SHAPE, OWN_VALUES, [*selected], required="name")
 
 
-def fast_braze() -> JsonRecordDecoder:
-    output = Columns(braze.USERS["properties"])
-    return JsonRecordDecoder(BRAZE_SHAPE, SEGMENT, output, required="braze_id")
+def braze_decoder() -> JsonRecordDecoder:
+    return JsonRecordDecoder(BRAZE_SHAPE, SEGMENT, [*braze.USERS["properties"]], required="braze_id")
 
 
-def tolerant(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["properties"]) -> list[dict[str, Any]]:
+def mapped(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["properties"]) -> list[dict[str, Any]]:
     chosen = set(selected)
     records = [SHAPE.record(strict_json.replace_unstorable(fields), OWN_VALUES) for fields in objects]
     return [{name: value for name, value in record.items() if name in chosen} for record in records]
 
 
-def rows(*line_blocks: bytes | memoryview) -> list[dict[str, Any]]:
-    return [json.loads(line) for block in line_blocks for line in bytes(block).split(b"\n")[:-1]]
-
-
-def read(typed: JsonRecordDecoder, document: bytes) -> list[dict[str, Any]]:
+def read(page_decoder: JsonRecordDecoder, document: bytes) -> list[dict[str, Any]]:
     """Read an array as a page is read."""
-    found = list(runs([document], ARRAY_OF_OBJECTS, typed.array, typed.lines, is_verified=True))
-    records = rows(*(lines.data for lines in found))
-    assert len(records) == sum(lines.number for lines in found)
-    return records
+    batches = runs([document], ARRAY_OF_OBJECTS, page_decoder.array, page_decoder.objects, is_verified=True)
+    return Output(USERS["properties"]).rows(batches)
 
 
 @given(objects=st.lists(users, max_size=5), indent=st.sampled_from([None, 2]), ascii_only=st.booleans())
-def test_any_objects_give_the_records_of_the_tolerant_way(
+def test_any_objects_give_the_records_of_the_mapper(
     *, objects: list[dict[str, Any]], indent: int | None, ascii_only: bool
 ) -> None:
     document = json.dumps(objects, indent=indent, ensure_ascii=ascii_only).encode()
-    assert read(fast(), document.replace(b"\n", b"\r\n")) == tolerant(objects)
+    assert read(decoder(), document.replace(b"\n", b"\r\n")) == mapped(objects)
 
 
 @given(objects=st.lists(users, min_size=1, max_size=3), selected=some_columns)
 def test_the_selection_of_columns_applies_to_odd_objects_too(objects: list[dict[str, Any]], selected: set[str]) -> None:
     selected |= {"name"}
-    assert read(fast(selected), json.dumps(objects).encode()) == tolerant(objects, selected)
+    assert read(decoder(selected), json.dumps(objects).encode()) == mapped(objects, selected)
 
 
 @given(batches=st.lists(st.lists(users, max_size=3), max_size=4))
 def test_what_was_met_in_earlier_runs_changes_nothing(batches: list[list[dict[str, Any]]]) -> None:
-    typed = fast()
+    page_decoder = decoder()
     for objects in batches:
-        assert read(typed, json.dumps(objects).encode()) == tolerant(objects)
+        assert read(page_decoder, json.dumps(objects).encode()) == mapped(objects)
 
 
 @given(st.lists(braze_users, min_size=1, max_size=4))
-def test_json_lines_give_the_records_of_the_tolerant_way(objects: list[dict[str, Any]]) -> None:
+def test_json_lines_give_the_records_of_the_mapper(objects: list[dict[str, Any]]) -> None:
     lines = b"\r\n".join(json.dumps(fields).encode() for fields in objects)
     if strict_json.has_nul(lines):
         return
-    encoded = fast_braze().json_lines(lines)
-    assert encoded.number == len(objects)
-    assert rows(encoded.data) == [
+    batch = braze_decoder().json_lines(lines)
+    assert batch.number == len(objects)
+    assert Output(braze.USERS["properties"]).rows([batch]) == [
         BRAZE_SHAPE.record(fields, SEGMENT) for fields in map(strict_json.replace_unstorable, objects)
     ]
 
 
 def test_nothing_gives_nothing() -> None:
-    assert fast().array(b"[]") == EncodedRecords(0, b"")
+    assert decoder().array(b"[]").number == 0
 
 
 @pytest.mark.parametrize(
@@ -154,16 +147,17 @@ def test_nothing_gives_nothing() -> None:
 )
 def test_what_does_not_fit_its_column_is_kept_in_extra(field: str, extra: dict[str, Any] | None) -> None:
     document = f'[{{"name": "a", {field}}}, {{"name": "b"}}]'.encode()
-    record, other = read(fast(), document)
+    record, other = read(decoder(), document)
     assert record["extra"] == extra
     assert other["extra"] is None
-    assert [record, other] == tolerant(json.loads(document))
+    assert [record, other] == mapped(json.loads(document))
 
 
 def test_numbers_beyond_a_double_are_kept_as_they_are() -> None:
     document = b'[{"name": "a", "attributes": {"n": 1e999}, "new": -2e4000, "engagementScore": 3e999}]'
-    (lines,) = runs([document], ARRAY_OF_OBJECTS, fast().array, fast().lines)
-    record = json.loads(bytes(lines.data), parse_float=Decimal)
+    (batch,) = runs([document], ARRAY_OF_OBJECTS, decoder().array, decoder().objects)
+    (line,) = lines_of(encode_columns(batch.columns))
+    record = json.loads(line, parse_float=Decimal)
     assert record["attributes"] == {"n": Decimal("1e999")}
     assert record["extra"] == {"new": Decimal("-2e4000"), "engagementScore": Decimal("3e999")}
 
@@ -187,7 +181,7 @@ def test_numbers_beyond_a_double_are_kept_as_they_are() -> None:
 )
 def test_what_is_no_record_or_no_json_is_refused(document: bytes) -> None:
     with pytest.raises(UnusableAnswer):
-        read(fast(), document)
+        read(decoder(), document)
 
 
 @pytest.mark.parametrize(
@@ -202,17 +196,17 @@ def test_what_is_no_record_or_no_json_is_refused(document: bytes) -> None:
         b"1",
     ],
 )
-def test_json_lines_that_are_not_one_object_a_line_are_left_to_the_tolerant_way(lines: bytes) -> None:
+def test_json_lines_that_are_not_one_object_a_line_are_left_to_the_mapper(lines: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        fast_braze().json_lines(lines)
+        braze_decoder().json_lines(lines)
 
 
 @pytest.mark.parametrize("user", [b'{"braze_id": ""}', b"{}"])
 def test_a_user_without_an_identifier_is_refused(user: bytes) -> None:
     with pytest.raises(strict_json.InvalidJSON, match="braze_id"):
-        fast_braze().json_lines(user)
+        braze_decoder().json_lines(user)
 
 
 def test_more_new_fields_than_are_learnt_still_reach_extra() -> None:
     objects = [{"name": str(number), f"field {number}": number} for number in range(300)]
-    assert read(fast(), json.dumps(objects).encode()) == tolerant(objects)
+    assert read(decoder(), json.dumps(objects).encode()) == mapped(objects)

@@ -10,6 +10,7 @@ import pytest
 from singer_sdk.helpers._batch import BatchConfig
 
 from tap_cdp_export.errors import LocalFailure
+from tap_cdp_export.records.batch import EncodedRecords
 from tap_cdp_export.singer.batch_files import Batches
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ def test_a_file_that_cannot_be_stored_leaves_no_part_of_it(tmp_path: Path, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "copyfileobj", full)
-        batches.add_record("users", {"name": "a"})
+        batches.add("users", EncodedRecords(1, b'{"name":"a"}\n'))
         with pytest.raises(LocalFailure, match="batch_config"):
             batches.write()
     assert not [*temporary.iterdir()]
     assert not [*root.rglob("*.jsonl")]
-    batches.add_record("users", {"name": "b"})
+    batches.add("users", EncodedRecords(1, b'{"name":"b"}\n'))
     batches.write()
     (file,) = root.rglob("*.jsonl")
     assert file.read_text() == '{"name":"b"}\n'

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,11 @@ def left_out(item: bytes) -> list[Batch]:
 
 def test_how_many_records_a_filter_left_out_is_told_across_processes() -> None:
     found = map_ordered(left_out, [_numbered(number) for number in range(6)])
-    assert [lines.left_out for (lines,) in found] == [*range(6)]
+    assert [lines.left_out for ((lines,),) in found] == [*range(6)]
 
 
 def read(items: Iterable[bytes]) -> list[bytes]:
-    return [b"".join(bytes(lines.data) for lines in part) for part in map_ordered(told, items)]
+    return [b"".join(bytes(lines.data) for lines in part) for part in chain.from_iterable(map_ordered(told, items))]
 
 
 def children() -> set[str]:
@@ -110,7 +111,7 @@ def test_an_answer_larger_than_the_shared_memory_is_made_here(monkeypatch: pytes
     def doubled(item: bytes) -> Iterator[Batch]:
         yield (EncodedRecords(1, item * 2),)
 
-    assert [bytes(part[0].data) for part in map_ordered(doubled, [_LARGE] * 3)] == [_LARGE * 2] * 3
+    assert [bytes(lines.data) for ((lines,),) in map_ordered(doubled, [_LARGE] * 3)] == [_LARGE * 2] * 3
 
 
 def test_trouble_with_an_item_comes_in_its_turn_and_gives_nothing_of_that_item(others: set[str]) -> None:
@@ -121,7 +122,7 @@ def test_trouble_with_an_item_comes_in_its_turn_and_gives_nothing_of_that_item(o
 
     found = []
     with pytest.raises(ValueError, match="three"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in map_ordered(picky, (_numbered(number) for number in range(6))):
+        for ((lines,),) in map_ordered(picky, (_numbered(number) for number in range(6))):
             found.append(bytes(lines.data))
     assert found == [b"0", b"1", b"2"]
     assert children() <= others
@@ -135,7 +136,7 @@ def test_trouble_with_getting_an_item_comes_after_all_that_was_there_before() ->
 
     found = []
     with pytest.raises(ValueError, match="no more"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in map_ordered(told, items()):
+        for (lines,) in chain.from_iterable(map_ordered(told, items())):
             found.append(bytes(lines.data).split()[-1])
     assert found[1::2] == [b"0", b"1"]
 
@@ -166,7 +167,7 @@ def test_a_process_that_the_system_ends_is_an_error_that_says_so(others: set[str
 
     found = []
     with pytest.raises(LocalFailure, match="memory"):  # noqa: PT012 -- what came before it counts
-        for (lines,) in map_ordered(deadly, (_numbered(number) for number in range(6))):
+        for ((lines,),) in map_ordered(deadly, (_numbered(number) for number in range(6))):
             found.append(bytes(lines.data))
     assert found == [b"0", b"1"]
     assert children() <= others
@@ -191,12 +192,12 @@ tap_cdp_export.singer.workers.usable_processors = lambda: 2
 def told(item):
     return [(EncodedRecords(1, b"%d" % os.getpid()),)]
 found = map_ordered(told, (b"x" * 300_000 for _ in range(1_000_000)))
-workers = {bytes(next(found)[0].data).decode() for _ in range(8)}
+workers = {bytes(next(iter(next(found)))[0].data).decode() for _ in range(8)}
 print(*workers, flush=True)
 for signal_number in (2, 15):
     for worker in workers:
         os.kill(int(worker), signal_number)
-assert {bytes(next(found)[0].data).decode() for _ in range(8)} == workers
+assert {bytes(next(iter(next(found)))[0].data).decode() for _ in range(8)} == workers
 print("unharmed", flush=True)
 sys.stdin.read()
 """

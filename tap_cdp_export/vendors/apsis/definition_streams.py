@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, cast
 
+from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.records.mapper import RecordMapper, any_time
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
@@ -33,8 +34,8 @@ class DefinitionSource(ExportSource[ApsisAccount]):
         for stream in self.selected.values():
             kind = cast("DefinitionStream", stream).kind
             mapper = RecordMapper(stream.columns, tap_columns=_KEYS, time=any_time)
-            for keys, fields in rows(self.client.definitions, kind):
-                stream.emit(mapper.record(fields, keys))
+            definitions = rows(self.client.definitions, kind)
+            stream.write(batch_of([mapper.record(fields, keys) for keys, fields in definitions]))
 
     def check_access(self) -> None:
         """Ask for a token; the right to read definitions is needed by those who select them only."""

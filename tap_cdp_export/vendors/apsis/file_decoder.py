@@ -1,6 +1,7 @@
-"""The fast way out of the export file: a run of profiles becomes the encoded records of both streams.
+"""Decode chunks of the export file into batches of both streams' records.
 
-It gives what `export_file` gives; a profile with anything odd in it is left to that module.
+Profiles of the documented form are decoded together into structs; any other profile is flattened by `export_file`,
+which gives the same records.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import re
 from contextlib import suppress
 from functools import cached_property
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.records.batch import EncodedRecords
+from tap_cdp_export.records.batch import RecordBatch, batch_of
 from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column
 from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.apsis.export_file import (
@@ -26,12 +27,10 @@ from tap_cdp_export.vendors.apsis.export_file import (
     profile_records,
     profiles_of,
 )
-from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_cdp_export.records.batch import RecordEncoder
     from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 
 
@@ -69,26 +68,13 @@ _LONG_BYTES: Final = 1024 * 1024
 _EVENTS_AT_ONCE: Final = 1_000
 _long_profiles: Final = msgspec.json.Decoder(dict[str, _LongProfile])
 _NO_SECTIONS: Final = {NO_IDENTITY: _Section()}
-_NO_LINES: Final = EncodedRecords(0, b"")
 _profile: Final = msgspec.json.Decoder(_Profile)
 _profiles: Final = msgspec.json.Decoder(dict[str, _Profile])
 _ESCAPED_LETTER: Final = re.compile(rb"\\u00[67]")
 
 
-class ChunkRecords(NamedTuple):
-    """The encoded records of a run.
-
-    Attributes:
-        profiles: of `apsis_profiles`.
-        events: of `apsis_events`.
-    """
-
-    profiles: EncodedRecords
-    events: EncodedRecords
-
-
 class ExportFileDecoder:
-    """Encodes runs of the export file."""
+    """Decodes chunks of the export file."""
 
     def __init__(
         self,
@@ -96,102 +82,109 @@ class ExportFileDecoder:
         columns: AttributeColumns,
         attribute_ids: set[str],
         *,
-        profiles: RecordEncoder | None,
-        events: RecordEncoder | None,
+        with_profiles: bool,
+        with_events: bool,
     ) -> None:
-        """Choose what is made of a run.
+        """Initialize.
 
         Args:
-            tap_columns: the tap's own columns.
+            tap_columns: values of the tap's own columns.
             columns: what fills the optional columns of profiles.
             attribute_ids: IDs known to be attributes', so that a null there is no tag.
-            profiles: takes the records of `apsis_profiles`; None to leave the stream out.
-            events: the same of `apsis_events`.
+            with_profiles: whether to give records of `apsis_profiles`.
+            with_events: whether to give records of `apsis_events`.
         """
         self._tap_columns = tap_columns
         self._columns = columns
         self._attribute_ids = attribute_ids
-        self._profiles = _Table(profiles, {*PROFILES["properties"], *columns.names})
-        self._events = _Table(events, set(EVENTS["properties"]))
+        self._with_profiles = with_profiles
+        self._with_events = with_events
 
-    def lines(self, run: bytes) -> Iterable[ChunkRecords]:
-        """Encode a run.
+    def decode(self, chunk: bytes) -> Iterable[tuple[RecordBatch, ...]]:
+        """Decode a chunk.
 
         Args:
-            run: a JSON object of whole profiles.
+            chunk: a JSON object of whole profiles.
 
         Returns:
-            The records of both streams, in parts.
+            In parts, a batch for each of the two streams, or for the one that is wanted; profiles come first.
 
         Raises:
             UnusableAnswer: If a profile is not as documented.
         """
-        if len(run) > _LONG_BYTES and not strict_json.has_nul(run):
+        if len(chunk) > _LONG_BYTES and not strict_json.has_nul(chunk):
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                profiles = _long_profiles.decode(run)
+                profiles = _long_profiles.decode(chunk)
                 sections = [section for profile in profiles.values() for section in profile.sections.values()]
-                if any(section.events for section in sections) and not _may_repeat_a_key(run, profiles.values()):
+                if any(section.events for section in sections) and not _may_repeat_a_key(chunk, profiles.values()):
                     return self._of_long(profiles)
-        return self._short(run)
+        return self._short(chunk)
 
-    def _short(self, run: bytes) -> list[ChunkRecords]:
-        if not strict_json.has_nul(run):
+    def _short(self, chunk: bytes) -> list[tuple[RecordBatch, ...]]:
+        if not strict_json.has_nul(chunk):
             try:
-                return self._parts(run)
+                return self._parts(chunk)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
-        return [self._tolerant(profiles_of(run))]
+        return [self._flattened(profiles_of(chunk))]
 
-    def _of_long(self, profiles: Mapping[str, _LongProfile]) -> Iterator[ChunkRecords]:
-        """Take a long profile for several: one without events, and some events at a time without all else."""
+    def _of_long(self, profiles: Mapping[str, _LongProfile]) -> Iterator[tuple[RecordBatch, ...]]:
+        """Treat a long profile as several: one without events, then 1,000 events at a time without all else."""
         for key, profile in profiles.items():
             events = {section_id: section.events or [] for section_id, section in profile.sections.items()}
             for section in profile.sections.values():
                 section.events = UNSET
             yield from self._short(msgspec.json.encode({key: profile}))
-            if not self._events.columns:
+            if not self._with_events:
                 continue
             for section_id, raws in events.items():
                 for start in range(0, len(raws), _EVENTS_AT_ONCE):
                     section = _LongSection(events=raws[start : start + _EVENTS_AT_ONCE])
                     part = {key: _LongProfile({section_id: section})}
-                    yield from self._events_alone._short(msgspec.json.encode(part))  # noqa: SLF001 -- of this class
+                    for (batch,) in self._events_alone._short(msgspec.json.encode(part)):  # noqa: SLF001 -- of this class
+                        yield (RecordBatch({}, 0), batch) if self._with_profiles else (batch,)
 
     @cached_property
     def _events_alone(self) -> ExportFileDecoder:
-        output = self._events.output
-        return ExportFileDecoder(self._tap_columns, self._columns, self._attribute_ids, profiles=None, events=output)
+        return ExportFileDecoder(
+            self._tap_columns, self._columns, self._attribute_ids, with_profiles=False, with_events=True
+        )
 
-    def _parts(self, run: bytes) -> list[ChunkRecords]:
+    def _parts(self, chunk: bytes) -> list[tuple[RecordBatch, ...]]:
         with suppress(msgspec.ValidationError):
-            profiles = _profiles.decode(run)
-            if not _may_repeat_a_key(run, profiles.values()):
-                return [self._encoded(profiles)]
-        return [self._one(key, raw) for key, raw in strict_json.raw_members(run)]
+            profiles = _profiles.decode(chunk)
+            if not _may_repeat_a_key(chunk, profiles.values()):
+                return [self._decoded(profiles)]
+        return [self._one(key, raw) for key, raw in strict_json.raw_members(chunk)]
 
-    def _tolerant(self, profiles: Iterable[tuple[str, dict[str, Any]]]) -> ChunkRecords:
+    def _one(self, key: str, raw: msgspec.Raw) -> tuple[RecordBatch, ...]:
+        with suppress(msgspec.ValidationError):
+            if not strict_json.repeats_a_key(raw, JOINED):
+                return self._decoded({key: _profile.decode(raw)})
+        return self._flattened([(key, strict_json.decode(bytes(raw), joined=JOINED))])
+
+    def _flattened(self, profiles: Iterable[tuple[str, dict[str, Any]]]) -> tuple[RecordBatch, ...]:
+        """Flatten profiles of any form, one by one."""
         sections: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
         for key, profile in profiles:
-            if self._profiles.columns:
+            if self._with_profiles:
                 records = profile_records(key, profile, self._tap_columns, self._attribute_ids)
                 sections += ({**row, **self._columns.values(row["attributes"], row["tags"])} for row in records)
-            if self._events.columns:
+            if self._with_events:
                 events += event_records(key, profile, self._tap_columns)
-        return ChunkRecords(self._profiles.of_records(sections), self._events.of_records(events))
+        return self._wanted(batch_of(sections), batch_of(events))
 
-    def _one(self, key: str, raw: msgspec.Raw) -> ChunkRecords:
-        with suppress(msgspec.ValidationError):
-            if not strict_json.repeats_a_key(raw, JOINED):
-                return self._encoded({key: _profile.decode(raw)})
-        return self._tolerant([(key, strict_json.decode(bytes(raw), joined=JOINED))])
+    def _decoded(self, profiles: Mapping[str, _Profile]) -> tuple[RecordBatch, ...]:
+        """Flatten profiles of the documented form."""
+        sections = self._profile_batch(profiles) if self._with_profiles else RecordBatch({}, 0)
+        events = self._event_batch(profiles) if self._with_events else RecordBatch({}, 0)
+        return self._wanted(sections, events)
 
-    def _encoded(self, profiles: Mapping[str, _Profile]) -> ChunkRecords:
-        sections = self._profiles.lines(self._profile_columns(profiles)) if self._profiles.columns else _NO_LINES
-        events = self._events.lines(self._event_columns(profiles)) if self._events.columns else _NO_LINES
-        return ChunkRecords(sections, events)
+    def _wanted(self, sections: RecordBatch, events: RecordBatch) -> tuple[RecordBatch, ...]:
+        return (*[sections] * self._with_profiles, *[events] * self._with_events)
 
-    def _profile_columns(self, profiles: Mapping[str, _Profile]) -> dict[str, Iterable[Any]]:
+    def _profile_batch(self, profiles: Mapping[str, _Profile]) -> RecordBatch:
         keys: list[str] = []
         section_ids: list[str] = []
         attributes: list[dict[str, Any]] = []
@@ -211,16 +204,18 @@ class ExportFileDecoder:
                 attributes.append(values)
                 tags.append(nulls)
         optional = list(map(self._columns.values, attributes, tags)) if self._columns.names else []
-        return {
+        columns: dict[str, Iterable[Any]] = {
             "profile_key": keys,
             "section_id": section_ids,
             "attributes": attributes,
             "tags": tags,
+            **self._tap_values(len(keys)),
+            "extra": repeat(None, len(keys)),
             **{name: [values[name] for values in optional] for name in self._columns.names},
-            **self._shared(len(keys)),
         }
+        return RecordBatch(columns, len(keys))
 
-    def _event_columns(self, profiles: Mapping[str, _Profile]) -> dict[str, Iterable[Any]]:
+    def _event_batch(self, profiles: Mapping[str, _Profile]) -> RecordBatch:
         keys: list[str] = []
         section_ids: list[str] = []
         events: list[_Event] = []
@@ -233,10 +228,11 @@ class ExportFileDecoder:
         for event in events:
             if type(event.type_id) is int or type(event.correlation_id) is int:
                 event.type_id, event.correlation_id = identifier(event.type_id), identifier(event.correlation_id)
-        return {
+        columns: dict[str, Iterable[Any]] = {
             "profile_key": keys,
             "section_id": section_ids,
             "event_key": map(event_key, keys, section_ids, events),
+            **self._tap_values(len(keys)),
             "type_id": [None if event.type_id is UNSET else event.type_id for event in events],
             "correlation_id": [None if event.correlation_id is UNSET else event.correlation_id for event in events],
             "source_event_time": _times(
@@ -244,26 +240,12 @@ class ExportFileDecoder:
             ),
             "created_at": _times(None if event.created_at is UNSET else event.created_at for event in events),
             "data": [None if event.data is UNSET else event.data for event in events],
-            **self._shared(len(keys)),
+            "extra": repeat(None, len(keys)),
         }
+        return RecordBatch(columns, len(keys))
 
-    def _shared(self, number: int) -> dict[str, Iterable[Any]]:
-        return {name: repeat(value, number) for name, value in (*self._tap_columns.items(), ("extra", None))}
-
-
-class _Table:
-    """Encodes the selected columns of a stream."""
-
-    def __init__(self, output: RecordEncoder | None, known: set[str]) -> None:
-        self.output = output
-        self.columns = [name for name in output.selected_columns if name in known] if output else []
-
-    def lines(self, columns: Mapping[str, Iterable[Any]]) -> EncodedRecords:
-        chosen = {name: columns[name] for name in self.columns}
-        return self.output.encode_columns(chosen) if self.output else _NO_LINES
-
-    def of_records(self, records: Sequence[Mapping[str, Any]]) -> EncodedRecords:
-        return self.lines({name: [record[name] for record in records] for name in self.columns})
+    def _tap_values(self, number: int) -> dict[str, Iterable[str]]:
+        return {name: repeat(value, number) for name, value in self._tap_columns.items()}
 
 
 def _may_repeat_a_key(run: bytes, profiles: Iterable[_Profile | _LongProfile]) -> bool:

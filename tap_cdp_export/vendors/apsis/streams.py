@@ -15,21 +15,14 @@ from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
+from tap_cdp_export.singer.decoding import decode_chunks
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
-from tap_cdp_export.singer.workers import map_ordered
 from tap_cdp_export.vendors.apsis.account import ApsisAccount
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
-from tap_cdp_export.vendors.apsis.export_file import (
-    PROFILES as FILE,
-)
-from tap_cdp_export.vendors.apsis.export_file import (
-    event_records,
-    named_identifiers,
-    profile_records,
-    profiles_of,
-)
+from tap_cdp_export.vendors.apsis.export_file import PROFILES as FILE
+from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.windows import Window, half_of, split, time_text
@@ -139,7 +132,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
             try:
                 with runner.export(request, taken_up, replacements=1 if can_cut else REPLACEMENTS) as files:
                     for file in files:
-                        self._emit(file, window, profiles_now, events)
+                        self._write(file, window, profiles_now, events)
             except (ExportsFailed, TooLarge, NoMembers) as error:
                 state_owner.save_job(None)
                 if not can_cut:
@@ -207,27 +200,21 @@ class ApsisSource(ExportSource[ApsisAccount]):
         earliest = self.start_date()
         return min(lookback, start - earliest) if earliest else lookback
 
-    def _emit(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
-        """Emit a file: run by run where nothing must see a record, else record by record."""
-        tap_columns = {"window_start": time_text(window.start), "window_end": time_text(window.end)}
+    def _write(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
+        """Write the records of a file."""
         columns = self.attribute_columns
-        attribute_ids = named_identifiers(self.settings["attributes"]) | columns.attribute_ids
-        if all(stream.can_encode_columns() for stream in (profiles, events) if stream):
-            typed = ExportFileDecoder(tap_columns, columns, attribute_ids, profiles=profiles, events=events)
-            with closing(map_ordered(typed.lines, read_verified_chunks(file, FILE))) as found:
-                for lines in found:
-                    for stream, part in zip((profiles, events), lines, strict=True):
-                        if stream:
-                            stream.emit_lines(part)
-            return
-        for key, profile in chain.from_iterable(map(profiles_of, read_verified_chunks(file, FILE))):
-            if profiles:
-                for record in profile_records(key, profile, tap_columns, attribute_ids):
-                    record.update(columns.values(record["attributes"], record["tags"]))
-                    profiles.emit(record)
-            if events:
-                for record in event_records(key, profile, tap_columns):
-                    events.emit(record)
+        decoder = ExportFileDecoder(
+            {"window_start": time_text(window.start), "window_end": time_text(window.end)},
+            columns,
+            named_identifiers(self.settings["attributes"]) | columns.attribute_ids,
+            with_profiles=bool(profiles),
+            with_events=bool(events),
+        )
+        streams = [stream for stream in (profiles, events) if stream]
+        with closing(decode_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)) as decoded:
+            for batches in chain.from_iterable(decoded):
+                for stream, records in zip(streams, batches, strict=True):
+                    stream.write(records)
 
 
 def _cut(window: Window, others: Iterator[Window], lookback: timedelta) -> Iterator[Window]:

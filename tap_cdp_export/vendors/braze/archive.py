@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
-from functools import partial
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
 from tap_cdp_export.files.compression import drain, is_gzip, line_blocks, lines, open_decompressed
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
-from tap_cdp_export.singer.workers import map_ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from tap_cdp_export.files.spool import Spool
-    from tap_cdp_export.records.batch import EncodedRecords
-    from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 
 
 def _is_zip(spool: Spool) -> bool:
@@ -49,61 +43,61 @@ def verify(spool: Spool) -> None:
         raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
-def users(spool: Spool, *, whole_lists: bool = False) -> Iterator[dict[str, Any]]:
-    """Decode all lines of all members, in order.
+def line_blocks_of(spool: Spool) -> Iterator[bytes]:
+    """Read whole lines of all members, many at a time.
 
     Args:
-        spool: a proven archive.
-        whole_lists: whether lists become rows, so that nothing of one that comes twice may be lost.
+        spool: a verified archive.
 
     Yields:
-        The user objects, each with its `braze_id`.
+        Lines, in order; none is blank.
 
     Raises:
-        UnusableAnswer: If a line is no JSON object with a `braze_id`; it names the file and the line.
+        UnusableAnswer: If a line is too long.
     """
-    for file_number, member in enumerate(_members(spool), start=1):
-        for line_number, line in lines(member, limit=MEMBER_BYTES):
-            try:
-                user = _user(line, whole_lists=whole_lists)
-            except strict_json.InvalidJSON as error:
-                raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {error}.") from None
-            yield user
-
-
-def encoded_users(spool: Spool, typed: JsonRecordDecoder) -> Generator[tuple[EncodedRecords, ...]]:
-    """Encode all lines of all members, in order.
-
-    Args:
-        spool: a proven archive.
-        typed: encodes users.
-
-    Yields:
-        The records, in parts.
-
-    Raises:
-        UnusableAnswer: As `users` does.
-    """
-    with closing(map_ordered(partial(_encoded, typed), _line_blocks(spool))) as parts:
-        try:
-            yield from parts
-        except strict_json.InvalidJSON as error:
-            drain(users(spool))  # which finds the line, so that lines need no counting as long as all is well
-            raise UnusableAnswer(f"A line of the archive {error}.") from None
-
-
-def _line_blocks(spool: Spool) -> Iterator[bytes]:
-    """Give whole lines, many at a time."""
     for member in _members(spool):
         yield from line_blocks(member, limit=MEMBER_BYTES)
 
 
-def _encoded(typed: JsonRecordDecoder, block: bytes) -> list[tuple[EncodedRecords]]:
-    """Encode a block at once, or line by line where it is not all in order."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON):
-        if not strict_json.has_nul(block):
-            return [(typed.json_lines(block),)]
-    return [(typed.lines([_user(line) for _, line in lines([block], limit=MEMBER_BYTES)]),)]
+def users_of(block: bytes, *, whole_lists: bool = False) -> list[dict[str, Any]]:
+    """Decode lines.
+
+    Args:
+        block: from `line_blocks_of`.
+        whole_lists: whether lists become rows, so that nothing of one that comes twice may be lost.
+
+    Returns:
+        The user objects, each with its `braze_id`.
+
+    Raises:
+        InvalidJSON: If a line is no JSON object with a `braze_id`.
+    """
+    return [_user(line, whole_lists=whole_lists) for _, line in lines([block], limit=MEMBER_BYTES)]
+
+
+@contextmanager
+def naming_bad_lines(spool: Spool) -> Iterator[None]:
+    """Find the line that cannot be decoded, so that lines need not be counted as long as all is well.
+
+    Args:
+        spool: the archive whose blocks are decoded meanwhile.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        UnusableAnswer: In place of InvalidJSON; it names the file in the archive and the line.
+    """
+    try:
+        yield
+    except strict_json.InvalidJSON as error:
+        for file_number, member in enumerate(_members(spool), start=1):
+            for line_number, line in lines(member, limit=MEMBER_BYTES):
+                try:
+                    _user(line)
+                except strict_json.InvalidJSON as reason:
+                    raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {reason}.") from None
+        raise UnusableAnswer(f"A line of the archive {error}.") from None
 
 
 def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:

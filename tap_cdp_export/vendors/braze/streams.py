@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
-from tap_cdp_export.records.json_decoder import JsonRecordDecoder
-from tap_cdp_export.records.mapper import RecordMapper, iso_time
-from tap_cdp_export.records.properties import NO_IDENTITY
+from tap_cdp_export.records.batch import batch_of
+from tap_cdp_export.records.mapper import RecordMapper
+from tap_cdp_export.singer.decoding import decode_chunks
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
-from tap_cdp_export.vendors.braze.archive import encoded_users, users
+from tap_cdp_export.vendors.braze.archive import line_blocks_of, naming_bad_lines
 from tap_cdp_export.vendors.braze.bucket import Bucket
 from tap_cdp_export.vendors.braze.client import BrazeExporter
 from tap_cdp_export.vendors.braze.schemas import (
@@ -27,14 +27,14 @@ from tap_cdp_export.vendors.braze.schemas import (
     EXPORTABLE_FIELDS,
     PURCHASES,
     SEGMENTS,
-    TAP_COLUMNS,
     UNASKED,
     USERS,
 )
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP, resolve
+from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, EntryDecoder, UserDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportJob
@@ -155,7 +155,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                 for stream in streams.values():  # some of the rows were written by an earlier run
                     stream.suppress_activate_version()
             with runner.export(request, taken_up) as files:
-                self._emit(segment, files)
+                self._write(segment, files)
             self._finish(state_owner, exporter, segments)
         self._record(state_owner, None)
 
@@ -190,23 +190,16 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                     ", ".join(withheld),
                 )
 
-    def _emit(self, segment: str, files: Iterator[Spool]) -> None:
-        """Emit files: block by block where nothing must see a record, else record by record."""
-        only, *others = self.selected.values()
-        if isinstance(only, BrazeUsers) and not others and only.can_encode_columns():
-            mapper = RecordMapper(only.columns, tap_columns=TAP_COLUMNS, time=iso_time)
-            typed = JsonRecordDecoder(mapper, {"segment_id": segment}, only, required="braze_id")
-            for file in files:
-                with closing(encoded_users(file, typed)) as found:
-                    for (lines,) in found:
-                        only.emit_lines(lines)
-            return
-        emitters = [_emitter(stream) for stream in self.selected.values()]
-        whole_lists = any(isinstance(stream, BrazeUserEntries) for stream in self.selected.values())
+    def _write(self, segment: str, files: Iterator[Spool]) -> None:
+        """Write the records of a segment's files."""
+        streams = list(self.selected.values())
+        decoder = BlockDecoder([_decoder_of(stream, segment) for stream in streams])
         for file in files:
-            for user in users(file, whole_lists=whole_lists):
-                for emit in emitters:
-                    emit(segment, user)
+            blocks = line_blocks_of(file)
+            with naming_bad_lines(file), closing(decode_chunks(decoder.decode, blocks, *streams)) as decoded:
+                for batches in chain.from_iterable(decoded):
+                    for stream, records in zip(streams, batches, strict=True):
+                        stream.write(records)
 
     def check_access(self) -> None:
         """List segments, and look into the bucket."""
@@ -285,8 +278,7 @@ class BrazeSegmentsSource(ExportSource[BrazeApi]):
             SEGMENTS, tap_columns=frozenset(), to_vendor_name=lambda name: "id" if name == "segment_id" else name
         )
         for stream in self.selected.values():
-            for segment in self.client.segments():
-                stream.emit(mapper.record(segment, {}))
+            stream.write(batch_of([mapper.record(segment, {}) for segment in self.client.segments()]))
             stream.commit_window(None)
             stream.write_state()
 
@@ -300,35 +292,7 @@ def _chosen(stream: ExportStream) -> set[str]:
     return {name for name in stream.columns["properties"] if stream.mask["properties", name]}
 
 
-def _emitter(stream: ExportStream) -> Callable[[str, Mapping[str, Any]], None]:
-    """Make what emits a stream's records of one user."""
-    if not isinstance(stream, BrazeUserEntries):
-        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, time=iso_time)
-        return lambda segment, user: stream.emit(mapper.record(user, {"segment_id": segment}))
-    field, identity = stream.field, stream.identity
-    mapper = RecordMapper(stream.columns, tap_columns=frozenset(stream.primary_keys), time=iso_time)
-
-    def emit(segment: str, user: Mapping[str, Any]) -> None:
-        occurrences: Counter[str] = Counter()
-        for entry in _listed(user.get(field)):
-            fields = {**entry} if isinstance(entry, dict) else {field: entry}
-            name = NO_IDENTITY
-            if fields.get(identity) is None or isinstance(fields[identity], str):
-                name = fields.pop(identity, None) or NO_IDENTITY
-            occurrences[name] += 1
-            tap_columns = {
-                "segment_id": segment,
-                "braze_id": user["braze_id"],
-                identity: name,
-                "occurrence": occurrences[name],
-            }
-            stream.emit(mapper.record(fields, tap_columns))
-
-    return emit
-
-
-def _listed(value: object) -> list[Any]:
-    """Take a list as it is, and anything else in its place for an entry, so that nothing is lost."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _decoder_of(stream: ExportStream, segment: str) -> UserDecoder | EntryDecoder:
+    if isinstance(stream, BrazeUserEntries):
+        return EntryDecoder(segment, stream.columns, stream.field, stream.identity)
+    return UserDecoder(segment, stream.selected_columns)

@@ -62,22 +62,6 @@ class CsvPages:
         properties = schema["properties"]
         self._readers = {camel_case(name): readers.get(kind_of(inner), str) for name, inner in properties.items()}
 
-    def objects(self, spool: Spool) -> Iterator[dict[str, Any]]:
-        """Read one page, record by record.
-
-        Args:
-            spool: the page; empty or only a header where there are no more records.
-
-        Yields:
-            An object for each record; an empty cell is null.
-
-        Raises:
-            UnusableAnswer: As `tables` does.
-        """
-        for header, rows in self.tables(spool):
-            for row in rows:
-                yield self.object(header, row)
-
     def tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]]]]:
         """Read one page, some rows at a time.
 
@@ -167,6 +151,7 @@ class CsvPages:
 
     def _names(self, header: list[str]) -> list[str]:
         """Give every column a name of its own, and the key the one that JSON has."""
+        header = [strict_json.replace_unstorable(column) for column in header]
         if header[:1] and header[0].lstrip().startswith("<"):
             raise UnusableAnswer("A CSV page is a page of markup instead.")
         key = next((alias for alias in self._aliases if alias in header), None)

@@ -5,103 +5,90 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import msgspec
 
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.compression import is_small, open_decompressed, verified
+from tap_cdp_export.files.compression import is_small, open_decompressed
 from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.json_splitter import REFUSALS, runs
 from tap_cdp_export.files.prefetch import prefetch_pages
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.singer.workers import map_ordered
+from tap_cdp_export.singer.decoding import decode_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.records.batch import EncodedRecords, RecordBatch
     from tap_cdp_export.records.json_decoder import JsonRecordDecoder
+    from tap_cdp_export.singer.stream import ExportStream
 
 logger = logging.getLogger(__name__)
 
 _SMALL_PAGE_BYTES: Final = 64 * 1024
 _MOST_REPEATED: Final = 3
 _MOST_REPEATED_OF_ONE_NAME: Final = 100
-_array: Final = msgspec.json.Decoder(list[dict[str, Any]])
+_objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly])
 
 
 class PageDecoder(Protocol):
-    """Makes the records of a page.
+    """Decodes the pages of one stream.
 
     Attributes:
-        at_once_bytes: larger pages are cut: some of this size, and what they become, take little memory.
+        at_once_bytes: size up to which a page is decoded at once, so that several pages and their records take little
+            memory; larger pages are cut.
     """
 
     at_once_bytes: ClassVar[int]
 
-    def lines(self, page: Spool) -> Iterator[EncodedRecords]:
-        """Encode a page."""
+    def decode(self, page: Spool) -> Iterator[RecordBatch]:
+        """Decode a page; each batch has at least the column `name`, as a sequence."""
 
     def pieces(self, page: Spool) -> Iterator[bytes]:
-        """Prove a page that is too large to be encoded at once, and cut it into small ones."""
+        """Verify a page that is larger than `at_once_bytes`, and cut it into smaller pages."""
 
-
-class JsonPages:
-    """Reads pages in JSON."""
-
-    def objects(self, page: Spool) -> Iterator[dict[str, Any]]:
-        """Read a page.
-
-        Args:
-            page: as the vendor sent it.
-
-        Yields:
-            The objects.
-
-        Raises:
-            UnusableAnswer: If it is no array of objects.
-        """
-        for run in runs(open_decompressed(page), ARRAY_OF_OBJECTS, _array.decode, list[dict[str, Any]]):
-            yield from run
+    def is_empty(self, page: Spool) -> bool:
+        """Return whether a page holds no record; may be called from another thread while pages are decoded."""
 
 
 class JsonPageDecoder:
-    """Encodes pages in JSON."""
+    """Decodes pages in JSON."""
 
     at_once_bytes: ClassVar[int] = 768 * 1024
 
-    def __init__(self, typed: JsonRecordDecoder) -> None:
-        """Take what encodes a run.
+    def __init__(self, decoder: JsonRecordDecoder) -> None:
+        """Initialize.
 
         Args:
-            typed: of the stream.
+            decoder: decodes the records of the stream.
         """
-        self._typed = typed
+        self._decoder = decoder
 
-    def lines(self, page: Spool) -> Iterator[EncodedRecords]:
-        """Encode a page.
+    def decode(self, page: Spool) -> Iterator[RecordBatch]:
+        """Decode a page.
 
         Args:
             page: as the vendor sent it.
 
         Returns:
-            The records, run by run.
+            The records, in chunks of the page.
 
         Raises:
             UnusableAnswer: If it is no array of objects, or an object has no identifier.
         """
-        if page.size > self.at_once_bytes:  # one long record, which is proven; splitting would copy it
+        if page.size > self.at_once_bytes:  # one long record, which is verified; splitting would copy it
             body = page.head(page.size)
             if not strict_json.has_nul(body):
                 with suppress(*REFUSALS):
-                    return iter((self._typed.array(body),))
-        return runs(open_decompressed(page), ARRAY_OF_OBJECTS, self._typed.array, self._typed.lines, is_verified=True)
+                    return iter((self._decoder.array(body),))
+        chunks = open_decompressed(page)
+        return runs(chunks, ARRAY_OF_OBJECTS, self._decoder.array, self._decoder.objects, is_verified=True)
 
     def pieces(self, page: Spool) -> Iterator[bytes]:
-        """Prove a page, and cut it.
+        """Verify a page, and cut it.
 
         Args:
             page: as the vendor sent it.
@@ -110,91 +97,79 @@ class JsonPageDecoder:
             Pages of some of its objects.
 
         Raises:
-            UnusableAnswer: As `lines` does, but before the first piece.
+            UnusableAnswer: As `decode` does, but before the first piece.
         """
-        verify(page, ARRAY_OF_OBJECTS, self._typed.check, self._typed.lines)
+        verify(page, ARRAY_OF_OBJECTS, self._decoder.check, self._decoder.objects)
         return read_verified_chunks(page, ARRAY_OF_OBJECTS)
+
+    def is_empty(self, page: Spool) -> bool:
+        """Return whether a page is an empty array.
+
+        Args:
+            page: as the vendor sent it.
+
+        Raises:
+            UnusableAnswer: If it is no array of objects.
+        """
+        chunks = runs(open_decompressed(page), ARRAY_OF_OBJECTS, _objects.decode, list[object])
+        return next(chunks, None) is None
 
 
 class Pages:
     """All pages of a dataset."""
 
-    def __init__(
-        self,
-        what: str,
-        fetch: Callable[[int], Spool],
-        read: Callable[[Spool], Iterator[dict[str, Any]]],
-        *,
-        are_numbered: bool,
-    ) -> None:
-        """Fetch nothing yet.
+    def __init__(self, what: str, fetch: Callable[[int], Spool], decoder: PageDecoder, *, are_numbered: bool) -> None:
+        """Initialize without fetching.
 
         Args:
             what: what is read, in a few words for a message.
             fetch: fetches the page of a number from 0; called in a thread of its own.
-            read: reads a page, object by object; called there too.
+            decoder: decodes pages.
             are_numbered: whether there may be more than one page.
         """
         self._what = what
         self._fetch = fetch
-        self._read = read
+        self._decoder = decoder
         self._are_numbered = are_numbered
 
-    def objects(self) -> Iterator[dict[str, Any]]:
-        """Read all pages, object by object.
-
-        Yields:
-            The vendor's objects.
-
-        Raises:
-            UnusableAnswer: If the server gives the same pages again and again.
-        """
-        repetition = _Repetition(self._what)
-        with closing(self._pages()) as pages:
-            for page in pages:
-                for fields in verified(page, self._read):
-                    yield fields
-                    repetition.add(1, hash(fields.get("name")))
-                repetition.end_page()
-
-    def lines(self, encoder: PageDecoder) -> Iterator[EncodedRecords]:
-        """Encode all pages.
+    def records_of(self, stream: ExportStream) -> Iterator[RecordBatch | EncodedRecords]:
+        """Read all pages.
 
         Args:
-            encoder: encodes one.
+            stream: the stream whose records they hold.
 
         Yields:
-            The records.
+            What the stream has to write.
 
         Raises:
-            UnusableAnswer: If the server gives the same pages again and again.
+            UnusableAnswer: If a page cannot be decoded, or the server sends the same pages again and again.
         """
-
-        def encode(body: bytes) -> list[tuple[EncodedRecords, ...]]:
-            with Spool.of(body) as page:
-                return [tuple(encoder.lines(page))]
-
-        begins_page: deque[bool] = deque()
+        begins_page: deque[bool] = deque()  # for each piece of a page that is being decoded
         repetition = _Repetition(self._what)
-        items = self._whole_or_cut(encoder, begins_page)
-        with closing(items), closing(map_ordered(encode, items)) as found:
-            for part in found:  # one for each item
+        pieces = self._pieces(begins_page)
+        with closing(pieces), closing(decode_chunks(self._decode, pieces, stream)) as decoded:
+            for batches in decoded:
                 if begins_page.popleft():
                     repetition.end_page()
-                for lines in part:
-                    yield lines
-                    repetition.add(lines.number + lines.left_out, lines.keys)
+                for (records,) in batches:
+                    yield records
+                    repetition.add(records.keys)
 
-    def _whole_or_cut(self, encoder: PageDecoder, begins_page: deque[bool]) -> Generator[bytes]:
-        """Give small pages as they are, and large ones piece by piece, so that memory knows no large ones."""
+    def _decode(self, body: bytes) -> Iterator[tuple[RecordBatch]]:
+        with Spool.of(body) as page:
+            for batch in self._decoder.decode(page):
+                yield (batch._replace(keys=frozenset(map(hash, batch.columns["name"]))),)
+
+    def _pieces(self, begins_page: deque[bool]) -> Generator[bytes]:
+        """Yield small pages as they are, and large ones in pieces, so that a page's size does not count in memory."""
         with closing(self._pages()) as pages:
             for page in pages:
-                is_small_page = is_small(page, most=encoder.at_once_bytes)
+                is_small_page = is_small(page, most=self._decoder.at_once_bytes)
                 begins = True
-                for item in [page.head(page.size)] if is_small_page else encoder.pieces(page):
+                for piece in [page.head(page.size)] if is_small_page else self._decoder.pieces(page):
                     begins_page.append(begins)
                     begins = False
-                    yield item
+                    yield piece
 
     def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: nothing promises that only the last page is short."""
@@ -209,7 +184,7 @@ class Pages:
         if not self._are_numbered:
             return True
         try:
-            return page.size <= _SMALL_PAGE_BYTES and next(self._read(page), None) is None
+            return page.size <= _SMALL_PAGE_BYTES and self._decoder.is_empty(page)
         except CdpExportError:  # is raised when the page has its turn
             return True
 
@@ -224,23 +199,18 @@ class _Repetition:
         self._what = what
         self._seen: set[int] = set()
         self._page = 0
-        self._names = (0, 0)
+        self._names: set[int] = set()
         self._in_a_row = 0
         self._of_several_names = 0
 
-    def add(self, number: int, keys: int) -> None:
-        """Take note of records of the page in hand.
-
-        Args:
-            number: how many.
-            keys: sum of the hashes of their names.
-        """
-        self._names = (self._names[0] + number, self._names[1] + keys)
+    def add(self, names: Iterable[int]) -> None:
+        """Add the hashes of names on the current page."""
+        self._names.update(names)
 
     def end_page(self) -> None:
-        """Judge the page in hand, and begin the next."""
-        number, _ = self._names
-        names, self._names = hash(self._names), (0, 0)
+        """Compare the current page with the earlier ones, and begin the next."""
+        number = len(self._names)
+        names, self._names = hash(frozenset(self._names)), set()
         if not number:
             return
         if names in self._seen:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from tap_cdp_export.errors import CdpExportError, SettingsError, UnusableAnswer
+from tap_cdp_export.errors import CdpExportError, SettingsError
+from tap_cdp_export.files.compression import drain
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
 from tap_cdp_export.singer.source import ExportSource
@@ -16,12 +17,12 @@ from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
 from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
-from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, JsonPages, Pages
+from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, Pages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
 from tap_cdp_export.windows import Window, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.vendors.personalization.pages import PageDecoder
@@ -97,7 +98,7 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
             self._missing_accounts_allowed(self.streams[0]),
             self.client.page(kind, dataset, None, page=0, page_size=1) as body,
         ):
-            list(self._objects(self.streams[0])(body))
+            drain(self._decoder(self.streams[0], dict.fromkeys(TAP_COLUMNS)).decode(body))
 
     @contextmanager
     def _missing_accounts_allowed(self, stream: ExportStream) -> Iterator[None]:
@@ -117,28 +118,16 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
             )
 
     def _read_dataset(self, stream: ExportStream, dataset: str, window: Window) -> None:
-        """Emit a dataset: page by page where nothing must see a record, else record by record."""
         client = self.client
         page_size = self.settings["page_size"]
 
         def fetch(number: int) -> Spool:
             return client.page(stream.name, dataset, window, page=number, page_size=page_size)
 
-        what = f"{stream.name} of dataset {dataset}"
-        pages = Pages(what, fetch, self._objects(stream), are_numbered=bool(page_size))
-        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
-        tap_columns = {"dataset_id": dataset, **client.window_columns(window)}
-        if stream.can_encode_columns():
-            for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, mapper, tap_columns))):
-                stream.emit_lines(lines)
-            return
-        objects = self._first_allowed_to_fail(stream, pages.objects())
-        for number, fields in enumerate(objects, start=1):
-            if not isinstance(fields.get("name"), str) or not fields["name"]:
-                raise UnusableAnswer(
-                    f"Record {number} of the {stream.name} of dataset {dataset} has no text as its name."
-                )
-            stream.emit(mapper.record(fields, tap_columns))
+        decoder = self._decoder(stream, {"dataset_id": dataset, **client.window_columns(window)})
+        pages = Pages(f"{stream.name} of dataset {dataset}", fetch, decoder, are_numbered=bool(page_size))
+        for records in self._first_allowed_to_fail(stream, pages.records_of(stream)):
+            stream.write(records)
 
     def _first_allowed_to_fail(self, stream: ExportStream, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""
@@ -147,15 +136,9 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
             first = list(itertools.islice(found, 1))
         return itertools.chain(first, found)
 
-    def _objects(self, stream: ExportStream) -> Callable[[Spool], Iterator[dict[str, Any]]]:
-        return self._csv(stream).objects if self.settings["format"] == "csv" else JsonPages().objects
-
-    def _encoder(
-        self, stream: ExportStream, mapper: RecordMapper, tap_columns: Mapping[str, str | None]
-    ) -> PageDecoder:
+    def _decoder(self, stream: ExportStream, tap_columns: Mapping[str, str | None]) -> PageDecoder:
+        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
         if self.settings["format"] == "csv":
-            return CsvPageDecoder(self._csv(stream), mapper, tap_columns, stream)
-        return JsonPageDecoder(JsonRecordDecoder(mapper, tap_columns, stream, required="name"))
-
-    def _csv(self, stream: ExportStream) -> CsvPages:
-        return CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))
+            pages = CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))
+            return CsvPageDecoder(pages, mapper, tap_columns, stream.selected_columns)
+        return JsonPageDecoder(JsonRecordDecoder(mapper, tap_columns, stream.selected_columns, required="name"))

@@ -30,7 +30,7 @@ from tap_cdp_export.vendors.apsis.export_file import (
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.helpers.json_documents import OBJECTS, VALUES
-from tests.helpers.outputs import Columns
+from tests.helpers.outputs import Output
 
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
 TAP_COLUMNS = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
@@ -328,14 +328,14 @@ def test_only_whole_numbers_become_ids(value: object, text: object) -> None:
 
 
 def both_ways(text: str | bytes) -> list[list[tuple[Any, ...]]]:
-    """Read a file as a fast run does, and record by record; give keys, attributes and events' types each time."""
-    columns = {"profiles": Columns(PROFILES["properties"]), "events": Columns(EVENTS["properties"])}
-    typed = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), set(), **columns)
+    """Read a file with the decoder, and profile by profile; give keys, attributes and events' types each time."""
+    decoder = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), set(), with_profiles=True, with_events=True)
     found: list[list[tuple[Any, ...]]] = []
     with Spool([text.encode() if isinstance(text, str) else text]) as spool:
         prove_file(spool)
-        parts = [part for run in read_verified_chunks(spool, FILE) for part in typed.lines(run)]
-        rows = [json.loads(row) for lines in parts for table in lines for row in bytes(table.data).splitlines()]
+        parts = [part for chunk in read_verified_chunks(spool, FILE) for part in decoder.decode(chunk)]
+        rows = Output(PROFILES["properties"]).rows(profiles for profiles, _ in parts)
+        rows += Output(EVENTS["properties"]).rows(events for _, events in parts)
         found.append([facts(row) for row in rows])
         pairs = [pair for run in read_verified_chunks(spool, FILE) for pair in profiles_of(run)]
         rows = [row for key, profile in pairs for row in profile_records(key, profile, TAP_COLUMNS, set())]

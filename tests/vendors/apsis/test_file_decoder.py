@@ -11,7 +11,7 @@ from tap_cdp_export.vendors.apsis import file_decoder
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
-from tests.helpers.outputs import Columns
+from tests.helpers.outputs import Output
 
 TAP_COLUMNS = {"window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
 
@@ -36,13 +36,16 @@ PROFILES_OF_ALL_KINDS = {
 }
 
 
-def records(run: bytes, streams: str) -> tuple[list[Any], list[Any], int]:
-    profiles = Columns([*PROFILES["properties"]]) if "p" in streams else None
-    events = Columns([*EVENTS["properties"]]) if "e" in streams else None
-    typed = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), {"1"}, profiles=profiles, events=events)
-    parts = list(typed.lines(run))
-    rows = [[json.loads(row) for part in parts for row in bytes(part[place].data).splitlines()] for place in (0, 1)]
-    return rows[0], rows[1], max(part.events.number for part in parts)
+def records(chunk: bytes, streams: str) -> tuple[list[Any], list[Any], int]:
+    with_profiles, with_events = "p" in streams, "e" in streams
+    decoder = ExportFileDecoder(
+        TAP_COLUMNS, AttributeColumns(), {"1"}, with_profiles=with_profiles, with_events=with_events
+    )
+    parts = list(decoder.decode(chunk))
+    assert {*map(len, parts)} == {with_profiles + with_events}
+    profiles = Output(PROFILES["properties"]).rows(part[0] for part in parts) if with_profiles else []
+    events = Output(EVENTS["properties"]).rows(part[-1] for part in parts) if with_events else []
+    return profiles, events, max(part[-1].number for part in parts)
 
 
 @pytest.mark.parametrize("sections", PROFILES_OF_ALL_KINDS.values(), ids=PROFILES_OF_ALL_KINDS)

@@ -13,14 +13,12 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import compression
+from tap_cdp_export.files.compression import drain
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records.json_decoder import JsonRecordDecoder
-from tap_cdp_export.records.mapper import RecordMapper, iso_time
-from tap_cdp_export.vendors.braze.archive import encoded_users, users, verify
-from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS, USERS
+from tap_cdp_export.vendors.braze.archive import line_blocks_of, naming_bad_lines, users_of, verify
+from tap_cdp_export.vendors.braze.user_decoder import UserDecoder
 from tests.helpers.archives import gzipped, zipped
 from tests.helpers.json_documents import OBJECTS
-from tests.helpers.outputs import Columns
 
 NAMES = st.sampled_from(["a.txt", "b.json", "c", "deep/er/d.txt", "../../etc/passwd", "/abs.txt", "e.csv", "ü.txt"])
 
@@ -29,11 +27,16 @@ def line(braze_id: str, **fields: Any) -> bytes:
     return json.dumps({"braze_id": braze_id, **fields}, ensure_ascii=False).encode()
 
 
+def users(spool: Spool) -> list[dict[str, Any]]:
+    with naming_bad_lines(spool):
+        return [user for block in line_blocks_of(spool) for user in users_of(block)]
+
+
 def read(archive: bytes) -> list[dict[str, Any]]:
     """Prove, then read, as the stream does."""
     with Spool([archive]) as spool:
         verify(spool)
-        return list(users(spool))
+        return users(spool)
 
 
 def ids(archive: bytes) -> list[str]:
@@ -222,14 +225,13 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None
     assert "canary" not in text
     assert "line 3" in text
     assert "ile 2" in text
-    assert refusal_of_the_fast_way(archive) == text
+    assert refusal_of_the_decoder(archive) == text
 
 
-def refusal_of_the_fast_way(archive: bytes) -> str:
-    mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=iso_time)
-    typed = JsonRecordDecoder(mapper, {"segment_id": "s"}, Columns(["braze_id"]), required="braze_id")
+def refusal_of_the_decoder(archive: bytes) -> str:
+    decoder = UserDecoder("s", ["braze_id"])
     with Spool([archive]) as spool:
         verify(spool)
-        with pytest.raises(UnusableAnswer) as failure:
-            list(encoded_users(spool, typed))
+        with pytest.raises(UnusableAnswer) as failure, naming_bad_lines(spool):
+            drain(map(decoder.decode, line_blocks_of(spool)))
     return str(failure.value)

@@ -8,6 +8,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.records.mapper import RecordMapper
 from tap_cdp_export.records.properties import EXTRA, key
 from tap_cdp_export.singer.source import ExportSource
@@ -63,7 +64,7 @@ class ReadingsSource(ExportSource[WeatherClient]):
         mapper = RecordMapper(Readings.columns, tap_columns=frozenset({"station"}))
         for stream in self.selected.values():
             for station in self.settings["stations"]:
-                stream.emit(mapper.record(self.client.reading(station), {"station": station}))
+                stream.write(batch_of([mapper.record(self.client.reading(station), {"station": station})]))
             stream.commit_window(None)
             stream.write_state()
 
