@@ -281,7 +281,7 @@ class JsonRecordDecoder:
 
     def _insert(self, columns: Columns, objects: list[Any]) -> None:
         """Put in the records of objects that stayed dicts."""
-        records = [(place, self._tolerant(fields)) for place, fields in enumerate(objects) if type(fields) is dict]
+        records = [(place, self._record(fields)) for place, fields in enumerate(objects) if type(fields) is dict]
         for name in columns:
             column = _listed(columns, name)
             for place, record in records:
@@ -297,7 +297,7 @@ class JsonRecordDecoder:
         nothing = (UNSET,) * len(found)
         return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
-    def _tolerant(self, fields: dict[str, Any]) -> dict[str, Any]:
+    def _record(self, fields: dict[str, Any]) -> dict[str, Any]:
         required = fields.get(self._to_vendor_name(self._required))
         if not isinstance(required, str) or not required:
             raise strict_json.InvalidJSON(
