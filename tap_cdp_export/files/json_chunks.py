@@ -32,8 +32,8 @@ def verify(
     Args:
         spool: the document, plain or gzip; its `chunk_offsets` are set.
         container: the array or object that holds the members.
-        decode: as in `json_splitter.runs`; by default any objects are accepted.
-        accept: as in `json_splitter.runs`.
+        decode: as in `json_splitter.read_chunks`; by default any objects are accepted.
+        accept: as in `json_splitter.read_chunks`.
 
     Raises:
         IncompleteAnswer: If the document is truncated.

@@ -30,7 +30,7 @@ T = TypeVar("T")
 MEMBER_BYTES: Final = 40 * 2**20
 """Maximum size of a member: Meltano fails on a line over 50 MiB."""
 
-REFUSALS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON)
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, strict_json.InvalidJSON)
 """Errors of a decoder that cannot decode a chunk."""
 
 _CHUNK_BYTES: Final = 128 * 1024
@@ -45,7 +45,7 @@ _ONE_OBJECT: Final = {
 }
 
 
-def runs(
+def read_chunks(
     chunks: Iterable[bytes],
     container: Container,
     decode: Callable[[bytes], T],
@@ -58,7 +58,7 @@ def runs(
     Args:
         chunks: the bytes of the document, cut anywhere.
         container: the array or object that holds the members.
-        decode: decodes a chunk such as `[{...},{...}]` strictly; raises one of `REFUSALS` if it cannot.
+        decode: decodes a chunk such as `[{...},{...}]` strictly; raises one of `DECODE_ERRORS` if it cannot.
         accept: converts a chunk that `decode` cannot decode, and that was decoded by `strict_json` instead.
         is_verified: whether `verify` has read the document, so that what `decode` skips need not be checked again.
 
@@ -89,7 +89,7 @@ class JsonSplitter(Generic[T]):
         *,
         is_verified: bool,
     ) -> None:
-        """Initialize without reading; the arguments are those of `runs`."""
+        """Initialize without reading; the arguments are those of `read_chunks`."""
         self._data = iter(chunks)
         self._opening, self._closing, self._boundary, self._key = container
         self._decode = decode
@@ -111,7 +111,7 @@ class JsonSplitter(Generic[T]):
         self._position += size
 
     def chunks(self) -> Iterator[T]:
-        """Split the document; yields and raises as `runs` does."""
+        """Split the document; yields and raises as `read_chunks` does."""
         try:
             self._enter()
             yield from self._container_chunks()
@@ -201,7 +201,7 @@ class JsonSplitter(Generic[T]):
         if not _ONE_OBJECT[self._opening].match(chunk):
             raise strict_json.InvalidJSON("holds a member that is no object")
         if not strict_json.has_nul(chunk):
-            with suppress(*REFUSALS):
+            with suppress(*DECODE_ERRORS):
                 result = self._decode(chunk)
                 if self._is_verified or strict_json.is_safe_to_pass_through(chunk):
                     return result
@@ -228,7 +228,7 @@ class JsonSplitter(Generic[T]):
                 return
             try:
                 result = self._decode(chunk)
-            except REFUSALS:
+            except DECODE_ERRORS:
                 continue
             if not self._is_verified and not strict_json.is_safe_to_pass_through(chunk):
                 return

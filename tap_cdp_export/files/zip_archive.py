@@ -21,10 +21,10 @@ from tap_cdp_export.files.compression import INFLATE_ERROR, check_ratio, drain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MARKS: Final = (b"PK\x03\x04", b"PK\x05\x06")
+SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip archive: a local file header, or the end record of an empty archive."""
 
-_LOCAL_SIGNATURE: Final = MARKS[0]
+_LOCAL_SIGNATURE: Final = SIGNATURES[0]
 _LOCAL_HEADER: Final = struct.Struct("<4s2xH18xHH")
 _ENCRYPTED: Final = 0x1
 _RAW_DEFLATE: Final = -15

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     Values = Mapping[str, Sequence[Any]]
     Decode = Callable[[bytes], list[Any]]
 
-_MOST_UNKNOWN: Final = 100
+_MAX_UNKNOWN_FIELDS: Final = 100
 _INTEGER: Final = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
-_AROUND: Final = 2
-"""A column's value stands in an object, and that in an array or a line."""
+_OUTER_LEVELS: Final = 2
+"""Nesting around a column's value: the object, and the array that holds it."""
 
-_NOT_EMPTY: Final = Annotated[str, Meta(min_length=1)]
+_NONEMPTY_TEXT: Final = Annotated[str, Meta(min_length=1)]
 _TYPES: Final[dict[str, Any]] = {
     "string": str | None,
     "integer": _INTEGER | None,
@@ -71,7 +71,7 @@ class JsonRecordDecoder:
         *,
         required: str,
     ) -> None:
-        """Compile the structs.
+        """Compile the decoders.
 
         Args:
             mapper: makes records of single objects.
@@ -94,7 +94,9 @@ class JsonRecordDecoder:
             if kinds[name] in {"array", "object"}
         }
         self._sent = [name for name in self._columns if name in selected]
-        named = msgspec.defstruct("Named", [(required, _NOT_EMPTY)], rename={required: self._to_vendor_name(required)})
+        named = msgspec.defstruct(
+            "Named", [(required, _NONEMPTY_TEXT)], rename={required: self._to_vendor_name(required)}
+        )
         self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
         self._compile()
@@ -105,7 +107,7 @@ class JsonRecordDecoder:
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         known = msgspec.defstruct(
             "Known",
-            [(self._required, _NOT_EMPTY), *optional, *extra],
+            [(self._required, _NONEMPTY_TEXT), *optional, *extra],
             rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
             forbid_unknown_fields=True,
             gc=False,
@@ -118,73 +120,78 @@ class JsonRecordDecoder:
         self._extra_fields = [*unknown]
 
     def _type(self, name: str) -> tuple[Any, Any]:
-        """Give the type that a column is decoded as, and its value where the vendor left it out."""
+        """Return the type that a column is decoded as, and its value where the vendor left the field out."""
         if name in self._free_types:
             return Raw, Raw(b"null")
         if name in self._times:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
 
-    def array(self, run: bytes) -> RecordBatch:
-        """Decode a run of an array.
+    def array(self, chunk: bytes) -> RecordBatch:
+        """Decode a chunk of an array.
 
         Args:
-            run: a JSON array of whole objects.
+            chunk: a JSON array of whole objects.
 
         Returns:
             The records.
 
         Raises:
-            msgspec.DecodeError: If the run is no array of objects.
-            json_text.InvalidJSON: If an object lacks the required column.
+            msgspec.DecodeError: If the chunk is no array of objects.
+            InvalidJSON: If an object lacks the required column.
         """
-        objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
-        if b"\n" in run or b"\r" in run:  # free-form values would carry them into the lines
-            run = run.translate(None, b"\r\n")
-            objects = self._read(run, lambda: self._array.decode, _raw_array.decode)
+        objects = self._read(chunk, lambda: self._array.decode, _raw_array.decode)
+        if b"\n" in chunk or b"\r" in chunk:  # free-form values would carry them into the lines
+            chunk = chunk.translate(None, b"\r\n")
+            objects = self._read(chunk, lambda: self._array.decode, _raw_array.decode)
         return self.objects(objects)
 
-    def check(self, run: bytes) -> None:
-        """Decode just enough of a run of an array to know that `array` and `lines` will not refuse it.
+    def check(self, chunk: bytes) -> None:
+        """Decode just enough of a chunk to know that `array` will accept it.
 
         Args:
-            run: a JSON array of whole objects.
+            chunk: a JSON array of whole objects.
 
         Raises:
-            msgspec.DecodeError: If the run is no array of objects, or one of them is for `lines` to judge.
+            msgspec.DecodeError: If the chunk is no array of objects, or only `objects` can decide about one of them.
         """
-        self._named.decode(run)
+        self._named.decode(chunk)
 
-    def json_lines(self, run: bytes) -> RecordBatch:
-        """Decode a run of JSON lines.
+    def json_lines(self, block: bytes) -> RecordBatch:
+        """Decode JSON lines.
 
         Args:
-            run: whole lines.
+            block: whole lines.
 
         Returns:
             The records.
 
         Raises:
             msgspec.DecodeError: If a line is blank, or no single JSON object.
-            json_text.InvalidJSON: If an object lacks the required column.
+            InvalidJSON: If an object lacks the required column.
         """
-        objects = self._read(run, lambda: self._decoded_lines, _cut_lines)
-        if b"\r" in run:
-            objects = self._read(run.translate(None, b"\r"), lambda: self._decoded_lines, _cut_lines)
+        objects = self._read(block, lambda: self._decoded_lines, _split_lines)
+        if b"\r" in block:
+            objects = self._read(block.translate(None, b"\r"), lambda: self._decoded_lines, _split_lines)
         return self.objects(objects)
 
-    def _decoded_lines(self, run: bytes) -> list[Any]:
-        """Decode line by line: decoding many at once would take two on one line, or one on two, as well."""
-        return list(map(self._one.decode, _cut_lines(run)))
+    def _decoded_lines(self, block: bytes) -> list[Any]:
+        """Decode line by line: one decoder for many lines would also accept two objects on a line, or one on two."""
+        return list(map(self._one.decode, _split_lines(block)))
 
-    def _read(self, run: bytes, decode: Callable[[], Decode], cut: Decode) -> list[Any]:
-        """Decode a run into structs; an object with an odd field stays a dict."""
+    def _read(self, chunk: bytes, decode: Callable[[], Decode], split: Decode) -> list[Any]:
+        """Decode objects into structs; an object with a field of an unexpected type stays a dict.
+
+        For example, with the columns `name` and `total_actions`: `{"name":"a","totalActions":7}` becomes a struct.
+        `{"name":"b","new":1}` teaches the decoder the field `new`, then becomes a struct too.
+        `{"name":"c","totalActions":"7"}` stays a dict.
+        """
         try:
-            return decode()(run)
+            return decode()(chunk)
         except msgspec.ValidationError:
-            objects = [self._struct_or_dict(raw) for raw in cut(run)]
+            objects = [self._struct_or_dict(raw) for raw in split(chunk)]
         if self._learn(fields for fields in objects if type(fields) is dict):
-            return self._read(run, decode, cut)
+            return self._read(chunk, decode, split)
         return objects
 
     def _struct_or_dict(self, raw: Raw | bytes) -> Any:  # noqa: ANN401 -- the structs are compiled
@@ -197,11 +204,11 @@ class JsonRecordDecoder:
             raise
 
     def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
-        """Meet new fields, which are no longer odd from then on."""
+        """Compile the structs anew with fields that are no columns; return whether there were any."""
         known = {*map(self._to_vendor_name, self._columns), *self._unknown}
-        met = dict.fromkeys(field for fields in objects for field in fields if field not in known)
-        new = [field for field in met if not NEEDS_JSON_ESCAPE.search(field)]
-        if not new or len(self._unknown) + len(new) > _MOST_UNKNOWN:
+        found = dict.fromkeys(field for fields in objects for field in fields if field not in known)
+        new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
+        if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
             return False
         self._unknown += new
         self._compile()
@@ -217,7 +224,7 @@ class JsonRecordDecoder:
             The records.
 
         Raises:
-            json_text.InvalidJSON: If an object lacks the required column.
+            InvalidJSON: If an object lacks the required column.
         """
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
@@ -232,32 +239,35 @@ class JsonRecordDecoder:
         return RecordBatch(columns, len(objects))
 
     def _values(self, known: list[Any]) -> Values:
-        """Give what structs hold field by field."""
+        """Return the values of structs, field by field."""
         columns = zip(*map(astuple, known), strict=True) if known else repeat((), len(self._fields))
         return dict(zip(self._fields, columns, strict=True))
 
     def _unconvertible_values(self, values: Values) -> Iterator[tuple[int, str, Any]]:
-        """Find free-form values of another type than their column's, and make sure that all can be passed on."""
+        """Find free-form values of another type than their column's; check that all can be passed on undecoded.
+
+        For example, in a column of objects with the values `{"a":1}`, `[]` and `null`, the array at place 1 is found.
+        """
         for name in self._free:
             raws = list(filter(None, values[name]))
             if not raws:
                 continue
             joined = b",".join(raws)
-            if not strict_json.is_safe_to_pass_through(joined, around=_AROUND):
+            if not strict_json.is_safe_to_pass_through(joined, around=_OUTER_LEVELS):
                 raise msgspec.DecodeError
-            if name in self._free_types and not _are(self._free_types[name], joined):
+            if name in self._free_types and not _can_decode(self._free_types[name], joined):
                 places = _unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
     def _unconvertible_times(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
-        """Find what is no time."""
+        """Find values of date-time columns that are no time."""
         for name, texts in times.items():
             if UNCONVERTIBLE in texts:
                 places = [place for place, text in enumerate(texts) if text is UNCONVERTIBLE]
                 yield from ((place, name, values[name][place]) for place in places)
 
     def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
-        """Give the selected columns of structs, in the order in which a record of `RecordMapper` has them."""
+        """Return the selected columns of structs, in the order in which a record of `RecordMapper` has them."""
         columns: Columns = {
             name: repeat(value, number) for name, value in self._tap_columns.items() if name in self._selected
         }
@@ -266,9 +276,9 @@ class JsonRecordDecoder:
             columns["extra"] = self._extras(values, number)
         return columns
 
-    def _move_to_extra(self, columns: Columns, values: Values, misfits: Iterable[tuple[int, str, Any]]) -> None:
-        """Take values out of their columns, and keep them in `extra`, as far as these are selected."""
-        for place, name, value in misfits:
+    def _move_to_extra(self, columns: Columns, values: Values, unconvertible: Iterable[tuple[int, str, Any]]) -> None:
+        """Move values from their columns to `extra`, as far as these are selected."""
+        for place, name, value in unconvertible:
             if name in columns:
                 _listed(columns, name)[place] = None
             if "extra" in columns:
@@ -280,7 +290,7 @@ class JsonRecordDecoder:
                 extras[place][self._to_vendor_name(name)] = value
 
     def _insert(self, columns: Columns, objects: list[Any]) -> None:
-        """Put in the records of objects that stayed dicts."""
+        """Insert the records of objects that stayed dicts."""
         records = [(place, self._record(fields)) for place, fields in enumerate(objects) if type(fields) is dict]
         for name in columns:
             column = _listed(columns, name)
@@ -307,22 +317,22 @@ class JsonRecordDecoder:
 
 
 def _listed(columns: Columns, name: str) -> list[Any]:
-    """Make a column a list, which can be changed."""
+    """Make a column a list, and return it."""
     values = columns[name]
     column = columns[name] = values if isinstance(values, list) else list(values)
     return column
 
 
-def _cut_lines(run: bytes) -> list[bytes]:
-    found = run.split(b"\n")
-    return found[:-1] if run.endswith(b"\n") else found
+def _split_lines(block: bytes) -> list[bytes]:
+    found = block.split(b"\n")
+    return found[:-1] if block.endswith(b"\n") else found
 
 
 def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(list[list[_ITEMS[kind_of(schema["items"])]] | None])  # type: ignore[misc]
 
 
-def _are(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
+def _can_decode(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
     try:
         decoder.decode(b"[%b]" % values)
     except msgspec.ValidationError:
@@ -331,8 +341,8 @@ def _are(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
 
 
 def _unconvertible_places(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: bytes) -> list[int]:
-    """Find the places of values of another type than their column's; where that is an object, all at once."""
+    """Find the places of values of another type than their column's; in a column of objects, all at once."""
     if decoder is _objects:
         kinds = map(type, _anything.decode(b"[%b]" % joined))
         return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
-    return [place for place, raw in enumerate(values) if not _are(decoder, raw)]
+    return [place for place, raw in enumerate(values) if not _can_decode(decoder, raw)]

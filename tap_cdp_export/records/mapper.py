@@ -1,4 +1,4 @@
-"""From a vendor's object to a record: one rule for every stream, compiled from its JSON schema.
+"""Make records of a vendor's objects: one rule for every stream, compiled from its JSON schema.
 
 - A field of the vendor goes into the column that bears its name, if its type fits the column's.
 - Everything else (unknown fields, values of another type) is kept under the vendor's name in `extra`.
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Converter = Callable[[Any], Any]
 
 UNCONVERTIBLE: Final = object()
-"""What a fit gives for a value of another type than its column's."""
+"""What a converter returns for a value of another type than its column's."""
 
 _LARGEST_INTEGER: Final = 2**63 - 1
 _FIRST_MILLISECONDS: Final = 10**11  # as seconds it is the year 5138, as milliseconds March 1973
-_LONGEST_EPOCH: Final = 15
+_MAX_EPOCH_DIGITS: Final = 15
 _TIME_LENGTH: Final = len("2024-03-01T08:30:00.000Z")
 
 
@@ -64,13 +64,13 @@ def _array(item: Converter | None) -> Converter:
 
 
 def epoch_time(value: object) -> object:
-    """Fit epoch milliseconds into a date-time column.
+    """Convert epoch milliseconds for a date-time column.
 
     Args:
-        value: what the vendor sent.
+        value: any JSON value.
 
     Returns:
-        RFC 3339 text, or a mark that it does not fit.
+        RFC 3339 text, or `UNCONVERTIBLE`: `1750000000000` gives `2025-06-15T15:06:40.000Z`.
     """
     milliseconds = value if type(value) is int else _integer(value)
     try:
@@ -80,13 +80,13 @@ def epoch_time(value: object) -> object:
 
 
 def iso_time(value: object) -> object:
-    """Fit a spelled-out time (ISO 8601, also with ` UTC` behind it) into a date-time column.
+    """Convert an ISO 8601 time, also one followed by ` UTC`, for a date-time column.
 
     Args:
-        value: what the vendor sent.
+        value: any JSON value.
 
     Returns:
-        RFC 3339 text, or a mark that it does not fit.
+        RFC 3339 text, or `UNCONVERTIBLE`: `2024-03-01 08:30:00.000 UTC` gives `2024-03-01T08:30:00.000Z`.
     """
     if not isinstance(value, str):
         return UNCONVERTIBLE
@@ -98,13 +98,13 @@ def iso_time(value: object) -> object:
 
 
 def epoch_column(values: Iterable[int | None]) -> list[Any]:
-    """Fit a column of epoch milliseconds, as `epoch_time` does.
+    """Convert a column of epoch milliseconds, as `epoch_time` does.
 
     Args:
-        values: what the vendor sent.
+        values: integers and nulls.
 
     Returns:
-        RFC 3339 texts, nulls, and marks for what does not fit.
+        For each value RFC 3339 text, None or `UNCONVERTIBLE`.
     """
     values = list(values)
     try:
@@ -114,24 +114,29 @@ def epoch_column(values: Iterable[int | None]) -> list[Any]:
 
 
 def iso_column(values: Iterable[str | None]) -> list[object]:
-    """Fit a column of spelled-out times, as `iso_time` does.
+    """Convert a column of ISO 8601 times, as `iso_time` does.
 
     Args:
-        values: what the vendor sent.
+        values: texts and nulls.
 
     Returns:
-        RFC 3339 texts, nulls, and marks for what does not fit.
+        For each value RFC 3339 text, None or `UNCONVERTIBLE`.
     """
     values = list(values)
-    usual = _usual_times([value for value in values if value is not None])
-    if usual is None:
+    converted = _convert_in_one_text([value for value in values if value is not None])
+    if converted is None:
         return [None if value is None else iso_time(value) for value in values]
-    times = iter(usual)
+    times = iter(converted)
     return [None if value is None else next(times) for value in values]
 
 
-def _usual_times(values: list[str]) -> list[str] | None:
-    """Spell times in UTC with milliseconds, all at once; None if one is anything else."""
+def _convert_in_one_text(values: list[str]) -> list[str] | None:
+    """Convert times in UTC with milliseconds all at once; return None if any has another form.
+
+    `["2024-03-01 08:30:00.000 UTC", "2024-03-02T00:00:00.000Z"]` becomes one text of two lines; after two replacements
+    it is `2024-03-01T08:30:00.000Z` and `2024-03-02T00:00:00.000Z`. Each must then have the length, and the text as
+    many `Z` as there are times; `msgspec` checks that each is a real date.
+    """
     joined = "\n".join(values).replace(" UTC", "Z").replace(" ", "T")
     texts = joined.split("\n") if values else []
     if set(map(len, texts)) - {_TIME_LENGTH} or not len(texts) == len(values) == joined.count("Z") or "t" in joined:
@@ -144,17 +149,17 @@ def _usual_times(values: list[str]) -> list[str] | None:
 
 
 def any_time(value: object) -> object:
-    """Fit a time whose form is not documented: spelled out, or seconds or milliseconds since 1970, also as text.
+    """Convert a time whose form is not documented: ISO 8601, or seconds or milliseconds since 1970, also as text.
 
     Args:
-        value: what the vendor sent.
+        value: any JSON value.
 
     Returns:
-        RFC 3339 text, or a mark that it does not fit.
+        RFC 3339 text, or `UNCONVERTIBLE`.
     """
     number = _number(value)
     if isinstance(value, str) and value.isdecimal() and value.isascii():
-        number = int(value) if len(value) <= _LONGEST_EPOCH else UNCONVERTIBLE
+        number = int(value) if len(value) <= _MAX_EPOCH_DIGITS else UNCONVERTIBLE
     if isinstance(number, int | float):
         return epoch_time(round(number * 1000) if abs(number) < _FIRST_MILLISECONDS else number)
     return iso_time(value)
@@ -175,7 +180,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def kind_of(schema: Mapping[str, Any]) -> str:
-    """Tell what a column holds.
+    """Return what a column holds.
 
     Args:
         schema: the column's JSON schema.
@@ -194,7 +199,7 @@ def _converter(schema: Mapping[str, Any], time: Converter) -> Converter:
 
 
 def camel_case(column: str) -> str:
-    """Spell a column's name as a vendor that writes camelCase does.
+    """Convert a column's name to camelCase.
 
     Args:
         column: such as `first_activity`.
@@ -212,7 +217,7 @@ class RecordMapper:
     Attributes:
         columns: JSON schemas of the columns that the vendor fills, by name.
         to_vendor_name: from a column's name to the vendor's.
-        time: how date-time columns read the vendor's value.
+        time: converter of date-time columns.
     """
 
     def __init__(
@@ -229,7 +234,7 @@ class RecordMapper:
             schema: the stream's JSON schema.
             tap_columns: columns that the tap fills itself; a vendor's field never reaches them.
             to_vendor_name: from a column's name to the vendor's.
-            time: how date-time columns read the vendor's value.
+            time: converter of date-time columns.
         """
         self.columns = {
             name: inner for name, inner in schema["properties"].items() if name not in {*tap_columns, "extra"}

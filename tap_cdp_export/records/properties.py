@@ -1,4 +1,4 @@
-"""Columns that several streams share, in the SDK's types."""
+"""Columns that several streams share, as types of the SDK."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 from singer_sdk import typing as th
 
 NO_IDENTITY: Final = "-"
-"""Stands in a key for an ID that the vendor does not send: many targets read an empty text as NULL."""
+"""Value of a key column where the vendor sends no ID: many targets read an empty text as NULL."""
 
 FREE_OBJECT: Final = th.CustomType({"type": "object", "additionalProperties": True})
 """Of the SDK's own type, `properties` would be empty, which its flattening takes for an object without content."""

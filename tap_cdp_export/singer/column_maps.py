@@ -1,8 +1,9 @@
-"""Stream maps applied to columns: only what an expression reads has to become a record.
+"""Stream maps applied to columns: only the columns that an expression reads become records.
 
-Which columns a map must be shown, which pass it by, and which it makes is decided beforehand; where it cannot be,
-each whole record goes through the SDK's map instead. Expressions are evaluated by the SDK's map, which is given
-records of nothing but the columns they read.
+Which columns a map reads, passes on and makes is decided beforehand; where that is not possible, each whole record
+goes through the SDK's map instead. Expressions are evaluated by the SDK's map, on records with nothing but the columns
+that they read. For example, of the columns `name`, `email` and `extra`, the map `{"id": "md5(email)"}` reads `email`,
+passes on all three, and makes `id`: the SDK's map sees records such as `{"email": "a@b.example"}`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from singer_sdk.mapper import (
 )
 
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
-from tap_cdp_export.singer.stream_maps import expression_failed, mended, transformed
+from tap_cdp_export.singer.stream_maps import corrected, expression_failed, transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,41 +41,41 @@ _OPTIONS: Final = {
     MAPPER_KEY_PROPERTIES_OPTION,
 }
 _WHOLE_RECORD: Final = {"_", "record"}
-_NOT_SHARED: Final = {"fake"}
-"""Processes that begin alike would all invent the same."""
+_RANDOM: Final = {"fake"}
+"""Forked processes have the same random state, so that each would make the same values."""
 
-_FREE: Final = {"array", "object"}
+_FREE_FORM: Final = {"array", "object"}
 
 
 class ColumnMap:
-    """What a stream map does, column by column.
+    """A stream map that is applied to columns.
 
     Attributes:
-        alias: the name under which its records go out.
+        alias: name of the stream in the messages.
     """
 
     def __init__(
         self,
         stream_map: StreamMap,
         *,
-        shown: Sequence[str] = (),
+        read: Sequence[str] = (),
         passed: Iterable[str] = (),
         made: Mapping[str, str] | None = None,
         filter_rule: str | None = None,
     ) -> None:
-        """Take the map apart.
+        """Initialize.
 
         Args:
             stream_map: the SDK's.
-            shown: the columns that it reads, as far as records have them.
-            passed: the columns that it leaves alone.
-            made: expressions of the columns that it gives.
-            filter_rule: an expression that tells which records it lets out.
+            read: the columns that its expressions read.
+            passed: the columns that it passes on unchanged.
+            made: expressions of the columns that it makes.
+            filter_rule: expression that is true for the records it keeps.
         """
         self.alias = stream_map.stream_alias
         self._map = stream_map
         self._stream = str(getattr(stream_map, "stream_name", self.alias))
-        self._shown = shown
+        self._read = read
         self._passed = frozenset(passed)
         self._made = made or {}
         self._filters = filter_rule is not None
@@ -86,7 +87,10 @@ class ColumnMap:
             columns: their selected columns, all equally long.
 
         Returns:
-            Their columns as the map has them, and how many records it left out.
+            The mapped columns, and the number of records that the filter has left out.
+
+        Raises:
+            SettingsError: If an expression fails on a record.
         """
         if not self._made and not self._filters:
             return {name: values for name, values in columns.items() if name in self._passed}, 0
@@ -100,16 +104,15 @@ class ColumnMap:
         return {**{name: mapped[name] for name in whole if name in mapped}, **mapped}, left_out
 
     def _mapped(self, whole: Lists) -> tuple[Lists, list[bool]]:
-        """Make the columns that are made, and tell which records are kept."""
-        names = [name for name in self._shown if name in whole] or [*whole][:1]  # one tells how many records there are
-        shown = {name: whole[name] for name in names}
-        rows = zip(*shown.values(), strict=True)
-        found = [self._evaluated(dict(zip(names, row, strict=True))) for row in rows]
-        mapped = [record for record in found if record is not None]
+        """Return the columns that are made, and for each record whether it is kept."""
+        names = [name for name in self._read if name in whole] or [*whole][:1]  # without any, no number of records
+        rows = zip(*(whole[name] for name in names), strict=True)
+        results = [self._evaluate(dict(zip(names, row, strict=True))) for row in rows]
+        mapped = [record for record in results if record is not None]
         made = {name: [record[name] for record in mapped] for name in self._made}
-        return made, [record is not None for record in found]
+        return made, [record is not None for record in results]
 
-    def _evaluated(self, record: dict[str, Any]) -> dict[str, Any] | None:
+    def _evaluate(self, record: dict[str, Any]) -> dict[str, Any] | None:
         if self._made:
             return transformed(self._map, record, self._stream)
         try:
@@ -121,7 +124,7 @@ class ColumnMap:
 def column_map(
     stream_map: StreamMap, definitions: Mapping[str, Any], stream: str, columns: Mapping[str, Any]
 ) -> ColumnMap | None:
-    """Tell what a stream map does to columns.
+    """Convert a stream map of the SDK.
 
     Args:
         stream_map: the SDK's, the only one of the stream.
@@ -130,7 +133,7 @@ def column_map(
         columns: JSON schemas of the selected columns by name.
 
     Returns:
-        The map over columns; None where it must see whole records.
+        The map for columns; None if it needs whole records.
     """
     if stream_map.flattening_enabled:
         return None
@@ -139,22 +142,22 @@ def column_map(
     matching = [found for pattern, found in definitions.items() if fnmatch(stream, pattern)]
     if type(stream_map) is not CustomStreamMap or len(matching) != 1:
         return None
-    definition = mended(matching[0], stream_map.raw_schema, stream_map.raw_key_properties)
+    definition = corrected(matching[0], stream_map.raw_schema, stream_map.raw_key_properties)
     expressions = {name: expression for name, expression in definition.items() if name not in _OPTIONS}
     made = {name: expression for name, expression in expressions.items() if expression not in {None, NULL_STRING}}
     filter_rule = definition.get(MAPPER_FILTER_OPTION)
     trees = [*map(ast.parse, [*made.values(), *([filter_rule] if filter_rule is not None else [])])]
-    read = _names(trees)
-    if "self" in read:
-        read |= made.keys()
-    shown = [name for name in columns if name in read]
+    names = _names(trees)
+    if "self" in names:
+        names |= made.keys()
+    read = [name for name in columns if name in names]
     passed = () if MAPPER_ELSE_OPTION in definition else columns.keys() - expressions.keys()
-    is_known = read.isdisjoint(_WHOLE_RECORD | _NOT_SHARED) and not any(map(NEEDS_JSON_ESCAPE.search, made))
-    if not is_known or _may_change_config(trees) or any(_is_free(columns[name]) for name in shown):
+    needs_records = not names.isdisjoint(_WHOLE_RECORD | _RANDOM) or any(map(NEEDS_JSON_ESCAPE.search, made))
+    if needs_records or _may_change_config(trees) or any(_is_free_form(columns[name]) for name in read):
         return None
     if not passed and not made:
         return None
-    return ColumnMap(stream_map, shown=shown, passed=passed, made=made, filter_rule=filter_rule)
+    return ColumnMap(stream_map, read=read, passed=passed, made=made, filter_rule=filter_rule)
 
 
 def _names(trees: Iterable[ast.AST]) -> set[str]:
@@ -163,13 +166,13 @@ def _names(trees: Iterable[ast.AST]) -> set[str]:
 
 
 def _may_change_config(trees: Iterable[ast.AST]) -> bool:
-    """Tell whether a method of what the settings hold is called: every process has them for itself."""
+    """Return whether a method of `config` may be called: a change would reach one process only."""
     nodes = (node for tree in trees for node in ast.walk(tree))
     return "config" in _names(node for node in nodes if isinstance(node, ast.Attribute))
 
 
-def _is_free(schema: Mapping[str, Any]) -> bool:
-    """Tell whether a column may hold objects or arrays."""
+def _is_free_form(schema: Mapping[str, Any]) -> bool:
+    """Return whether a column may hold objects or arrays."""
     types = schema.get("type", [])
     kinds = {types} if isinstance(types, str) else {*types}
-    return not kinds - {"null"} or not kinds.isdisjoint(_FREE)
+    return not kinds - {"null"} or not kinds.isdisjoint(_FREE_FORM)

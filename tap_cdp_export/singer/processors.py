@@ -38,11 +38,11 @@ def _quotas() -> Iterator[float]:
 
 
 def _groups() -> list[PurePosixPath]:
-    """Name the process's group and those above it, relative to the mount point of the control groups."""
+    """Return the process's group and those above it, relative to the mount point of the control groups."""
     try:
         entries = _OWN_CGROUP.read_text().splitlines()
     except OSError:
         entries = []
-    tap_columns = next((entry.removeprefix(_UNIFIED) for entry in entries if entry.startswith(_UNIFIED)), "/")
-    path = PurePosixPath(tap_columns.lstrip("/"))
+    own_group = next((entry.removeprefix(_UNIFIED) for entry in entries if entry.startswith(_UNIFIED)), "/")
+    path = PurePosixPath(own_group.lstrip("/"))
     return [path, *path.parents]

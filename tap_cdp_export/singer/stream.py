@@ -1,4 +1,4 @@
-"""The base stream: emission and state.
+"""The base class of streams: it writes records, and owns the bookmark.
 
 The SDK moves bookmarks with the records, which loses data when a windowed run is killed
 (docs/reliability.md, section 1). So a stream here owns its bookmark: it moves after the last record of a window.
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.singer.writer import LineWriter
     from tap_cdp_export.windows import Window
 
-_COLUMN: Final = 2  # a column's breadcrumb has two parts, that of a property inside it more
+_COLUMN_DEPTH: Final = 2  # the breadcrumb of a column has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
 
 
@@ -56,33 +56,33 @@ class StreamSource(Protocol):
     """What a stream needs of its source."""
 
     def sync(self) -> None:
-        """Fill all selected streams of the source, once a run."""
+        """Write the records of all selected streams of the source, at the first call."""
 
     def check_access(self) -> None:
         """Check the credentials with a request that starts no export."""
 
 
 class ExportStream(Stream):
-    """A stream whose records come from a source, and whose bookmark is the end of its last whole window.
+    """A stream whose records a source writes, and whose bookmark is the end of its last complete window.
 
     A subclass declares `name`, `columns`, `primary_keys` and, if it has windows, `replication_key`.
 
     Attributes:
         columns: the JSON schema.
-        is_full_snapshot: whether one run reads all there is, so that as a FULL_TABLE stream it may tell a target
-            to drop what it did not hold.
+        is_full_snapshot: whether one sync reads all records there are, so that with FULL_TABLE an ACTIVATE_VERSION may
+            tell a target to delete all others.
     """
 
     columns: ClassVar[dict[str, Any]]
     is_full_snapshot: ClassVar[bool] = True
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are made to fit when they are made
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # decoders give the types of the schema
 
     def __init__(self, tap: Tap, source: StreamSource, schema: dict[str, Any]) -> None:
-        """Take what fills this stream.
+        """Initialize.
 
         Args:
             tap: the tap.
-            source: fills this stream, and perhaps others, when the first of them is synced.
+            source: writes the records of this stream, and perhaps of others, when the first of them is synced.
             schema: the JSON schema: `columns`, and those that the settings add.
         """
         super().__init__(tap, schema=schema)
@@ -101,7 +101,7 @@ class ExportStream(Stream):
         *,
         write_messages: bool = True,  # noqa: ARG002 -- without BATCH, messages are always written
     ) -> Generator[dict[str, Any], None, None]:
-        """Let the source fill this stream, and its other streams, once a run."""
+        """Let the source write the records of all its streams, or check access for `--test`."""
         if self.ABORT_AT_RECORD_COUNT is not None:  # --test: a dry run must not start an export job
             try:
                 self.source.check_access()
@@ -161,7 +161,7 @@ class ExportStream(Stream):
         if not batch.number:
             return EncodedRecords(0, b"")
         columns, left_out = self._required_column_map.apply(self._selected_columns_of(batch))
-        encoded = self._packed(encode_columns(columns, *self._frame(self._required_column_map.alias)))
+        encoded = self._compressed(encode_columns(columns, *self._frame(self._required_column_map.alias)))
         return encoded._replace(left_out=left_out, keys=batch.keys)
 
     def _encode_whole_records(self, batch: RecordBatch) -> Iterator[tuple[str, EncodedRecords]]:
@@ -173,7 +173,7 @@ class ExportStream(Stream):
         for stream_map in self.stream_maps:
             mapped = (transformed(stream_map, record, self.name) for record in records)
             kept = [record for record in mapped if record is not None]
-            yield stream_map.stream_alias, self._packed(encode_records(kept, *self._frame(stream_map.stream_alias)))
+            yield stream_map.stream_alias, self._compressed(encode_records(kept, *self._frame(stream_map.stream_alias)))
 
     def _selected_columns_of(self, batch: RecordBatch) -> dict[str, Iterable[Any]]:
         return {name: values for name, values in batch.columns.items() if name in self._selected}
@@ -186,11 +186,11 @@ class ExportStream(Stream):
         before, _, after = encode(message.to_dict()).partition(b'"record":{}')
         return before + b'"record":', after
 
-    def _packed(self, encoded: EncodedRecords) -> EncodedRecords:
-        return self._batches.packed(encoded) if self._batches else encoded
+    def _compressed(self, encoded: EncodedRecords) -> EncodedRecords:
+        return self._batches.compress(encoded) if self._batches else encoded
 
     def can_encode_columns(self) -> bool:
-        """Tell whether nothing has to see a whole record on its way out, so that many may be encoded at once."""
+        """Return whether nothing needs to see whole records, so that they can be encoded by columns."""
         keys = cast("Sequence[str]", type(self).primary_keys)  # a catalog may name others, or deselect some
         return bool(self._column_map) and self._selects_whole_columns and self._selected.issuperset(keys)
 
@@ -209,12 +209,12 @@ class ExportStream(Stream):
 
     @property
     def selected_columns(self) -> list[str]:
-        """The columns that the catalog has and selects; of columns that it does not have, SCHEMA says nothing."""
+        """The selected columns; SCHEMA has only columns that the catalog has."""
         return [name for name in self.effective_schema["properties"] if self.mask["properties", name]]
 
     @contextmanager
     def emitting(self) -> Iterator[None]:
-        """Frame the records of a run: SCHEMA before, metrics around, ACTIVATE_VERSION after.
+        """Write SCHEMA before the records, ACTIVATE_VERSION after them, and measure.
 
         Yields:
             Nothing.
@@ -238,7 +238,7 @@ class ExportStream(Stream):
 
     @cached_property
     def _selects_whole_columns(self) -> bool:
-        return all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN)
+        return all(selected for breadcrumb, selected in self.mask.items() if len(breadcrumb) > _COLUMN_DEPTH)
 
     @cached_property
     def _selected(self) -> set[str]:
@@ -266,15 +266,15 @@ class ExportStream(Stream):
             super()._write_schema_message()
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
-        """Hold it back to the end: a target drops the older rows as soon as it sees it."""
+        """Delay it to the end of the sync: a target deletes the older rows as soon as it reads it."""
         if self.is_full_snapshot:
             self._version_to_activate = full_table_version
 
     def suppress_activate_version(self) -> bool:
-        """Send no ACTIVATE_VERSION after this run: it may not have read everything there is.
+        """Send no ACTIVATE_VERSION, since this sync may not read all records there are.
 
         Returns:
-            Whether one would have been sent.
+            Whether it would have been sent.
         """
         is_withheld = self._version_to_activate is not None
         self._version_to_activate = None
@@ -283,10 +283,10 @@ class ExportStream(Stream):
     # State
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Give none: the bookmark is a window's end, never a record's value."""
+        """Return none: the bookmark is the end of a window, never a value of a record."""
 
     def bookmark(self) -> datetime | None:
-        """Read the end of the last whole window.
+        """Return the end of the last complete window.
 
         Returns:
             The time, or None on the first run.
@@ -309,10 +309,10 @@ class ExportStream(Stream):
         return time
 
     def job(self) -> ExportJob | None:
-        """Read the export that an earlier run asked for and did not finish.
+        """Return the export job that an earlier run has requested and not finished.
 
         Returns:
-            The job; None if there is none, or none that this version of the tap understands.
+            The job; None if there is none, or if it has the form of another version of the tap.
         """
         state = self.stream_state.get("export")
         if state is None:
@@ -322,45 +322,45 @@ class ExportStream(Stream):
         except ValueError:
             self.log(
                 "STATE holds an export of %s in a form that this version of the tap does not know; "
-                "it is asked for anew.",
+                "it is requested again.",
                 self.name,
                 level=logging.WARNING,
             )
             return None
 
     def save_job(self, job: ExportJob | None) -> None:
-        """Put a job into STATE, and write STATE at once.
+        """Set the export job in STATE, and write STATE at once.
 
         Args:
-            job: the job; None if there is none any more (written as null, since hosts merge states).
+            job: the job; None after its end (written as null, since orchestrators merge states).
         """
         self._replace_state({"export": job.to_state() if job else None})
         self.write_state()
 
     def finished_exports(self) -> dict[str, Any]:
-        """Read what earlier runs remembered of exports that nothing proves to be whole.
+        """Return what earlier runs stored about exports that cannot be verified to be complete.
 
         Returns:
-            A small JSON value for each; none in an older STATE.
+            A small JSON value by export; empty if STATE has none.
         """
         exports = self.stream_state.get("finished_exports")
         return exports if isinstance(exports, dict) else {}
 
     def remember_exports(self, exports: Mapping[str, Any]) -> None:
-        """Put into STATE what `finished_exports` gives to the next run; `write_state` makes it known.
+        """Set what `finished_exports` returns in the next run; `write_state` writes it.
 
         Args:
-            exports: a small JSON value for each, without a secret.
+            exports: a small JSON value by export, without secrets.
         """
         self._replace_state({"finished_exports": dict(exports)})
 
     def commit_window(self, window: Window | None) -> None:
-        """Say that every record up to a window's end is written; `write_state` makes it known.
+        """Move the bookmark to the end of a window whose records are all written; `write_state` writes it.
 
         Args:
             window: the window; None for a stream without windows.
         """
-        self._write_batches()  # STATE must not say more than has been written
+        self._write_batches()  # STATE must not be ahead of the records
         change: dict[str, Any] = {"export": None}
         if window:
             before = self.bookmark()
@@ -369,10 +369,10 @@ class ExportStream(Stream):
         self._replace_state(change)
 
     def _replace_state(self, change: Mapping[str, Any]) -> None:
-        """Swap the stream's state in one assignment: a STATE from anywhere is then consistent."""
+        """Replace the stream's state in one assignment, so that STATE is consistent whenever it is written."""
         state = {**self.stream_state, **change}
         self._tap.state["bookmarks"][self.name] = state
 
     def write_state(self) -> None:
-        """Write STATE, unless nothing has changed since the last one."""
+        """Write STATE if it has changed since it was last written."""
         self._tap.state_writer.write_state(self._tap.state)

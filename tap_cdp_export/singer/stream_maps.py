@@ -1,4 +1,4 @@
-"""The SDK's stream maps and flattening, mended where they lose columns or keys.
+"""The SDK's stream maps and flattening, corrected where they lose columns or keys.
 
 - The SDK flattens an object whose schema has an empty `properties` to nothing, and with a depth of 0 flattens nothing.
   Here an object without declared properties is one column of JSON text, and at a depth of 0 every object is.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
 
 _NAMES: Final = {MAPPER_ALIAS_OPTION, MAPPER_SOURCE_OPTION}
-"""Options that hold a stream's name: null is none, while the SDK fails on it."""
+"""Options with a name of a stream: null means none, but the SDK fails on it."""
 
 
 class StreamMaps(PluginMapper):
@@ -67,7 +67,7 @@ class StreamMaps(PluginMapper):
         given = self.stream_maps_dict
         is_selected = bool(schema.get("properties"))  # or a map for streams of a pattern would miss the keys of others
         self.stream_maps_dict = {
-            source: mended(definition, schema, key_properties) for source, definition in given.items() if is_selected
+            source: corrected(definition, schema, key_properties) for source, definition in given.items() if is_selected
         }
         try:
             super().register_raw_stream_schema(stream_name, schema, key_properties)
@@ -90,7 +90,7 @@ class StreamMaps(PluginMapper):
             ) from None
 
     def _flatten(self, stream_map: StreamMap) -> None:
-        """Let a map flatten its records, its schema beforehand."""
+        """Flatten a map's schema, and let the map flatten its records likewise."""
         options = self._flattening
         if not options or not options.enabled:
             return
@@ -110,17 +110,18 @@ class StreamMaps(PluginMapper):
         stream_map.flattening_options = FlatteningOptions(enabled=True, max_level=max_level, **spelling)
 
 
-def mended(definition: Any, schema: Mapping[str, Any], keys: Sequence[str] | None) -> Any:  # noqa: ANN401 -- any JSON
-    """Write the map of a stream so that the SDK does what it means.
+def corrected(definition: Any, schema: Mapping[str, Any], keys: Sequence[str] | None) -> Any:  # noqa: ANN401 -- any JSON
+    """Rewrite the definition of a map so that the SDK does what it means.
 
     Args:
-        definition: of the map, as users write it.
+        definition: as users write it.
         schema: of the stream.
         keys: of the stream.
 
     Returns:
-        The same, with the keys named where all that is not named is left out, and what removes a column behind what
-        reads its type.
+        The definition with the keys named where `__else__` leaves out what is not named, and with removals last: the
+        type of a column is read before it is removed. `{"email": None, "id": "email"}` gives
+        `{"id": "email", "email": None}`.
     """
     if not isinstance(definition, dict):
         return definition
@@ -133,7 +134,7 @@ def mended(definition: Any, schema: Mapping[str, Any], keys: Sequence[str] | Non
 
 
 def _place(expression: Any, columns: Collection[str]) -> int:  # noqa: ANN401 -- any JSON
-    """Give the place of an expression in its map: first what is a column's name, last what removes a column."""
+    """Return the sort key of an expression: column names first, removals last."""
     if isinstance(expression, list):
         return 1
     return 2 if expression in {None, NULL_STRING} else int(expression not in columns)
@@ -164,7 +165,7 @@ def transformed(stream_map: StreamMap, record: dict[str, Any], stream: str) -> d
 
 
 def expression_failed(stream: str, error: Exception) -> SettingsError:
-    """Say that a stream map fails on a record, without the record.
+    """Create the error for a record on which an expression fails; its text does not show the record.
 
     Args:
         stream: its name.
@@ -180,7 +181,7 @@ def expression_failed(stream: str, error: Exception) -> SettingsError:
 
 
 def _declared(schema: dict[str, Any], *, with_properties: bool) -> dict[str, Any]:
-    """Leave out `properties` where there are none in it, or everywhere; flattening then takes the object for text."""
+    """Leave out `properties` where it is empty, or everywhere; flattening then makes the object text."""
     properties = schema.get("properties")
     rest = {name: value for name, value in schema.items() if name != "properties"}
     if not properties or not with_properties:

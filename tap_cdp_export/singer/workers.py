@@ -1,8 +1,7 @@
 """Encode chunks in forked worker processes; results come in input order.
 
-Python decodes and encodes on one processor a process, so a second processor needs a second process. Workers know
-nothing but the function that encodes a chunk. Small inputs, chunks that do not fit the shared memory, and chunks that
-a worker fails on are encoded in the parent.
+A Python process decodes and encodes on one processor only. Workers have nothing but the function that encodes a chunk.
+Small inputs, chunks that do not fit the shared memory, and chunks on which a worker fails are encoded in the parent.
 
 `concurrent.futures.ProcessPoolExecutor` is no replacement: its workers survive a SIGKILL of the parent and then hold
 stdout open, so that the target waits for ever (docs/decisions.md, "Worker processes of our own").

@@ -1,4 +1,4 @@
-"""The Singer writer: whole lines of strict JSON, in few and complete writes."""
+"""The writer of Singer messages: complete lines of strict JSON, in few and complete writes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PIPE_BYTES: Final = 2**20
 
 
 class LineWriter(GenericSingerWriter[bytes, "Message"]):
-    """Collects whole lines and writes them out before every message that is no RECORD.
+    """Buffers RECORD messages, and writes them before every other message.
 
-    Half a line can only ever be the last thing a killed process wrote: the buffer holds whole lines, and a
-    write that the system cuts short (a signal, a slow reader, `PYTHONUNBUFFERED`) is taken up until all is out.
+    The buffer holds complete lines, and a write that the system cuts short (a signal, a slow reader,
+    `PYTHONUNBUFFERED`) is continued. So only a process that is killed can leave an incomplete line, as its last one.
     """
 
     def __init__(self) -> None:
-        """Start with nothing collected."""
+        """Initialize, and enlarge the pipe to the target where the system allows it."""
         self._lines = bytearray()
         with suppress(AttributeError, OSError, ValueError):  # no Linux, no pipe, or no more for this user
             fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
@@ -47,7 +47,7 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
         return encode(message.to_dict())
 
     def write_message(self, message: Message) -> None:
-        """Write one message, or collect it if it is a RECORD.
+        """Write one message, or buffer it if it is a RECORD.
 
         Args:
             message: any Singer message.
@@ -60,7 +60,7 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
             self.flush()
 
     def write_lines(self, lines: bytes | memoryview) -> None:
-        """Write whole lines that are encoded already.
+        """Write RECORD messages that are encoded already.
 
         Args:
             lines: RECORD messages, each with its newline.
@@ -72,7 +72,7 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
             self._lines += lines
 
     def flush(self) -> None:
-        """Write out all collected lines.
+        """Write all buffered lines.
 
         Raises:
             TargetGone: If the reading end is closed.
@@ -89,14 +89,14 @@ def _write(lines: bytes | bytearray | memoryview) -> None:
     except BrokenPipeError:
         raise TargetGone(
             "The target closed the pipe before the end. See the target's own log; no record is lost, "
-            "the next run takes up at the last bookmark the target kept."
+            "the next run continues at the last bookmark the target kept."
         ) from None
     except OSError as error:
         raise LocalFailure(f"The output cannot be written: {error.strerror}.") from None
 
 
 def _write_all(data: bytes | bytearray | memoryview) -> None:
-    """Write to the unbuffered end of stdout until everything is out."""
+    """Write to the unbuffered stdout until everything is written."""
     stdout: Any = sys.stdout
     out = getattr(stdout.buffer, "raw", stdout.buffer)
     with memoryview(data) as view:

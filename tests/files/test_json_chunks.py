@@ -14,7 +14,15 @@ from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.spool import Spool
-from tests.helpers.json_documents import ARRAYS, MALFORMED_MEMBERS, PROFILES, RUN_BYTES, files, small_runs, spelled
+from tests.helpers.json_documents import (
+    ARRAYS,
+    CHUNK_BYTES,
+    MALFORMED_MEMBERS,
+    PROFILES,
+    files,
+    json_text,
+    small_chunks,
+)
 
 
 @pytest.mark.parametrize("member", MALFORMED_MEMBERS.values(), ids=MALFORMED_MEMBERS)
@@ -22,25 +30,25 @@ from tests.helpers.json_documents import ARRAYS, MALFORMED_MEMBERS, PROFILES, RU
 def test_a_file_with_a_malformed_member_is_not_verified(member: bytes, after: int) -> None:
     good = b'"k":{"sections":{"a":"%b"}}' % (b"x" * 10_000)
     text = b'{"profiles":{' + (good + b",") * 100 + b'"t":' + member + (b"," + good) * after + b"}}"
-    with Spool([text]) as spool, small_runs(64), pytest.raises(UnusableAnswer):
+    with Spool([text]) as spool, small_chunks(64), pytest.raises(UnusableAnswer):
         verify(spool, PROFILES)
 
 
-@given(text=spelled(ARRAYS), data=st.data())
+@given(text=json_text(ARRAYS), data=st.data())
 @example(text=b'[{"a":1}]', data=None)
 def test_a_gzip_file_truncated_at_any_byte_is_not_verified(text: bytes, data: st.DataObject | None) -> None:
     packed = gzip.compress(text)
     for end in [data.draw(st.integers(0, len(packed) - 1))] if data else range(len(packed)):
-        with Spool([packed[:end]]) as spool, small_runs(16), pytest.raises(UnusableAnswer):
+        with Spool([packed[:end]]) as spool, small_chunks(16), pytest.raises(UnusableAnswer):
             verify(spool, ARRAY_OF_OBJECTS)
 
 
-@given(file=files(), data=st.data(), chunk_bytes=RUN_BYTES, packed=st.booleans())
+@given(file=files(), data=st.data(), chunk_bytes=CHUNK_BYTES, packed=st.booleans())
 def test_the_chunks_of_a_verified_document_contain_all_members(
     file: dict[str, Any], data: st.DataObject, chunk_bytes: int, *, packed: bool
 ) -> None:
-    text = data.draw(spelled(st.just(file)))
-    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(chunk_bytes):
+    text = data.draw(json_text(st.just(file)))
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_chunks(chunk_bytes):
         verify(spool, PROFILES)
         chunks = list(read_verified_chunks(spool, PROFILES))
     assert [pair for chunk in chunks for pair in strict_json.decode(chunk).items()] == list(file["profiles"].items())

@@ -17,17 +17,17 @@ from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
-from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.files.json_splitter import read_chunks
 from tap_cdp_export.files.spool import Spool
 from tests.helpers.json_documents import (
     ARRAYS,
+    CHUNK_BYTES,
     MALFORMED_MEMBERS,
     PROFILES,
-    RUN_BYTES,
     files,
     in_chunks,
-    small_runs,
-    spelled,
+    json_text,
+    small_chunks,
 )
 
 if TYPE_CHECKING:
@@ -47,22 +47,24 @@ CHUNK_SIZES = st.integers(1, 80) | st.just(10_000)
 
 
 def objects(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
-    return [member for part in runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]) for member in part]
+    return [
+        member for part in read_chunks(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]) for member in part
+    ]
 
 
 def verified_objects(spool: Spool) -> Iterator[list[dict[str, Any]]]:
     return verified(
-        spool, lambda file: runs(open_decompressed(file), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
+        spool, lambda file: read_chunks(open_decompressed(file), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
     )
 
 
 def profiles(chunks: Iterable[bytes]) -> list[tuple[str, Any]]:
-    return [pair for part in runs(chunks, PROFILES, decode_dict, dict[str, Any]) for pair in part.items()]
+    return [pair for part in read_chunks(chunks, PROFILES, decode_dict, dict[str, Any]) for pair in part.items()]
 
 
 def members_before_error(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
     """Read an invalid array; return the members yielded before the error."""
-    return members_until_error(lambda: runs(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+    return members_until_error(lambda: read_chunks(chunks, ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
 
 
 def members_until_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
@@ -76,28 +78,28 @@ def members_until_error(parts: Callable[[], Iterator[list[dict[str, Any]]]]) -> 
 # The same as a plain parser
 
 
-@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES, bom=st.booleans())
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, chunk_bytes=CHUNK_BYTES, bom=st.booleans())
 def test_an_array_is_read_as_a_plain_parser_reads_it(
     array: list[Any], data: st.DataObject, size: int, chunk_bytes: int, *, bom: bool
 ) -> None:
-    text = b"\xef\xbb\xbf" * bom + data.draw(spelled(st.just(array)))
-    with small_runs(chunk_bytes):
+    text = b"\xef\xbb\xbf" * bom + data.draw(json_text(st.just(array)))
+    with small_chunks(chunk_bytes):
         assert objects(in_chunks(text, size)) == array
 
 
-@given(file=files(), data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, chunk_bytes=CHUNK_BYTES)
 def test_members_under_a_key_are_read_in_order_as_a_plain_parser_reads_them(
     file: dict[str, Any], data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
-    text = data.draw(spelled(st.just(file)))
-    with small_runs(chunk_bytes):
+    text = data.draw(json_text(st.just(file)))
+    with small_chunks(chunk_bytes):
         assert profiles(in_chunks(text, size)) == list(file["profiles"].items())
 
 
-@given(size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+@given(size=CHUNK_SIZES, chunk_bytes=CHUNK_BYTES)
 def test_nuls_and_lone_surrogates_inside_members_become_the_replacement_character(size: int, chunk_bytes: int) -> None:
     text = rb'[{"a":"x"},{"b":"\u0000"},{"c\ud800":["\udfff"]},{"d":"y"}]'
-    with small_runs(chunk_bytes):
+    with small_chunks(chunk_bytes):
         members = objects(in_chunks(text, size))
     assert members == [{"a": "x"}, {"b": "\ufffd"}, {"c\ufffd": ["\ufffd"]}, {"d": "y"}]
 
@@ -120,7 +122,7 @@ def test_an_empty_object_under_its_key_has_no_members(text: bytes) -> None:
 def test_sections_behind_the_profiles_are_not_read_as_a_profile() -> None:
     text = b'{"profiles":{"a":{"sections":{}}},"metadata":{"sections":{"1":{}}},"more":{"sections":{}}}'
     for chunk_bytes in (1, 8, 1024):
-        with small_runs(chunk_bytes):
+        with small_chunks(chunk_bytes):
             assert profiles(in_chunks(text, 7)) == [("a", {"sections": {}})]
 
 
@@ -138,8 +140,8 @@ def test_members_under_a_repeated_key_are_all_read(text: bytes, chunk_bytes: int
     def keys_of(chunk: bytes) -> list[str]:
         return [key for key, _ in strict_json.decode_members(chunk, joined=0)]
 
-    with small_runs(chunk_bytes):
-        keys = [key for part in runs(in_chunks(text, size), PROFILES, keys_of, list[str]) for key in part]
+    with small_chunks(chunk_bytes):
+        keys = [key for part in read_chunks(in_chunks(text, size), PROFILES, keys_of, list[str]) for key in part]
         assert keys == ["a", "b", "a"]
         for end in range(len(text.rstrip())):
             with pytest.raises(UnusableAnswer):
@@ -155,24 +157,24 @@ def test_members_of_another_form_under_a_repeated_key_are_an_error(second: bytes
 # Or an error
 
 
-@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+@given(array=ARRAYS, data=st.data(), size=CHUNK_SIZES, chunk_bytes=CHUNK_BYTES)
 def test_an_array_truncated_at_any_byte_is_an_error_after_correct_members(
     array: list[Any], data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
-    text = data.draw(spelled(st.just(array)))
+    text = data.draw(json_text(st.just(array)))
     end = data.draw(st.integers(0, len(text) - 1))
-    with small_runs(chunk_bytes):
+    with small_chunks(chunk_bytes):
         members = members_before_error(in_chunks(text[:end], size))
     assert members == array[: len(members)]
 
 
-@given(file=files(), data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+@given(file=files(), data=st.data(), size=CHUNK_SIZES, chunk_bytes=CHUNK_BYTES)
 def test_a_file_truncated_at_any_byte_is_an_error(
     file: dict[str, Any], data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
-    text = data.draw(spelled(st.just(file)))
+    text = data.draw(json_text(st.just(file)))
     end = data.draw(st.integers(0, len(text) - 1))
-    with small_runs(chunk_bytes), pytest.raises(UnusableAnswer):
+    with small_chunks(chunk_bytes), pytest.raises(UnusableAnswer):
         profiles(in_chunks(text[:end], size))
 
 
@@ -186,25 +188,25 @@ def test_a_truncated_document_is_incomplete_so_that_it_is_retried(text: bytes) -
     array=ARRAYS,
     data=st.data(),
     size=CHUNK_SIZES,
-    chunk_bytes=RUN_BYTES,
+    chunk_bytes=CHUNK_BYTES,
     tail=st.sampled_from([b"]", b"[]", b"{}", b",", b"x", b"\0", b"0", b"\xff"]),
 )
 def test_anything_behind_the_end_is_an_error(
     array: list[Any], data: st.DataObject, size: int, chunk_bytes: int, tail: bytes
 ) -> None:
-    text = data.draw(spelled(st.just(array)))
-    with small_runs(chunk_bytes):
+    text = data.draw(json_text(st.just(array)))
+    with small_chunks(chunk_bytes):
         members = members_before_error(in_chunks(text + b"\n" + tail, size))
     assert members == array[: len(members)]
 
 
-@given(text=spelled(ARRAYS), data=st.data(), size=CHUNK_SIZES, chunk_bytes=RUN_BYTES)
+@given(text=json_text(ARRAYS), data=st.data(), size=CHUNK_SIZES, chunk_bytes=CHUNK_BYTES)
 def test_a_damaged_byte_gives_what_a_strict_parser_gives_or_an_error(
     text: bytes, data: st.DataObject, size: int, chunk_bytes: int
 ) -> None:
     damaged = bytearray(text)
     damaged[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    with small_runs(chunk_bytes):
+    with small_chunks(chunk_bytes):
         try:
             members = objects(in_chunks(bytes(damaged), size))
         except UnusableAnswer:
@@ -253,7 +255,7 @@ BROKEN_FILES = {
 @pytest.mark.parametrize("chunk_bytes", [16, 128 * 1024])
 def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, chunk_bytes: int) -> None:
     for size in (5000, 100):
-        with small_runs(chunk_bytes), pytest.raises(UnusableAnswer) as failure:
+        with small_chunks(chunk_bytes), pytest.raises(UnusableAnswer) as failure:
             profiles(in_chunks(text, size))
         assert "canary" not in str(failure.value)
         assert failure.value.exit_code == 12
@@ -262,7 +264,7 @@ def test_a_broken_file_is_an_error_that_does_not_quote_it(text: bytes, chunk_byt
 @pytest.mark.parametrize("members", [b"1", b"null", b'"canary"', b"[]", b"{},1", b'{},{"a":1},[{}]', b"{},"])
 def test_a_member_that_is_no_object_is_an_error(members: bytes) -> None:
     for chunk_bytes in (1, 1024):
-        with small_runs(chunk_bytes), pytest.raises(UnusableAnswer):
+        with small_chunks(chunk_bytes), pytest.raises(UnusableAnswer):
             objects([b"[" + members + b"]"])
 
 
@@ -279,7 +281,7 @@ def test_members_are_yielded_before_the_document_ends() -> None:
             read_count += 1
             yield b',{"a":"%s"}' % (b"x" * 1000)
 
-    first = next(runs(endless(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
+    first = next(read_chunks(endless(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]]))
     assert len(first) > 10
     assert read_count < 1000
 
@@ -298,7 +300,7 @@ def test_a_member_over_the_limit_is_refused_before_it_is_read_to_its_end(text: b
             read_count += 1
             yield b" " * 1000
 
-    with small_runs(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match=r"larger than|not valid JSON"):
+    with small_chunks(64, member_bytes=5_000), pytest.raises(UnusableAnswer, match=r"larger than|not valid JSON"):
         objects(endless())
     assert read_count < 100
 
@@ -329,7 +331,7 @@ def test_an_endless_tail_is_refused() -> None:
 @given(array=ARRAYS, packed=st.booleans(), small=st.booleans())
 def test_a_verified_document_yields_all_members(array: list[Any], *, packed: bool, small: bool) -> None:
     text = json.dumps(array).encode()
-    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(16 if small else 1024):
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_chunks(16 if small else 1024):
         members = [member for part in verified_objects(spool) for member in part]
     assert members == array
 
@@ -340,7 +342,7 @@ def test_a_verified_document_yields_all_members(array: list[Any], *, packed: boo
 def test_nothing_of_an_array_is_yielded_before_it_is_verified(member: bytes, after: int, *, packed: bool) -> None:
     good = b'{"a":"%b"}' % (b"x" * 10_000)  # longer than one read
     text = b"[" + (good + b",") * 100 + member + (b"," + good) * after + b"]"
-    with Spool([gzip.compress(text) if packed else text]) as spool, small_runs(64):
+    with Spool([gzip.compress(text) if packed else text]) as spool, small_chunks(64):
         assert members_until_error(lambda: verified_objects(spool)) == []
 
 
@@ -354,7 +356,7 @@ def test_data_that_always_ends_like_the_array_is_not_buffered() -> None:
             yield (b"}," if number else b"[") + b" " * 65_000 + b'{"x":[{}]'
         yield b"}]"
 
-    parts = runs(chunks(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
+    parts = read_chunks(chunks(), ARRAY_OF_OBJECTS, decode_list, list[dict[str, Any]])
     next(parts)
     assert chunk_count < 5
     assert sum(map(len, parts)) > 90
@@ -397,7 +399,7 @@ def test_the_member_limit_is_exact_to_the_byte(size: int) -> None:
     for length, is_refused in ((5_000, False), (5_001, True)):
         member = b'{"a":"%b"}' % (b"x" * (length - 8))
         for text in (b"[%b]", b"[{},%b]", b"[%b,{}]", b" [ %b , {} ] "):
-            with small_runs(64, member_bytes=5_000):
+            with small_chunks(64, member_bytes=5_000):
                 if is_refused:
                     with pytest.raises(UnusableAnswer, match="larger than"):
                         objects(in_chunks(text % member, size))
@@ -419,7 +421,9 @@ def test_a_long_member_is_decoded_once_and_held_at_most_twice_in_memory(part: by
 
         tracemalloc.start()
         try:
-            for _ in runs(in_chunks(text, 64 * 1024), ARRAY_OF_OBJECTS, decode, lambda _chunk: None, is_verified=True):
+            for _ in read_chunks(
+                in_chunks(text, 64 * 1024), ARRAY_OF_OBJECTS, decode, lambda _chunk: None, is_verified=True
+            ):
                 pass
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -433,7 +437,7 @@ def test_the_time_for_a_long_member_is_linear() -> None:
         text = b'[{"a":["%b"]}]' % (LIST_PART * (megabytes * 2**20 // len(LIST_PART)))
         chunks = list(in_chunks(text, 64 * 1024))
         start = time.process_time()
-        for _ in runs(chunks, ARRAY_OF_OBJECTS, _any_objects.decode, list[Any], is_verified=True):
+        for _ in read_chunks(chunks, ARRAY_OF_OBJECTS, _any_objects.decode, list[Any], is_verified=True):
             pass
         return time.process_time() - start
 

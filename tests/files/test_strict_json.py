@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_cdp_export.files import strict_json
-from tests.helpers.json_documents import VALUES, spelled
+from tests.helpers.json_documents import VALUES, json_text
 
 BROKEN = {
     "nothing": b"",
@@ -41,7 +41,7 @@ BROKEN = {
 
 @given(value=VALUES, text=st.data())
 def test_every_encoding_of_a_value_decodes_to_that_value(value: Any, text: st.DataObject) -> None:
-    assert strict_json.decode(text.draw(spelled(st.just(value)))) == value
+    assert strict_json.decode(text.draw(json_text(st.just(value)))) == value
 
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
@@ -51,7 +51,7 @@ def test_invalid_json_is_refused_by_both_decoders(text: bytes) -> None:
             decode(text)
 
 
-@given(text=st.binary(max_size=40) | spelled(VALUES).flatmap(lambda t: st.integers(0, len(t)).map(lambda n: t[:n])))
+@given(text=st.binary(max_size=40) | json_text(VALUES).flatmap(lambda t: st.integers(0, len(t)).map(lambda n: t[:n])))
 def test_any_bytes_are_either_decoded_as_a_strict_reader_does_or_refused(text: bytes) -> None:
     try:
         value = strict_json.decode(text)
@@ -153,7 +153,7 @@ def test_values_of_a_repeated_key_are_merged_down_to_the_given_level(text: str, 
 
 @given(value=VALUES, text=st.data(), levels=st.integers(0, 4))
 def test_without_repeated_keys_merging_changes_nothing(value: Any, text: st.DataObject, levels: int) -> None:
-    document = text.draw(spelled(st.just(value)))
+    document = text.draw(json_text(st.just(value)))
     assert strict_json.decode(document, joined=levels) == strict_json.decode_slowly(document, joined=levels) == value
 
 

@@ -54,7 +54,7 @@ OBJECTS = st.dictionaries(STORABLE_TEXTS, VALUES, max_size=5)
 
 
 @st.composite
-def spelled(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
+def json_text(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
     """Encode a value as JSON with random whitespace and escapes."""
     indent = draw(st.sampled_from([None, 0, 3]))
     comma, colon = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")]))
@@ -71,7 +71,7 @@ def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
 
 
 PROFILES = object_under("profiles", "sections")
-RUN_BYTES = st.sampled_from([1, 16, 64, 1024])
+CHUNK_BYTES = st.sampled_from([1, 16, 64, 1024])
 ARRAYS = st.lists(OBJECTS, max_size=6)
 MEMBERS = OBJECTS.map(lambda fields: {"sections": {}, **fields}) | OBJECTS
 TOP_KEYS = STORABLE_TEXTS.filter(lambda key: key != "profiles")
@@ -89,7 +89,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @contextmanager
-def small_runs(size: int, *, member_bytes: int = json_splitter.MEMBER_BYTES) -> Iterator[None]:
+def small_chunks(size: int, *, member_bytes: int = json_splitter.MEMBER_BYTES) -> Iterator[None]:
     """Lower the limits, so that small documents use the code paths of large ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_splitter, "_CHUNK_BYTES", size)

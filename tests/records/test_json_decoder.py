@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
-from tap_cdp_export.files.json_splitter import runs
+from tap_cdp_export.files.json_splitter import read_chunks
 from tap_cdp_export.records.batch import encode_columns
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case, iso_time
@@ -87,7 +87,7 @@ def mapped(objects: list[dict[str, Any]], selected: Iterable[str] = USERS["prope
 
 def read(page_decoder: JsonRecordDecoder, document: bytes) -> list[dict[str, Any]]:
     """Read an array as a page is read."""
-    batches = runs([document], ARRAY_OF_OBJECTS, page_decoder.array, page_decoder.objects, is_verified=True)
+    batches = read_chunks([document], ARRAY_OF_OBJECTS, page_decoder.array, page_decoder.objects, is_verified=True)
     return Output(USERS["properties"]).rows(batches)
 
 
@@ -155,7 +155,7 @@ def test_what_does_not_fit_its_column_is_kept_in_extra(field: str, extra: dict[s
 
 def test_numbers_beyond_a_double_are_kept_as_they_are() -> None:
     document = b'[{"name": "a", "attributes": {"n": 1e999}, "new": -2e4000, "engagementScore": 3e999}]'
-    (batch,) = runs([document], ARRAY_OF_OBJECTS, decoder().array, decoder().objects)
+    (batch,) = read_chunks([document], ARRAY_OF_OBJECTS, decoder().array, decoder().objects)
     (line,) = lines_of(encode_columns(batch.columns))
     record = json.loads(line, parse_float=Decimal)
     assert record["attributes"] == {"n": Decimal("1e999")}

@@ -11,7 +11,7 @@ from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecord
 
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.singer.column_maps import ColumnMap, column_map
-from tap_cdp_export.singer.stream_maps import mended, transformed
+from tap_cdp_export.singer.stream_maps import corrected, transformed
 from tests.helpers.stream_maps import stream_map
 
 TEXT: dict[str, Any] = {"type": ["string", "null"]}
@@ -51,7 +51,7 @@ records = st.fixed_dictionaries(
 
 
 def sdk_map(definition: dict[str, Any], columns: dict[str, Any] = COLUMNS, depth: int = 0) -> CustomStreamMap:
-    whole = mended(definition, {"properties": columns}, ["key"])
+    whole = corrected(definition, {"properties": columns}, ["key"])
     return stream_map(columns, whole, keys=("key",), depth=depth)
 
 

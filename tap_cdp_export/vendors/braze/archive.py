@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _is_zip(spool: Spool) -> bool:
-    return spool.head(4).startswith(zip_archive.MARKS)
+    return spool.head(4).startswith(zip_archive.SIGNATURES)
 
 
 def _members(spool: Spool) -> Iterator[Iterator[bytes]]:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.files import strict_json
-from tap_cdp_export.files.json_splitter import REFUSALS
+from tap_cdp_export.files.json_splitter import DECODE_ERRORS
 from tap_cdp_export.records.batch import RecordBatch, batch_of
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, iso_time
@@ -48,7 +48,7 @@ class UserDecoder:
         Raises:
             InvalidJSON: If a line is no JSON object with a `braze_id`.
         """
-        with suppress(*REFUSALS):
+        with suppress(*DECODE_ERRORS):
             if not strict_json.has_nul(block):
                 return self._decoder.json_lines(block)
         return self.batch_of(users_of(block))

@@ -14,7 +14,7 @@ from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.compression import is_small, open_decompressed
 from tap_cdp_export.files.json_chunks import read_verified_chunks, verify
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
-from tap_cdp_export.files.json_splitter import REFUSALS, runs
+from tap_cdp_export.files.json_splitter import DECODE_ERRORS, read_chunks
 from tap_cdp_export.files.prefetch import prefetch_pages
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.singer.decoding import decode_chunks
@@ -82,10 +82,10 @@ class JsonPageDecoder:
         if page.size > self.at_once_bytes:  # one long record, which is verified; splitting would copy it
             body = page.head(page.size)
             if not strict_json.has_nul(body):
-                with suppress(*REFUSALS):
+                with suppress(*DECODE_ERRORS):
                     return iter((self._decoder.array(body),))
         chunks = open_decompressed(page)
-        return runs(chunks, ARRAY_OF_OBJECTS, self._decoder.array, self._decoder.objects, is_verified=True)
+        return read_chunks(chunks, ARRAY_OF_OBJECTS, self._decoder.array, self._decoder.objects, is_verified=True)
 
     def pieces(self, page: Spool) -> Iterator[bytes]:
         """Verify a page, and cut it.
@@ -111,7 +111,7 @@ class JsonPageDecoder:
         Raises:
             UnusableAnswer: If it is no array of objects.
         """
-        chunks = runs(open_decompressed(page), ARRAY_OF_OBJECTS, _objects.decode, list[object])
+        chunks = read_chunks(open_decompressed(page), ARRAY_OF_OBJECTS, _objects.decode, list[object])
         return next(chunks, None) is None
 
 

@@ -21,7 +21,7 @@ from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, Pages
 from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
 from tests.helpers.configurations import config
-from tests.helpers.json_documents import OBJECTS, RUN_BYTES, small_runs, spelled
+from tests.helpers.json_documents import CHUNK_BYTES, OBJECTS, json_text, small_chunks
 from tests.helpers.outputs import Output
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def pieces(page: bytes) -> list[bytes]:
         return list(page_decoder().pieces(spool))
 
 
-@given(users=USERS_OF_A_PAGE, run=RUN_BYTES, data=st.data(), packed=st.booleans())
+@given(users=USERS_OF_A_PAGE, run=CHUNK_BYTES, data=st.data(), packed=st.booleans())
 def test_the_pieces_of_a_page_give_what_the_page_gives(
     users: list[tuple[str, dict[str, Any]]], run: int, data: st.DataObject, *, packed: bool
 ) -> None:
-    text = data.draw(spelled(st.just([{**fields, "name": name} for name, fields in users])))
+    text = data.draw(json_text(st.just([{**fields, "name": name} for name, fields in users])))
     page = gzip.compress(text) if packed else text
-    with small_runs(run):
+    with small_chunks(run):
         found = pieces(page)
     assert rows(found) == rows([page])
 
