@@ -21,7 +21,7 @@ from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import kind_of
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.vendors.apsis.export_file import PROFILES, prove_file
+from tap_cdp_export.vendors.apsis.export_file import PROFILES, verify_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
@@ -95,7 +95,7 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
     decoder = ExportFileDecoder(_TIMES, AttributeColumns(), {"1"}, with_profiles=True, with_events=True)
 
     def decoded(spool: Spool) -> Iterator[bytes]:
-        prove_file(spool)
+        verify_file(spool)
         parts = [part for chunk in read_verified_chunks(spool, PROFILES) for part in decoder.decode(chunk)]
         yield from output_lines(profiles, (part[0] for part in parts))
         yield from output_lines(events, (part[1] for part in parts))

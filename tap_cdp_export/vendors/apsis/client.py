@@ -19,7 +19,7 @@ from tap_cdp_export.http.responses import read_object, retry_after
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.vendors.apsis.export_file import prove_file
+from tap_cdp_export.vendors.apsis.export_file import verify_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -165,7 +165,7 @@ class ApsisExporter:
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
-                prove_file(spool)
+                verify_file(spool)
             except BaseException:
                 spool.close()
                 raise

@@ -25,59 +25,57 @@ PROFILES: Final = object_under("profiles", "sections")
 _event_mapper: Final = RecordMapper(EVENTS, tap_columns=EVENT_TAP_COLUMNS, to_vendor_name=camel_case)
 _canonical: Final = msgspec.json.Encoder(order="sorted")
 _KEY_BYTES: Final = 16
-
-
 _keys: Final = msgspec.json.Decoder(dict[str, strict_json.ObjectOnly])
 
 JOINED: Final = 3
-"""So many levels of a profile's objects end in rows: the profile, its sections, and each section."""
+"""Levels of a profile's objects that become rows: the profile, its sections, and each section."""
 
 
-def prove_file(spool: Spool) -> None:
-    """Read the file once to its end, so that nothing of it is used unless it is whole and every profile has a key.
+def verify_file(spool: Spool) -> None:
+    """Read the file to its end, to check that it is complete and that every profile has a key.
 
     Args:
-        spool: the file; gets its `chunk_offsets`.
+        spool: the file; its `chunk_offsets` are set.
 
     Raises:
-        IncompleteAnswer: If it ends inside.
+        IncompleteAnswer: If it is truncated.
         NoMembers: If it is an object without profiles.
-        UnusableAnswer: If it is something else.
+        UnusableAnswer: If it is invalid in any other way.
     """
-    verify(spool, PROFILES, lambda run: _check_keys(_keys.decode(run)), _check_keys)
+    verify(spool, PROFILES, lambda chunk: _check_keys(_keys.decode(chunk)), _check_keys)
 
 
 def _check_keys(profiles: Mapping[str, object]) -> None:
-    if "" in profiles:  # a stand-in would make one profile of all that have none
+    if "" in profiles:  # a replacement would merge all profiles without a key
         raise strict_json.InvalidJSON("holds a profile whose key is empty")
 
 
-def profiles_of(run: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """Decode a run of the file.
+def profiles_of(chunk: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Decode a chunk of the file.
 
     Args:
-        run: a JSON object of whole profiles.
+        chunk: a JSON object of whole profiles.
 
     Returns:
-        Export keys and profiles, one key as often as it comes; of a section that comes twice all parts are joined.
+        Export keys and profiles, also of repeated keys; the parts of a repeated section are merged.
     """
-    return strict_json.decode_members(run, joined=JOINED)
+    return strict_json.decode_members(chunk, joined=JOINED)
 
 
 def identifier(value: Any) -> Any:  # noqa: ANN401 -- any JSON
-    """Make an ID a text: the API sends version IDs now as text, now perhaps as numbers.
+    """Convert an ID to text: version IDs are text in one place, and may be numbers in another.
 
     Args:
-        value: an ID as sent.
+        value: any JSON value.
 
     Returns:
-        The ID as text, or the value itself if it is no ID.
+        An integer as text; any other value unchanged.
     """
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def named_identifiers(items: Any) -> set[str]:  # noqa: ANN401 -- any JSON
-    """Collect every scalar in configured items, whose shape the vendor does not document.
+    """Collect all scalars in configured items, whose form the vendor does not document.
 
     Args:
         items: such as the setting `attributes`.
@@ -108,7 +106,7 @@ def profile_records(
         key: the profile's export key.
         profile: as in the file.
         tap_columns: the tap's own columns.
-        attribute_ids: IDs known to be attributes', so that a null there is no tag.
+        attribute_ids: IDs of attributes, so that a null there is no tag.
 
     Yields:
         Records of `apsis_profiles`.
@@ -120,23 +118,23 @@ def profile_records(
             raise UnusableAnswer("A section of the export has attributes that are no object.")
         attributes: dict[str, Any] = {}
         tags: list[str] = []
-        odd: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         for entry_id, entry in entries.items():
             if not isinstance(entry, dict) or "value" not in entry:
-                odd[entry_id] = entry
+                others[entry_id] = entry
                 continue
             if entry["value"] is None and entry_id not in attribute_ids:
                 tags.append(entry_id)
             else:
                 attributes[entry_id] = entry["value"]
             if len(entry) > 1:  # such as an attribute's history
-                odd[entry_id] = {name: value for name, value in entry.items() if name != "value"}
+                others[entry_id] = {name: value for name, value in entry.items() if name != "value"}
         extra = {
             **unknown,
             **{name: value for name, value in section.items() if name not in {"attributes", "events"}},
         }
-        if odd:
-            extra["attributes"] = odd
+        if others:
+            extra["attributes"] = others
         yield {
             "profile_key": key,
             "section_id": section_id or NO_IDENTITY,
@@ -148,15 +146,15 @@ def profile_records(
 
 
 def event_key(key: str, section_id: str, event: object) -> str:
-    """Tell events apart, which the vendor gives no ID.
+    """Compute a key for an event, since the vendor sends no ID.
 
     Args:
         key: the profile's export key.
         section_id: of the event's section.
-        event: as in the file, IDs as texts; the order of its fields does not matter.
+        event: as in the file, with IDs as text; the order of its fields does not matter.
 
     Returns:
-        A hash over all of it, in hexadecimal digits.
+        A hash of all three arguments, 32 hexadecimal digits.
     """
     return hashlib.blake2b(_canonical.encode((key, section_id, event)), digest_size=_KEY_BYTES).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The pages of one dataset: asked for in order, each while the one before it is read, until an empty one."""
+"""The pages of a dataset: requested in order and ahead of their decoding, until an empty one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SMALL_PAGE_BYTES: Final = 64 * 1024
-_MOST_REPEATED: Final = 3
-_MOST_REPEATED_OF_ONE_NAME: Final = 100
+_MAX_REPEATED: Final = 3
+_MAX_REPEATED_OF_ONE_NAME: Final = 100
 _objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly])
 
 
@@ -172,7 +172,7 @@ class Pages:
                     yield piece
 
     def _pages(self) -> Generator[Spool]:
-        """Fetch until an empty page: nothing promises that only the last page is short."""
+        """Fetch until an empty page: the vendor does not promise that only the last page is short."""
         with closing(prefetch_pages(self._fetch, self._is_last)) as pages:
             for number, page in enumerate(pages):
                 with page:
@@ -180,19 +180,19 @@ class Pages:
                     yield page
 
     def _is_last(self, page: Spool) -> bool:
-        """Tell an empty page; a large one is none."""
+        """Return whether no page follows; a large page is not looked into."""
         if not self._are_numbered:
             return True
         try:
             return page.size <= _SMALL_PAGE_BYTES and self._decoder.is_empty(page)
-        except CdpExportError:  # is raised when the page has its turn
+        except CdpExportError:  # raised again when the page is decoded
             return True
 
 
 class _Repetition:
-    """Finds out a server that ignores the number of a page, by the names on its pages.
+    """Detects a server that ignores the number of a page, by the names on its pages.
 
-    Names may be repeated by right, so it takes some pages in a row; times and scores may differ meanwhile.
+    A page may repeat names, so several in a row must repeat all their names; times and scores may change meanwhile.
     """
 
     def __init__(self, what: str) -> None:
@@ -219,7 +219,7 @@ class _Repetition:
         else:
             self._in_a_row = self._of_several_names = 0
             self._seen.add(names)
-        if self._of_several_names >= _MOST_REPEATED or self._in_a_row >= _MOST_REPEATED_OF_ONE_NAME:
+        if self._of_several_names >= _MAX_REPEATED or self._in_a_row >= _MAX_REPEATED_OF_ONE_NAME:
             raise UnusableAnswer(
                 f"Page {self._page} of the {self._what} repeats the names of an earlier page, as the "
                 f"{self._in_a_row - 1} before it do: the vendor seems to ignore the parameter page. "

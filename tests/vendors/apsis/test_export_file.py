@@ -25,7 +25,7 @@ from tap_cdp_export.vendors.apsis.export_file import (
     named_identifiers,
     profile_records,
     profiles_of,
-    prove_file,
+    verify_file,
 )
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
@@ -332,7 +332,7 @@ def both_ways(text: str | bytes) -> list[list[tuple[Any, ...]]]:
     decoder = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), set(), with_profiles=True, with_events=True)
     found: list[list[tuple[Any, ...]]] = []
     with Spool([text.encode() if isinstance(text, str) else text]) as spool:
-        prove_file(spool)
+        verify_file(spool)
         parts = [part for chunk in read_verified_chunks(spool, FILE) for part in decoder.decode(chunk)]
         rows = Output(PROFILES["properties"]).rows(profiles for profiles, _ in parts)
         rows += Output(EVENTS["properties"]).rows(events for _, events in parts)
@@ -355,7 +355,7 @@ def once(number: int, section: str) -> str:
 def test_the_skeleton_of_the_vendors_page_is_read() -> None:
     file = {"profiles": {KEY: PROFILE, "second": {"sections": {}}}, "metadata": {"sections": {"1187": {"events": {}}}}}
     with Spool([json.dumps(file).encode()]) as spool:
-        prove_file(spool)
+        verify_file(spool)
         read = [pair for run in read_verified_chunks(spool, FILE) for pair in profiles_of(run)]
     assert read == [(KEY, PROFILE), ("second", {"sections": {}})]
 
@@ -420,7 +420,7 @@ def test_a_profile_without_a_key_is_refused_by_its_place_before_anything_is_used
     text = b'{"profiles":{' + ",".join(members).encode() + b"}}"
     words = r"a profile whose key is empty, near byte \d+"
     with Spool([text]) as spool, pytest.raises(UnusableAnswer, match=words) as failure:
-        prove_file(spool)
+        verify_file(spool)
     assert "canary" not in str(failure.value)
 
 
