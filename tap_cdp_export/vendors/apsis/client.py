@@ -6,12 +6,12 @@ import json
 import logging
 import re
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
+from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in, reason_of
@@ -37,7 +37,7 @@ _URL_FIELDS: Final = ("file_download_url_v2", "file_download_url", "poll_url", "
 _URL_BEGINNINGS: Final = ("https://", "http://", "/")
 _SECOND_VERSION: Final = "_v2"
 _LARGEST_BODY: Final = 100_000
-_WORDS_OF_SIZE: Final = re.compile(rb"too (large|big|much)|data ?set|size", re.IGNORECASE)
+_WORDS_OF_SIZE: Final = re.compile(r"too (large|big|much data)|data ?set[^.]*(exceed|limit)", re.IGNORECASE)
 
 _POLL_ANSWERS: Final = {
     200: ExportStatus.READY,
@@ -84,11 +84,12 @@ class ApsisExporter:
         """
         with STOP.interruptible():
             time.sleep(max(self._next_request - time.monotonic(), 0))
+        start, end = request_bounds(request)
         call = ApiRequest(
             "POST",
             f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
-            json={**request.parameters, **_bounds(request)},
+            json={**request.parameters, "start_at": start, "end_at": end},
             expected=frozenset({400, 413}),
             is_idempotent=False,
             starts_job=True,
@@ -140,7 +141,6 @@ class ApsisExporter:
             How it stands, with the file if it is ready.
 
         Raises:
-            NoMembers: If the file is a "status of error", such as for a data set that is too large.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
         path = job.reference.get("poll_path", "")
@@ -161,20 +161,22 @@ class ApsisExporter:
                 raise UnusableAnswer(f"APSIS One answered a poll with {answer.status_code}, which is not documented.")
             if status is not ExportStatus.READY:
                 reason = read_reason(answer, deadline=time.monotonic() + deadline_seconds)
+                if status is ExportStatus.FAILED and "Retry-After" in answer.headers:
+                    status = ExportStatus.UNAVAILABLE  # a gateway says so, not the export
                 return PollResult(status, retry_after=retry_after(answer), reason=reason)
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
                 prove_file(spool)
+            except NoMembers as error:  # a "status of error", such as for a data set that is too large
+                spool.close()
+                return PollResult(ExportStatus.FAILED, error=error)
             except BaseException:
                 spool.close()
                 raise
             return PollResult(status, spool)
 
-        result = self._api.send(call, consume, deadline_seconds=deadline_seconds)
-        if result.status is ExportStatus.FAILED and result.retry_after is not None:
-            return replace(result, status=ExportStatus.PENDING)  # a gateway says so, not the export
-        return result
+        return self._api.send(call, consume, deadline_seconds=deadline_seconds)
 
     def download(self, _job: ExportJob, result: PollResult) -> Generator[Spool]:
         """Give the file that the look has brought.
@@ -189,13 +191,16 @@ class ApsisExporter:
             yield result.spool
 
 
-def _bounds(request: ExportRequest) -> dict[str, str]:
+def request_bounds(request: ExportRequest) -> tuple[str, str]:
+    """Return the start and the end of an export as they are sent.
+
+    Args:
+        request: its window and its lookback count.
+    """
     if request.window is None:
         raise ValueError("an export of APSIS One has a window")
-    return {
-        "start_at": f"{request.window.start - request.lookback:%Y-%m-%dT%H:%M:%SZ}",
-        "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
-    }
+    start, end = request.window.start - request.lookback, request.window.end
+    return f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
@@ -205,7 +210,7 @@ def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
     """
     reason = reason_of(text)
     is_small = len(json.dumps(call.json).encode()) < _LARGEST_BODY
-    if _WORDS_OF_SIZE.search(text) if status == HTTPStatus.BAD_REQUEST else is_small:
+    if _WORDS_OF_SIZE.search(reason) if status == HTTPStatus.BAD_REQUEST else is_small:
         return TooLarge(
             f"APSIS One refuses an export as too large ({status}).{reason} "
             "Ask for fewer attributes, tags and event types, or for a simpler segment.",

@@ -444,11 +444,14 @@ def test_a_wait_that_the_vendor_asks_for_is_handed_on(requests_mock: Mocker, sta
     assert seen.retry_after == (None if status == 200 else 17)
 
 
-def test_a_503_that_says_when_to_come_back_is_a_gateways_and_no_failed_export(requests_mock: Mocker) -> None:
+@pytest.mark.parametrize(("wait", "seconds"), [("5", 5), ("soon", None), ("-1", None), ("", None)])
+def test_a_503_that_says_when_to_come_back_is_a_gateways_and_no_failed_export(
+    requests_mock: Mocker, wait: str, seconds: float | None
+) -> None:
     give_tokens(requests_mock, "t")
-    requests_mock.get(POLL_URL, status_code=503, headers={"Retry-After": "5"})
+    requests_mock.get(POLL_URL, status_code=503, headers={"Retry-After": wait})
     seen = exporter().poll(job(), deadline_seconds=600)
-    assert (seen.status, seen.retry_after) == (PENDING, 5)
+    assert (seen.status, seen.retry_after) == (ExportStatus.UNAVAILABLE, seconds)
 
 
 @pytest.mark.parametrize("status", [204, 206])
@@ -501,17 +504,22 @@ def test_a_status_of_error_in_place_of_profiles_is_told_from_other_trouble_and_n
 ) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
-    with pytest.raises(NoMembers) as failure:
-        poll(exporter())
-    assert failure.value.exit_code == 12
-    assert "canary" not in str(failure.value)
+    seen = exporter().poll(job(), deadline_seconds=600)
+    assert seen.status is FAILED
+    assert isinstance(seen.error, NoMembers)
+    assert seen.error.exit_code == 12
+    assert "canary" not in str(seen.error)
 
 
 @pytest.mark.parametrize(
     ("status", "text", "kind"),
     [
         (400, "The data set is too large", TooLarge),
+        (400, "The data set exceeds what can be exported", TooLarge),
         (400, "start_at is missing", RequestRefused),
+        (400, "Unknown field: page_size", RequestRefused),
+        (400, "size must be an integer", RequestRefused),
+        (400, "No such data set", RequestRefused),
         (413, "", TooLarge),
     ],
 )
