@@ -16,8 +16,9 @@ from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in, reason_of
 from tap_cdp_export.http.responses import read_object, retry_after
+from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.jobs.runner import PollResult
+from tap_cdp_export.jobs.runner import PollPolicy, PollResult
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.apsis.export_file import prove_file
 
@@ -37,6 +38,7 @@ _URL_FIELDS: Final = ("file_download_url_v2", "file_download_url", "poll_url", "
 _URL_BEGINNINGS: Final = ("https://", "http://", "/")
 _SECOND_VERSION: Final = "_v2"
 _LARGEST_BODY: Final = 100_000
+_REPEATS: Final = 3  # after 408, 5xx or a lost answer, as the vendor's own modules do
 _WORDS_OF_SIZE: Final = re.compile(r"too (large|big|much data)|data ?set[^.]*(exceed|limit)", re.IGNORECASE)
 
 _POLL_ANSWERS: Final = {
@@ -66,10 +68,11 @@ class ApsisExporter:
         """
         self._api = api
         self._pace_seconds = 60 / settings["requests_per_minute"]
+        self._poll_policy = PollPolicy.from_settings(settings)
         self._next_request = 0.0
 
     def request_export(self, request: ExportRequest) -> ExportJob:
-        """Ask for an export.
+        """Ask for an export, and again at its pace where it was lost or too many are pending.
 
         Args:
             request: its parameters are the whole body.
@@ -81,22 +84,39 @@ class ApsisExporter:
             RequestRefused: If the vendor refuses it.
             TooLarge: If it does so for its size.
             UnusableAnswer: If the answer has no poll URL.
+            QuotaReached: If too many exports are pending until the timeout.
+            VendorUnavailable: If the request fails, repeats included.
         """
-        with STOP.interruptible():
-            time.sleep(max(self._next_request - time.monotonic(), 0))
+        return request_when_free(
+            lambda: self._request_once(request),
+            self._poll_policy,
+            subject=request.subject,
+            limit="no further export was accepted, as too many are pending or asked for",
+            advice="Run again when other exports have ended, or lower requests_per_minute.",
+        )
+
+    def _request_once(self, request: ExportRequest) -> ExportJob:
+        delay = self._next_request - time.monotonic()
+        if delay > 0:
+            with STOP.interruptible():
+                time.sleep(delay)
         start, end = request_bounds(request)
         call = ApiRequest(
             "POST",
             f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
             json={**request.parameters, "start_at": start, "end_at": end},
-            expected=frozenset({400, 413}),
+            expected=frozenset({400, 413, 429}),
             is_idempotent=False,
+            repeats=_REPEATS,
+            min_delay=self._pace_seconds,
             starts_job=True,
         )
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
             text = b"".join(chunks)
+            if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                raise Busy(reason_of(text), max(retry_after(answer) or 0.0, self._pace_seconds))
             if answer.status_code in call.expected:
                 raise _refusal(call, answer.status_code, text)
             return self._handle(answer, text)

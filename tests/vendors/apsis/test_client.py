@@ -383,21 +383,49 @@ def test_a_refused_request_is_an_error_of_the_settings(requests_mock: Mocker, st
     assert "canary" not in str(refusal.value)
 
 
-def test_pending_exports_are_waited_for_until_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_pending_exports_are_waited_for_at_the_pace_until_the_timeout(
+    requests_mock: Mocker, clock: VirtualClock
+) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, status_code=429)
-    with pytest.raises(QuotaReached):
-        exporter(deadline=900).request_export(REQUEST)
-    assert 600 < clock.paused <= 900
+    requests_mock.post(EXPORTS_URL, status_code=429, json={"detail": "Too many pending exports"})
+    with pytest.raises(QuotaReached, match="Too many pending exports") as failure:
+        exporter(export_timeout_seconds=7200).request_export(REQUEST)
+    assert failure.value.exit_code == 14
+    assert 7000 < clock.paused <= 7200
+    assert min(clock.pauses) >= 59
+    assert len(sent_to(requests_mock, EXPORTS_URL)) <= 122
 
 
-@pytest.mark.parametrize("discovery_error", [{"status_code": 500}, {"status_code": 504}, {"exc": requests.ReadTimeout}])
-def test_an_export_is_never_asked_for_twice(requests_mock: Mocker, discovery_error: dict[str, Any]) -> None:
+def test_pending_exports_are_left_alone_as_long_as_the_vendor_says(requests_mock: Mocker, clock: VirtualClock) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, **discovery_error)
+    requests_mock.post(
+        EXPORTS_URL, [{"status_code": 429, "headers": {"Retry-After": "300"}}, {"json": {"poll_url": POLL_URL}}]
+    )
+    exporter().request_export(REQUEST)
+    assert clock.pauses == [300]
+
+
+FAILURES = [{"status_code": 408}, {"status_code": 500}, {"status_code": 503}, {"exc": requests.ReadTimeout}]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_request_whose_answer_is_lost_is_repeated_at_its_pace(
+    requests_mock: Mocker, clock: VirtualClock, failure: dict[str, Any]
+) -> None:
+    accept(requests_mock)
+    requests_mock.post(EXPORTS_URL, [failure, failure, failure, {"json": {"poll_url": POLL_URL}}])
+    exporter(requests_per_minute=2).request_export(REQUEST)
+    assert len(clock.pauses) == 3
+    assert min(clock.pauses) >= 30
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_request_is_repeated_three_times_at_most(requests_mock: Mocker, failure: dict[str, Any]) -> None:
+    accept(requests_mock)
+    requests_mock.post(EXPORTS_URL, **failure)
     with pytest.raises(VendorUnavailable):
         exporter().request_export(REQUEST)
-    assert len(sent_to(requests_mock, EXPORTS_URL)) == 1
+    assert len(sent_to(requests_mock, EXPORTS_URL)) == 4
 
 
 # Poll

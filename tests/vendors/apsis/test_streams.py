@@ -257,11 +257,11 @@ def test_an_open_export_of_a_cut_lookback_is_taken_up_and_nothing_is_left_out(re
     """Each of three exports in turn stays open: both halves of the lookback, and the window behind them."""
     answers: list[dict[str, Any]] = [*[TOO_LARGE] * 4, *[{"content": FILE}] * cut, {"status_code": 404}]
     vendor = Vendor(requests_mock, *answers)
-    patient = {**config("apsis", export_timeout_seconds=60), "end_date": day(4, 12)}
+    patient = {**config("apsis", export_timeout_seconds=600), "end_date": day(4, 12)}
     stopped = run(patient, state=since(4))
     assert stopped.exit_code == 15
     asked = vendor.windows[2:]
-    vendor = Vendor(requests_mock)
+    vendor = Vendor(requests_mock, first=10)
     again = run({**patient, "end_date": day(6)}, state=stopped.states[-1])
     assert again.exit_code == 0
     whole = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12)), (day(4, 12), day(6))]
