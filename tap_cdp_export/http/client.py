@@ -285,6 +285,10 @@ class HttpClient:
                 raise _Retry(error) from None
             error = VendorUnavailable(f"{error} Whether the request arrived is not known: run once more later.")
             raise _Retry(error, may_be_accepted=True) from None
+        except ValueError:  # requests reads the Location of a redirect even if it does not follow it
+            raise UnusableAnswer(
+                f"{self._vendor}: the request for {request.what}, or its redirect, leads to no valid URL."
+            ) from None
 
     def _measure_clock_lead(self, response: requests.Response) -> None:
         """Set `clock_lead`, so that a window does not end in the server's future."""

@@ -58,22 +58,26 @@ ENDPOINTS: Final = (
     }),
     Endpoint("poll APSIS", _APSIS, "/profiles/exports/", codes={
         "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
-        "503": (0,), "503 always": (13,), "503 wait always": (15,), "503 wait oddly always": (13, 15), "clean cut": (0,), "cut at 0, clean": (0,),
+        "503": (0,), "503 always": (13,), "503 wait always": (15,), "503 wait oddly always": (13, 15),
+        "clean cut": (0,), "cut at 0, clean": (0,),
     }),
     Endpoint("file APSIS", _APSIS, "/profiles/exports/", skip=1, codes={
         "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
-        "503": (0,), "503 always": (13,), "503 wait always": (15,), "503 wait oddly always": (13, 15), "clean cut": (0,), "cut at 0, clean": (0,),
+        "503": (0,), "503 always": (13,), "503 wait always": (15,), "503 wait oddly always": (13, 15),
+        "clean cut": (0,), "cut at 0, clean": (0,),
     }),
     Endpoint("ask Braze", _BRAZE, "/users/export/segment", method="POST", after=20, codes={
         **_NOT_FOUND, "cut always": (12, 14), "too long always": (12, 14), "part always": (12, 14),
     }),
     Endpoint("poll Braze", _BRAZE, r"\.zip$", codes={
-        "302": (13,), "html": (0,), "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
+        "302": (13,), "html": (0,),
+        "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
         "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
         "cut at 0, clean": (0, 12),
     }),
     Endpoint("archive Braze", _BRAZE, r"\.zip$", skip=1, codes={
-        "302": (13,), "html": (0,), "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
+        "302": (13,), "html": (0,),
+        "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
         "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
         "cut at 0, clean": (0, 12),
     }),

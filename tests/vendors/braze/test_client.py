@@ -368,7 +368,7 @@ def test_a_redirect_of_the_storage_is_followed_without_credentials(requests_mock
     assert "canary" not in REDACTOR.redact("signature=canary of a log line")
 
 
-@pytest.mark.parametrize("location", ["http://storage.test/x", "ftp://storage.test/x", "https://[", None])
+@pytest.mark.parametrize("location", ["http://storage.test/x", "ftp://storage.test/x", None])
 def test_a_redirect_to_a_less_safe_url_is_not_followed(requests_mock: Mocker, location: str | None) -> None:
     requests_mock.get(ANY, content=ARCHIVE)
     requests_mock.get(STORAGE_URL, status_code=302, headers={"Location": location} if location else {})
@@ -376,6 +376,12 @@ def test_a_redirect_to_a_less_safe_url_is_not_followed(requests_mock: Mocker, lo
         poll(exporter())
     assert "storage.test" not in str(failure.value)
     assert requests_mock.call_count == 1
+
+
+def test_a_redirect_to_no_url_is_an_error(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, status_code=302, headers={"Location": "https://["})
+    with pytest.raises(UnusableAnswer, match="no valid URL"):
+        poll(exporter())
 
 
 @pytest.mark.parametrize("hops", [5, 6])
