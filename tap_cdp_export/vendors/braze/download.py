@@ -135,8 +135,7 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult |
     spool = Spool(chunks)
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
-        if not spool.head(4).startswith(zip_archive.MARKS) and not is_gzip(spool):  # an error page: tried again
-            raise IncompleteAnswer(f"The download is no archive but {spool.size} bytes of something else.")
+        _check_beginning(spool)
         verify(spool)
         _check_end(answer, spool)
     except BaseException:
@@ -152,6 +151,12 @@ def _is_expired(chunks: Iterator[bytes]) -> bool:
         if len(text) > _REASON_BYTES:
             break
     return any(mark in text for mark in _EXPIRED)
+
+
+def _check_beginning(spool: Spool) -> None:
+    """Refuse an error page as a body that another try may mend."""
+    if not spool.head(4).startswith(zip_archive.MARKS) and not is_gzip(spool):
+        raise IncompleteAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
 def _check_end(answer: requests.Response, spool: Spool) -> None:
