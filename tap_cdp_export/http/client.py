@@ -109,6 +109,8 @@ class ApiRequest:
         headers: additional headers.
         expected: statuses besides 2xx that are passed to the response handler instead of raised.
         is_idempotent: whether the request may be repeated if the vendor may have received it.
+        repeats: how often a request that is not idempotent is repeated all the same.
+        min_delay: minimum seconds between two attempts.
         starts_job: whether the response names a job that must be saved in STATE; a signal then waits for the response.
     """
 
@@ -120,17 +122,27 @@ class ApiRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     expected: frozenset[int] = frozenset()
     is_idempotent: bool = True
+    repeats: int = 0
+    min_delay: float = 0.0
     starts_job: bool = False
 
 
 class _Retry(Exception):
     """The attempt failed, and may be repeated; `error` is raised after the last attempt."""
 
-    def __init__(self, error: CdpExportError, retry_after: float | None = None, *, immediately: bool = False) -> None:
+    def __init__(
+        self,
+        error: CdpExportError,
+        retry_after: float | None = None,
+        *,
+        immediately: bool = False,
+        may_be_accepted: bool = False,
+    ) -> None:
         super().__init__()
         self.error = error
-        self.retry_after = retry_after or 0.0
+        self.min_delay = retry_after or 0.0
         self.immediately = immediately
+        self.may_be_accepted = may_be_accepted
 
 
 def _retry_delays() -> Generator[float, _Retry, None]:
@@ -138,7 +150,7 @@ def _retry_delays() -> Generator[float, _Retry, None]:
     failure = yield 0
     for attempt in itertools.count():
         delay = random.uniform(0, min(_MAX_DELAY, 2.0 ** min(attempt, 10)))  # noqa: S311 -- no secret
-        failure = yield 0.0 if failure.immediately else max(delay, failure.retry_after)
+        failure = yield 0.0 if failure.immediately else max(delay, failure.min_delay)
 
 
 class HttpClient:
@@ -203,6 +215,7 @@ class HttpClient:
         start = time.monotonic()
         deadline = start + seconds
         attempts: dict[type[CdpExportError], int] = {}
+        uncertain_attempts = 0
 
         def exchange() -> T:
             with self._open_response(request, deadline) as response:
@@ -213,23 +226,27 @@ class HttpClient:
                 return consume(response, body(response, deadline=deadline))
 
         def attempt() -> T:
+            nonlocal uncertain_attempts
             try:
                 with STOP.finishing() if request.starts_job else nullcontext():
                     return exchange()
             except IncompleteAnswer as error:
-                if not request.is_idempotent:
-                    raise IncompleteAnswer(
-                        f"{error} The request for {request.what} may have been accepted all the same, "
-                        "so it is not sent again: run once more later."
-                    ) from None
                 failure = _Retry(error)
+                if not request.is_idempotent:
+                    text = f"{error} The request for {request.what} may have been accepted all the same."
+                    failure = _Retry(IncompleteAnswer(text), may_be_accepted=True)
             except _Retry as error:
                 failure = error
+            if not failure.immediately:
+                failure.min_delay = max(failure.min_delay, request.min_delay)
+            uncertain_attempts += failure.may_be_accepted
+            if uncertain_attempts > request.repeats:
+                raise failure.error from None
             kind = type(failure.error)
             attempts[kind] = attempts.get(kind, 0) + 1
             kind_deadline = deadline if kind is IncompleteAnswer else min(deadline, start + self._deadline_seconds)
             remaining = kind_deadline - time.monotonic()
-            if attempts[kind] >= _MAX_ATTEMPTS.get(kind, attempts[kind] + 1) or failure.retry_after >= remaining:
+            if attempts[kind] >= _MAX_ATTEMPTS.get(kind, attempts[kind] + 1) or failure.min_delay >= remaining:
                 raise failure.error from None
             raise failure
 
@@ -266,8 +283,11 @@ class HttpClient:
                 ) from None
             if request.is_idempotent or _was_not_sent(failure):
                 raise _Retry(error) from None
-            raise VendorUnavailable(
-                f"{error} Whether the request arrived is not known, so it is not sent again: run once more later."
+            error = VendorUnavailable(f"{error} Whether the request arrived is not known: run once more later.")
+            raise _Retry(error, may_be_accepted=True) from None
+        except ValueError:  # requests reads the Location of a redirect even if it does not follow it
+            raise UnusableAnswer(
+                f"{self._vendor}: the request for {request.what}, or its redirect, leads to no valid URL."
             ) from None
 
     def _measure_clock_lead(self, response: requests.Response) -> None:
@@ -301,18 +321,16 @@ class HttpClient:
             is_overloaded = status == HTTPStatus.SERVICE_UNAVAILABLE and delay is not None
             if request.is_idempotent or is_overloaded:
                 raise _Retry(VendorUnavailable(message, status=status, reason=reason), delay)
-            raise VendorUnavailable(
-                f"{message} It may have been accepted all the same, so it is not sent again.",
-                status=status,
-                reason=reason,
-            )
+            message += " It may have been accepted all the same."
+            error = VendorUnavailable(message, status=status, reason=reason)
+            raise _Retry(error, delay, may_be_accepted=True)
         if status in {401, 403}:
-            error = CredentialsRefused(
+            refusal = CredentialsRefused(
                 f"{message} Check the credentials and their rights.", status=status, reason=reason
             )
             if may_renew and self._credentials.renew(status):
-                raise _Retry(error, immediately=True)
-            raise error
+                raise _Retry(refusal, immediately=True)
+            raise refusal
         if status >= HTTPStatus.BAD_REQUEST:
             raise RequestRefused(f"{message} Check the settings it was made from.", status=status, reason=reason)
         raise UnusableAnswer(f"{message} A redirect is not followed; check base_url.", status=status, reason=reason)

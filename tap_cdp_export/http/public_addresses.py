@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 _IPV4_TRANSLATION: Final = tuple(
     map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 )
+_GLOBAL_IPV6: Final = ipaddress.ip_network("2000::/3")
+"""Global unicast; the rest of IPv6 is local (`fc00::/7`, `fec0::/10`), for multicast or reserved."""
+
+_SPECIAL: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20"),
+    )
+)
+"""Reserved ranges that not every supported Python knows."""
+
 _CLOUD_INTERNAL: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
 """Global by its number, but served by the host of an Azure machine."""
 
@@ -41,8 +52,10 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             ip = ip.ipv4_mapped
-        elif any(ip in network for network in _IPV4_TRANSLATION):
+        elif ip not in _GLOBAL_IPV6 or any(ip in network for network in _IPV4_TRANSLATION):
             return False
+    if any(ip in network for network in _SPECIAL):
+        return False
     return ip.is_global and not ip.is_multicast and ip not in _CLOUD_INTERNAL
 
 

@@ -26,7 +26,9 @@ class ExportStatus(enum.Enum):
     PENDING = enum.auto()
     READY = enum.auto()
     FAILED = enum.auto()
-    """The vendor could not create the export; it must be requested again."""
+    """The vendor could not create the export; it must be requested again if a second poll says the same."""
+    UNAVAILABLE = enum.auto()
+    """The vendor cannot tell now; if that lasts for several polls, the export counts as failed."""
     GONE = enum.auto()
     """The job expired or is unknown to the vendor; the export must be requested again."""
 

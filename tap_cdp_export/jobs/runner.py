@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, VendorUnavailable
+from tap_cdp_export.errors import CdpExportError, DeadlinePassed, ExportsFailed, UnusableAnswer, VendorUnavailable
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import STOP
 
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportRequest
+    from tap_cdp_export.windows import Window
 
 logger = logging.getLogger(__name__)
 
 REPLACEMENTS: Final = 2
 """How often a failed export is requested again by default."""
+
+_POLLS_TO_BELIEVE: Final = {ExportStatus.FAILED: 2, ExportStatus.UNAVAILABLE: 8}
+"""How many polls in a row must tell of a failure before the export counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class PollResult:
         files: names of the files in the order in which they are downloaded, if there are several.
         retry_after: seconds to wait before the next poll, as the vendor asked for.
         reason: the vendor's reason, as `http.reasons` returns it.
+        error: raised if a failed export counts as failed, in place of a new request.
     """
 
     status: ExportStatus
@@ -45,6 +50,7 @@ class PollResult:
     files: Sequence[str] = ()
     retry_after: float | None = None
     reason: str = ""
+    error: CdpExportError | None = None
 
 
 class Exporter(Protocol):
@@ -92,7 +98,11 @@ class PollPolicy:
 
 
 class ExportRunner:
-    """Requests, polls and downloads exports, one at a time."""
+    """Requests, polls and downloads exports, one at a time.
+
+    Attributes:
+        failures: number of exports that failed since the last one that was ready.
+    """
 
     def __init__(self, exporter: Exporter, poll_policy: PollPolicy, record: Callable[[ExportJob | None], None]) -> None:
         """Initialize the runner.
@@ -105,6 +115,8 @@ class ExportRunner:
         self._exporter = exporter
         self._poll_policy = poll_policy
         self._record = record
+        self.failures = 0
+        self._requests: dict[object, tuple[str, Window | None]] = {}
 
     @contextmanager
     def export(
@@ -126,7 +138,8 @@ class ExportRunner:
         Raises:
             DeadlinePassed: If the export was not ready in time; its job stays in STATE.
             ExportsFailed: If the vendor could not create it, nor any replacement.
-            VendorUnavailable: If the last replacement disappeared.
+            VendorUnavailable: If the last replacement disappeared, or could not be polled.
+            UnusableAnswer: If the vendor names one export for two different requests.
         """
         job, result = self._until_ready(request, job, replacements)
         with ExitStack() as resources:
@@ -167,11 +180,18 @@ class ExportRunner:
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.request_export(request)
+                self._check_is_new(request, job)
                 self._record(job)
                 logger.info("%s: export asked for.", request.subject)
+            else:
+                self._check_is_new(request, job)
             result = self._wait(request, job, deadline)
             if result.status is ExportStatus.READY:
+                self.failures = 0
                 return job, result
+            self.failures += 1
+            if result.error:
+                raise result.error
             logger.warning(
                 "%s: the export %s at the vendor.%s", request.subject, _FAILURES[result.status], result.reason
             )
@@ -180,18 +200,30 @@ class ExportRunner:
             job = None
             self._record(None)
         raise error(
-            f"{request.subject}: {1 + replacements} exports in a row failed at the vendor.{reason} "
+            f"{request.subject}: {self.failures} exports in a row failed at the vendor.{reason} "
             "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
             reason=reason,
         )
 
+    def _check_is_new(self, request: ExportRequest, job: ExportJob) -> None:
+        """Refuse an export that an earlier request got: its records would be written as those of this request."""
+        identity = job.secret or frozenset(job.reference.items())
+        asked = (request.digest, request.window)
+        if self._requests.setdefault(identity, asked) != asked:
+            raise UnusableAnswer(
+                f"{request.subject}: the vendor answered two different requests with the same export, so it is not "
+                "known whose records it holds."
+            )
+
     def _wait(self, request: ExportRequest, job: ExportJob, deadline: float) -> PollResult:
         delays = self._poll_policy.delays()
         start = time.monotonic()
+        failed_polls = 0
         while True:
             remaining = deadline - time.monotonic()
             result = self._exporter.poll(job, deadline_seconds=max(remaining, 1.0))
-            if result.status is not ExportStatus.PENDING:
+            failed_polls = failed_polls + 1 if result.status in _POLLS_TO_BELIEVE else 0
+            if result.status is not ExportStatus.PENDING and failed_polls >= _POLLS_TO_BELIEVE.get(result.status, 0):
                 return result
             delay = max(next(delays), result.retry_after or 0.0)
             if delay >= deadline - time.monotonic():
@@ -207,4 +239,8 @@ class ExportRunner:
                 time.sleep(delay)
 
 
-_FAILURES: Final = {ExportStatus.FAILED: "failed", ExportStatus.GONE: "is no longer known"}
+_FAILURES: Final = {
+    ExportStatus.FAILED: "failed",
+    ExportStatus.UNAVAILABLE: "cannot be polled",
+    ExportStatus.GONE: "is no longer known",
+}

@@ -105,6 +105,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         retry_after: Seconds in `Retry-After` of a 429; null sends no header, as none is documented.
         request_status: Status of an accepted export request.
         url_field: Response field with the poll URL; "" sends a Location header instead.
+        same_export: Every export request gets the poll URL of the first export.
         relative_url: The poll URL is relative to the host.
         poll_mode: Status until the file is ready: 404 ("v1") or 202 ("v2").
         polls_before_ready: Number of polls that get "not ready" first.
@@ -137,6 +138,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     retry_after: int | None = None
     request_status: Literal[200, 201, 202] = 201
     url_field: str = "file_download_url"
+    same_export: bool = False
     relative_url: bool = False
     poll_mode: Literal["v1", "v2"] = "v1"
     polls_before_ready: int = 2

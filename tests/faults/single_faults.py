@@ -47,14 +47,6 @@ class Endpoint:
     codes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-_NOT_RETRIED: Final[dict[str, tuple[int, ...]]] = {
-    "500": (13,), "502": (13,), "503": (13,), "504": (13,), "408": (13,), "425": (13,), "drop": (13,),
-    "lost answer": (13,), "lost answer 500": (13,), "cut": (12,), "cut at 0": (12,), "clean cut": (12,),
-    "cut at 0, clean": (12,), "too long": (12,), "part": (12,),
-}  # fmt: skip
-"""APSIS One starts an export for every request, so a request that may have been received is not retried. Braze refuses
-a second export of a segment, so a retry is safe; a response that is always cut leaves the segment busy."""
-
 _NOT_FOUND: Final[dict[str, tuple[int, ...]]] = {"404": (10,), "404 always": (10,), "410": (10,), "410 always": (10,)}
 
 ENDPOINTS: Final = (
@@ -62,25 +54,29 @@ ENDPOINTS: Final = (
     Endpoint("accounts", _PERSONALIZATION, "/accounts.json", after=1, codes=_NOT_FOUND),
     Endpoint("token", _APSIS, "/oauth/token", method="POST", after=20, codes=_NOT_FOUND),
     Endpoint("ask APSIS", _APSIS, "/profiles/exports$", method="POST", after=20, codes={
-        **_NOT_FOUND, **_NOT_RETRIED, "401": (0,), "403": (0,),
+        **_NOT_FOUND, "401": (0,), "403": (0,),
     }),
     Endpoint("poll APSIS", _APSIS, "/profiles/exports/", codes={
         "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
-        "503": (0,), "503 always": (13,), "503 wait always": (15,), "clean cut": (0,), "cut at 0, clean": (0,),
+        "503": (0,), "503 always": (13,), "503 wait always": (15,), "503 wait oddly always": (13, 15),
+        "clean cut": (0,), "cut at 0, clean": (0,),
     }),
     Endpoint("file APSIS", _APSIS, "/profiles/exports/", skip=1, codes={
         "401": (0,), "403": (0,), "404": (0,), "404 always": (15,), "410": (0,), "410 always": (13,),
-        "503": (0,), "503 always": (13,), "503 wait always": (15,), "clean cut": (0,), "cut at 0, clean": (0,),
+        "503": (0,), "503 always": (13,), "503 wait always": (15,), "503 wait oddly always": (13, 15),
+        "clean cut": (0,), "cut at 0, clean": (0,),
     }),
     Endpoint("ask Braze", _BRAZE, "/users/export/segment", method="POST", after=20, codes={
         **_NOT_FOUND, "cut always": (12, 14), "too long always": (12, 14), "part always": (12, 14),
     }),
     Endpoint("poll Braze", _BRAZE, r"\.zip$", codes={
+        "302": (13,), "html": (0,),
         "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
         "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
         "cut at 0, clean": (0, 12),
     }),
     Endpoint("archive Braze", _BRAZE, r"\.zip$", skip=1, codes={
+        "302": (13,), "html": (0,),
         "401": (12,), "401 always": (12,), "403": (0,), "403 always": (15,), "404": (0,), "404 always": (15,),
         "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
         "cut at 0, clean": (0, 12),
@@ -103,6 +99,8 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "502": ({"status": 502}, (0,)),
     "503": ({"status": 503}, (0,)),
     "503 wait": ({"status": 503, "retry_after": 2}, (0,)),
+    "503 wait oddly": ({"status": 503, "headers": {"Retry-After": "soon"}}, (0,)),
+    "429 empty": ({"status": 429, "headers": {"X-RateLimit-Remaining": "", "X-RateLimit-Reset": ""}}, (0,)),
     "504": ({"status": 504}, (0,)),
     "302": ({"status": 302, "headers": {"Location": "http://127.0.0.1:9/elsewhere"}}, (12,)),
     "html": ({"kind": "html"}, (12,)),
@@ -127,6 +125,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "500 always": ({"status": 500, "times": 0}, (13,)),
     "503 always": ({"status": 503, "times": 0}, (13,)),
     "503 wait always": ({"status": 503, "retry_after": 90_000, "times": 0}, (13,)),
+    "503 wait oddly always": ({"status": 503, "headers": {"Retry-After": "soon"}, "times": 0}, (13,)),
     "drop always": ({"kind": "drop", "times": 0}, (13,)),
     "html always": ({"kind": "html", "times": 0}, (12,)),
     "cut always": ({**_CUT, "times": 0}, (12,)),

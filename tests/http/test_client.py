@@ -327,7 +327,7 @@ def test_a_signal_ends_the_delay_before_an_export_request_is_repeated(
 @pytest.mark.parametrize("status", [408, 500, 502, 504, 503])
 def test_a_request_that_may_have_been_accepted_is_not_sent_again(requests_mock: Mocker, status: int) -> None:
     requests_mock.post(URL, status_code=status)
-    with pytest.raises(VendorUnavailable, match="not sent again"):
+    with pytest.raises(VendorUnavailable, match=r"accepted all the same|not known"):
         client().send(POST, read_body)
     assert requests_mock.call_count == 1
 
@@ -335,7 +335,7 @@ def test_a_request_that_may_have_been_accepted_is_not_sent_again(requests_mock: 
 @pytest.mark.parametrize("failure", [requests.ReadTimeout("slow"), requests.ConnectionError("reset")])
 def test_a_request_whose_answer_is_lost_is_not_sent_again(requests_mock: Mocker, failure: Exception) -> None:
     requests_mock.post(URL, exc=failure)
-    with pytest.raises(VendorUnavailable, match="not sent again"):
+    with pytest.raises(VendorUnavailable, match=r"accepted all the same|not known"):
         client().send(POST, read_body)
     assert requests_mock.call_count == 1
 
@@ -351,7 +351,7 @@ def test_a_request_whose_answer_is_truncated_is_not_sent_again() -> None:
 def test_a_request_after_which_the_connection_is_reset_is_not_sent_again() -> None:
     with LoopbackServer(reset(b"")) as server:
         call = ApiRequest("POST", server.url, what="an export", json={"a": 1}, is_idempotent=False)
-        with pytest.raises(VendorUnavailable, match="not sent again"):
+        with pytest.raises(VendorUnavailable, match=r"accepted all the same|not known"):
             client().send(call, read_body)
         assert len(server.requests) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_cdp_export.errors import DeadlinePassed, ExportsFailed, IncompleteAnswer, Interrupted, VendorUnavailable
+from tap_cdp_export.errors import (
+    DeadlinePassed,
+    ExportsFailed,
+    IncompleteAnswer,
+    Interrupted,
+    UnusableAnswer,
+    VendorUnavailable,
+)
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.jobs.job import ExportJob, ExportRequest, ExportStatus
 from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy, PollResult
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 REQUEST = ExportRequest("Vendor", {"a": 1})
 POLL_POLICY = PollPolicy(poll_initial=2, poll_max=60, timeout=600)
 PENDING, READY, FAILED, GONE = ExportStatus.PENDING, ExportStatus.READY, ExportStatus.FAILED, ExportStatus.GONE
+UNAVAILABLE = ExportStatus.UNAVAILABLE
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -191,17 +200,77 @@ def test_an_export_with_other_parameters_is_requested_again() -> None:
     assert vendor.request_count == 1
 
 
-@pytest.mark.parametrize("end", [FAILED, GONE])
-def test_a_lost_export_is_replaced_in_state_and_requested_again(end: ExportStatus) -> None:
-    vendor = Vendor([PollResult(end), PollResult(READY)])
+@pytest.mark.parametrize(("end", "polls"), [(FAILED, 2), (UNAVAILABLE, 8), (GONE, 1)])
+def test_a_lost_export_is_replaced_in_state_and_requested_again(end: ExportStatus, polls: int) -> None:
+    vendor = Vendor([*[PollResult(end)] * polls, PollResult(READY)])
     vendor.export(earlier_job())
-    assert vendor.calls == ["poll earlier", "record none", "request 1", "record 1", "poll 1", "download 1"]
+    assert vendor.calls == [*["poll earlier"] * polls, "record none", "request 1", "record 1", "poll 1", "download 1"]
 
 
 # Failures
 
 
-@pytest.mark.parametrize(("end", "kind"), [(FAILED, ExportsFailed), (GONE, VendorUnavailable)])
+@pytest.mark.parametrize(
+    "polls", [[FAILED], [UNAVAILABLE] * 7, [FAILED, PENDING, FAILED], [*[UNAVAILABLE] * 7, PENDING, UNAVAILABLE]]
+)
+def test_a_failure_that_later_polls_do_not_confirm_is_not_believed(
+    clock: VirtualClock, polls: list[ExportStatus]
+) -> None:
+    vendor = Vendor([*map(PollResult, polls), PollResult(READY)])
+    assert vendor.export() == [b"one", b"two"]
+    assert vendor.request_count == 1
+    assert len(clock.pauses) == len(polls)
+    assert min(clock.pauses) >= 1
+
+
+def test_the_wait_that_an_unavailable_vendor_asks_for_is_honoured(clock: VirtualClock) -> None:
+    Vendor([PollResult(UNAVAILABLE, retry_after=17), PollResult(READY)]).export()
+    assert clock.pauses == [17]
+
+
+def test_an_error_in_place_of_an_export_is_raised_after_a_second_poll_without_a_replacement() -> None:
+    vendor = Vendor([PollResult(FAILED, error=UnusableAnswer("no export"))])
+    runner = vendor.runner()
+    with pytest.raises(UnusableAnswer, match="no export"), runner.export(REQUEST):
+        pass
+    assert (vendor.request_count, len(vendor.deadlines), runner.failures) == (1, 2, 1)
+
+
+def test_failed_exports_are_counted_until_one_is_ready() -> None:
+    vendor = Vendor([PollResult(FAILED)])
+    runner = vendor.runner()
+    for count in (2, 4):
+        with pytest.raises(ExportsFailed, match=f"{count} exports"), runner.export(REQUEST, replacements=1):
+            pass
+        assert runner.failures == count
+    vendor.poll_results = [PollResult(READY)]
+    with runner.export(REQUEST):
+        assert runner.failures == 0
+
+
+@pytest.mark.parametrize("secret", [None, "https://storage.test/a.zip"])
+def test_the_same_export_for_two_requests_is_an_error_and_not_saved(secret: str | None) -> None:
+    class Repeating(Vendor):
+        def request_export(self, request: ExportRequest) -> ExportJob:
+            job = super().request_export(request)
+            number = self.request_count if secret else 1
+            return dataclasses.replace(job, reference={"number": str(number)}, secret=secret)
+
+    vendor = Repeating([PollResult(READY)])
+    runner = vendor.runner()
+    for _ in range(2):  # the same request may get the same export
+        with runner.export(REQUEST):
+            pass
+    saved = vendor.calls.count("record 1")
+    with pytest.raises(UnusableAnswer, match="two different requests"), runner.export(ExportRequest("Other", {"a": 2})):
+        pass
+    assert vendor.calls.count("record 1") == saved
+    assert "record 3" not in vendor.calls
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"), [(FAILED, ExportsFailed), (GONE, VendorUnavailable), (UNAVAILABLE, VendorUnavailable)]
+)
 def test_the_run_fails_after_three_failed_exports(end: ExportStatus, kind: type[VendorUnavailable]) -> None:
     vendor = Vendor([PollResult(end)])
     with pytest.raises(VendorUnavailable, match="smaller") as failure:
@@ -221,7 +290,7 @@ def test_the_caller_sets_the_number_of_replacements(replacements: int) -> None:
 
 
 def test_an_export_that_disappeared_last_does_not_count_as_failed() -> None:
-    vendor = Vendor([PollResult(FAILED), PollResult(GONE)])
+    vendor = Vendor([PollResult(FAILED), PollResult(FAILED), PollResult(GONE)])
     with pytest.raises(VendorUnavailable) as failure:
         vendor.export()
     assert type(failure.value) is VendorUnavailable
@@ -283,7 +352,7 @@ def test_a_delay_beyond_the_deadline_ends_the_run_immediately(clock: VirtualCloc
 
 
 def test_a_replacement_does_not_extend_the_deadline(clock: VirtualClock) -> None:
-    vendor = Vendor([*[PollResult(PENDING)] * 12, PollResult(FAILED), PollResult(PENDING)])
+    vendor = Vendor([*[PollResult(PENDING)] * 11, *[PollResult(FAILED)] * 2, PollResult(PENDING)])
     with pytest.raises(DeadlinePassed):
         vendor.export()
     assert vendor.request_count == 2

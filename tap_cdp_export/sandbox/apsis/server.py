@@ -111,6 +111,8 @@ class Apsis:
             time.monotonic(),
             self._outcome(export_request),
         )
+        if options.same_export and self._jobs:
+            job = next(iter(self._jobs.values()))
         self._jobs[job.identifier] = job
         entry_of(request).job = job.identifier
         host = "" if options.relative_url else str(request.base_url).rstrip("/")

@@ -6,18 +6,19 @@ import json
 import logging
 import re
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
+from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in, reason_of
 from tap_cdp_export.http.responses import read_object, retry_after
+from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
-from tap_cdp_export.jobs.runner import PollResult
+from tap_cdp_export.jobs.runner import PollPolicy, PollResult
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.apsis.export_file import verify_file
 
@@ -37,7 +38,8 @@ _URL_FIELDS: Final = ("file_download_url_v2", "file_download_url", "poll_url", "
 _URL_BEGINNINGS: Final = ("https://", "http://", "/")
 _SECOND_VERSION: Final = "_v2"
 _LARGEST_BODY: Final = 100_000
-_WORDS_OF_SIZE: Final = re.compile(rb"too (large|big|much)|data ?set|size", re.IGNORECASE)
+_REPEATS: Final = 3  # after 408, 5xx or a lost answer, as the vendor's own modules do
+_WORDS_OF_SIZE: Final = re.compile(r"too (large|big|much data)|data ?set[^.]*(exceed|limit)", re.IGNORECASE)
 
 _POLL_ANSWERS: Final = {
     200: ExportStatus.READY,
@@ -66,10 +68,11 @@ class ApsisExporter:
         """
         self._api = api
         self._pace_seconds = 60 / settings["requests_per_minute"]
+        self._poll_policy = PollPolicy.from_settings(settings)
         self._next_request = 0.0
 
     def request_export(self, request: ExportRequest) -> ExportJob:
-        """Ask for an export.
+        """Ask for an export, and again at its pace where it was lost or too many are pending.
 
         Args:
             request: its parameters are the whole body.
@@ -81,21 +84,39 @@ class ApsisExporter:
             RequestRefused: If the vendor refuses it.
             TooLarge: If it does so for its size.
             UnusableAnswer: If the answer has no poll URL.
+            QuotaReached: If too many exports are pending until the timeout.
+            VendorUnavailable: If the request fails, repeats included.
         """
-        with STOP.interruptible():
-            time.sleep(max(self._next_request - time.monotonic(), 0))
+        return request_when_free(
+            lambda: self._request_once(request),
+            self._poll_policy,
+            subject=request.subject,
+            limit="no further export was accepted, as too many are pending or asked for",
+            advice="Run again when other exports have ended, or lower requests_per_minute.",
+        )
+
+    def _request_once(self, request: ExportRequest) -> ExportJob:
+        delay = self._next_request - time.monotonic()
+        if delay > 0:
+            with STOP.interruptible():
+                time.sleep(delay)
+        start, end = request_bounds(request)
         call = ApiRequest(
             "POST",
             f"{self._api.base_url}/audience/profiles/exports",
             what="an export",
-            json={**request.parameters, **_bounds(request)},
-            expected=frozenset({400, 413}),
+            json={**request.parameters, "start_at": start, "end_at": end},
+            expected=frozenset({400, 413, 429}),
             is_idempotent=False,
+            repeats=_REPEATS,
+            min_delay=self._pace_seconds,
             starts_job=True,
         )
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
             text = b"".join(chunks)
+            if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                raise Busy(reason_of(text), max(retry_after(answer) or 0.0, self._pace_seconds))
             if answer.status_code in call.expected:
                 raise _refusal(call, answer.status_code, text)
             return self._handle(answer, text)
@@ -140,7 +161,6 @@ class ApsisExporter:
             How it stands, with the file if it is ready.
 
         Raises:
-            NoMembers: If the file is a "status of error", such as for a data set that is too large.
             UnusableAnswer: If the status is not documented, or the file is none.
         """
         path = job.reference.get("poll_path", "")
@@ -161,20 +181,22 @@ class ApsisExporter:
                 raise UnusableAnswer(f"APSIS One answered a poll with {answer.status_code}, which is not documented.")
             if status is not ExportStatus.READY:
                 reason = read_reason(answer, deadline=time.monotonic() + deadline_seconds)
+                if status is ExportStatus.FAILED and "Retry-After" in answer.headers:
+                    status = ExportStatus.UNAVAILABLE  # a gateway says so, not the export
                 return PollResult(status, retry_after=retry_after(answer), reason=reason)
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
                 verify_file(spool)
+            except NoMembers as error:  # a "status of error", such as for a data set that is too large
+                spool.close()
+                return PollResult(ExportStatus.FAILED, error=error)
             except BaseException:
                 spool.close()
                 raise
             return PollResult(status, spool)
 
-        result = self._api.send(call, consume, deadline_seconds=deadline_seconds)
-        if result.status is ExportStatus.FAILED and result.retry_after is not None:
-            return replace(result, status=ExportStatus.PENDING)  # a gateway says so, not the export
-        return result
+        return self._api.send(call, consume, deadline_seconds=deadline_seconds)
 
     def download(self, _job: ExportJob, result: PollResult) -> Generator[Spool]:
         """Give the file that the look has brought.
@@ -189,13 +211,16 @@ class ApsisExporter:
             yield result.spool
 
 
-def _bounds(request: ExportRequest) -> dict[str, str]:
+def request_bounds(request: ExportRequest) -> tuple[str, str]:
+    """Return the start and the end of an export as they are sent.
+
+    Args:
+        request: its window and its lookback count.
+    """
     if request.window is None:
         raise ValueError("an export of APSIS One has a window")
-    return {
-        "start_at": f"{request.window.start - request.lookback:%Y-%m-%dT%H:%M:%SZ}",
-        "end_at": f"{request.window.end:%Y-%m-%dT%H:%M:%SZ}",
-    }
+    start, end = request.window.start - request.lookback, request.window.end
+    return f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
@@ -205,7 +230,7 @@ def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
     """
     reason = reason_of(text)
     is_small = len(json.dumps(call.json).encode()) < _LARGEST_BODY
-    if _WORDS_OF_SIZE.search(text) if status == HTTPStatus.BAD_REQUEST else is_small:
+    if _WORDS_OF_SIZE.search(reason) if status == HTTPStatus.BAD_REQUEST else is_small:
         return TooLarge(
             f"APSIS One refuses an export as too large ({status}).{reason} "
             "Ask for fewer attributes, tags and event types, or for a simpler segment.",

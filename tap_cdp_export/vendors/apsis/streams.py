@@ -20,7 +20,7 @@ from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.apsis.account import ApsisAccount
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
+from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge, request_bounds
 from tap_cdp_export.vendors.apsis.export_file import PROFILES as FILE
 from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.vendors.apsis.api import ApsisApi
 
 _LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: it is not the time that makes such an export large
+_MOST_FAILURES: Final = 12  # failed exports in a row for one window and its halves
 _MOST: Final = {"attributes": 75, "tags": 25}
 
 
@@ -129,14 +130,15 @@ class ApsisSource(ExportSource[ApsisAccount]):
             can_cut = events is not None and (window.end - window.start > _LONGEST_UNCUT or bool(lookback))
             request = ExportRequest("APSIS One", parameters, window, lookback=lookback, origin=origin)
             taken_up = job if job and job.window == window else None
+            replacements = min(1 if can_cut else REPLACEMENTS, _MOST_FAILURES - 1 - runner.failures)
             try:
-                with runner.export(request, taken_up, replacements=1 if can_cut else REPLACEMENTS) as files:
+                with runner.export(request, taken_up, replacements=replacements) as files:
                     for file in files:
                         self._write(file, window, profiles_now, events)
             except (ExportsFailed, TooLarge, NoMembers) as error:
                 state_owner.save_job(None)
-                if not can_cut:
-                    raise
+                if not can_cut or runner.failures >= _MOST_FAILURES:
+                    raise _with_attempts(error, request, runner.failures) from None
                 windows, job = _cut(window, windows, lookback), None
                 window, lookback = next(windows, None), timedelta(0)
                 state_owner.log("%s The window is cut, it may be too large.", error, level=logging.WARNING)
@@ -215,6 +217,17 @@ class ApsisSource(ExportSource[ApsisAccount]):
             for batches in chain.from_iterable(decoded):
                 for stream, records in zip(streams, batches, strict=True):
                     stream.write(records)
+
+
+def _with_attempts(
+    error: ExportsFailed | TooLarge | NoMembers, request: ExportRequest, failures: int
+) -> ExportsFailed | TooLarge | NoMembers:
+    """Say in the last error of a window what was tried."""
+    start, end = request_bounds(request)
+    which = f"The last of {failures} exports that failed in a row" if failures > 1 else "The export"
+    return type(error)(
+        f"{error} {which} was asked for from {start} to {end}.", status=error.status, reason=error.reason
+    )
 
 
 def _cut(window: Window, others: Iterator[Window], lookback: timedelta) -> Iterator[Window]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.http.reasons import reason_in, reason_of
 from tap_cdp_export.http.responses import read_object, retry_after, server_time
+from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.braze.bucket import Bucket, is_place
 from tap_cdp_export.vendors.braze.download import Downloads
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP
@@ -35,6 +35,7 @@ _BUCKET_LIFETIME: Final = timedelta(days=1)
 """The files stay, but after a day a new snapshot is worth more than what is left of an old one."""
 
 _BUSY_STATUS: Final = 429
+_RUNNING: Final = re.compile(r"in progress|running", re.IGNORECASE)
 _NO_LATER_THAN: Final = 3600.0
 _PERMISSIONS: Final = (
     "Check api_key, its permission {}, its IP allowlist, and that base_url is the instance of the key."
@@ -103,36 +104,33 @@ class BrazeExporter:
             QuotaReached: If the segment, or the company, stays busy.
             UnusableAnswer: If the answer leads to no file.
         """
-        deadline = time.monotonic() + self._poll_policy.timeout
-        pauses = self._poll_policy.delays()
         segment = request.parameters["segment_id"]
         conflict = "wait" if segment == GLOBAL_CONTROL_GROUP and self._on_conflict == "cancel" else self._on_conflict
-        while True:
+
+        def ask() -> ExportJob:
+            nonlocal conflict
             try:
                 return self._ask_once(request)
-            except _Busy as error:
-                busy = error
-            wait = max(next(pauses), busy.retry_after, busy.until_reset or 0.0)
-            is_conflict = busy.until_reset is None  # the hour's limit is no matter of this segment
-            if is_conflict and conflict == "fail":
-                raise QuotaReached(
-                    f"{request.subject}: Braze is already exporting the segment or at its limit of exports."
-                    f"{busy.reason} Run again when the other export has ended, or set on_conflict to wait.",
-                    reason=busy.reason,
-                )
-            if is_conflict and conflict == "cancel":
-                conflict = "wait"  # once: what is still running after that is not ours to end
-                self._cancel(segment, request.subject)
-                continue
-            if wait >= deadline - time.monotonic():
-                raise QuotaReached(
-                    f"{request.subject}: the segment stayed busy until export_timeout_seconds.{busy.reason} "
-                    "Find out what else exports it, or set on_conflict to cancel.",
-                    reason=busy.reason,
-                )
-            logger.info("%s: Braze is busy with it or at its limit, waiting %.0f s.", request.subject, wait)
-            with STOP.interruptible():
-                time.sleep(wait)
+            except _Refused as busy:
+                if busy.is_conflict and conflict == "fail":
+                    raise QuotaReached(
+                        f"{request.subject}: Braze is already exporting the segment or at its limit of exports."
+                        f"{busy.reason} Run again when the other export has ended, or set on_conflict to wait.",
+                        reason=busy.reason,
+                    ) from None
+                if busy.is_conflict and conflict == "cancel":
+                    conflict = "wait"  # once: what is still running after that is not ours to end
+                    self._cancel(segment, request.subject)
+                    return ask()
+                raise
+
+        return request_when_free(
+            ask,
+            self._poll_policy,
+            subject=request.subject,
+            limit="the segment stayed busy",
+            advice="Find out what else exports it, or set on_conflict to cancel.",
+        )
 
     def _ask_once(self, request: ExportRequest) -> ExportJob:
         """Send the request; a lost answer may be asked for again, since Braze refuses a second export of a segment."""
@@ -144,7 +142,7 @@ class BrazeExporter:
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
-                raise _Busy(answer, reason_of(b"".join(chunks)))
+                raise _Refused(answer, reason_of(b"".join(chunks)))
             return self._job(read_object(chunks), request, asked_at)
 
         what = f"an export of {request.subject}"
@@ -242,14 +240,21 @@ class BrazeExporter:
             yield from self.bucket.download(job, result.files)
 
 
-class _Busy(Exception):
-    """Braze exports the segment already, is at its limit of exports, or the hour's requests are used up."""
+class _Refused(Busy):
+    """Braze exports the segment already, is at its limit of exports, or the hour's requests are used up.
+
+    Attributes:
+        is_conflict: whether the answer is about running exports: requests remain in the hour, or Braze says so in
+            words where it sends no rate headers. Empty rate headers tell nothing.
+    """
 
     def __init__(self, answer: requests.Response, reason: str) -> None:
-        super().__init__()
-        self.reason = reason
-        self.retry_after = retry_after(answer) or 0.0
-        self.until_reset = _seconds_until_reset(answer)
+        super().__init__(reason, max(retry_after(answer) or 0.0, _seconds_until_reset(answer) or 0.0))
+        remaining = answer.headers.get("X-RateLimit-Remaining")
+        if remaining is None:
+            self.is_conflict = bool(_RUNNING.search(reason))
+        else:
+            self.is_conflict = remaining.strip().isdecimal() and int(remaining) > 0
 
 
 def _seconds_until_reset(answer: requests.Response) -> float | None:

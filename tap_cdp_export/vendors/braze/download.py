@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
 
-from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files import zip_archive
 from tap_cdp_export.files.compression import is_gzip
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, HttpClient, origin
@@ -14,6 +17,7 @@ from tap_cdp_export.http.public_addresses import is_private_host
 from tap_cdp_export.http.responses import is_framed, retry_after
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.braze.archive import verify
 
 if TYPE_CHECKING:
@@ -30,7 +34,16 @@ _ANSWERS: Final = {
     403: ExportStatus.PENDING,
     404: ExportStatus.PENDING,
 }
-_EXPIRED: Final = (b"ExpiredToken", b"Request has expired")  # the second is what S3 says of a presigned URL
+_BAD_REQUEST: Final = 400
+_EXPIRED: Final = (  # in the order of S3 (credentials, then a presigned URL), Google Cloud Storage, Azure
+    b"ExpiredToken",
+    b"Request has expired",
+    b"Request signature expired",
+    b"Signature not valid in the specified time frame",
+)
+_REASON_BYTES: Final = 64 * 1024
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 5
 _ALL_REFUSALS: Final = frozenset(range(300, 500)) - {408, 425, 429}
 
 
@@ -83,29 +96,67 @@ class Downloads:
             How it stands, with the archive if it is ready.
 
         Raises:
-            UnusableAnswer: If the status is not documented, or the archive is none.
+            UnusableAnswer: If the status is not documented, the archive is none, or a redirect may not be followed.
         """
-        call = ApiRequest("GET", url, what="the archive", expected=_ALL_REFUSALS)
-        return self._http.send(call, _consume, deadline_seconds=deadline_seconds)
+        deadline = time.monotonic() + deadline_seconds
+        for _ in range(1 + _MOST_REDIRECTS):
+            call = ApiRequest("GET", url, what="the archive", expected=_ALL_REFUSALS)
+            result = self._http.send(call, _consume, deadline_seconds=max(deadline - time.monotonic(), 1.0))
+            if isinstance(result, PollResult):
+                return result
+            url = self._redirected(url, result)
+        raise UnusableAnswer(f"Braze's storage redirects a download more than {_MOST_REDIRECTS} times.")
+
+    def _redirected(self, url: str, location: str) -> str:
+        """Return the URL that a redirect leads to; it is as secret as the first one, and held to the same rules."""
+        try:
+            target = urljoin(url, location)
+        except ValueError:
+            target = ""
+        if not location or not self.accepts(target):
+            raise UnusableAnswer(
+                "Braze's storage redirects a download to a URL that is not at least as safe as base_url."
+            )
+        REDACTOR.learn_url(target)
+        return target
 
 
-def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult:
+def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult | str:
+    """Return how the export stands, or where a redirect leads."""
+    if answer.status_code in _REDIRECTS:
+        return answer.headers.get("Location", "")
+    if answer.status_code == _BAD_REQUEST and _is_expired(chunks):
+        return PollResult(ExportStatus.GONE)
     status = _ANSWERS.get(answer.status_code)
     if status is None:
         raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
     if status is not ExportStatus.READY:
-        said = next(chunks, b"")
-        is_expired = any(mark in said for mark in _EXPIRED)
-        return PollResult(ExportStatus.GONE if is_expired else status, retry_after=retry_after(answer))
+        return PollResult(ExportStatus.GONE if _is_expired(chunks) else status, retry_after=retry_after(answer))
     spool = Spool(chunks)
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
+        _check_beginning(spool)
         verify(spool)
         _check_end(answer, spool)
     except BaseException:
         spool.close()
         raise
     return PollResult(status, spool)
+
+
+def _is_expired(chunks: Iterator[bytes]) -> bool:
+    text = b""
+    for chunk in chunks:
+        text += chunk
+        if len(text) > _REASON_BYTES:
+            break
+    return any(mark in text for mark in _EXPIRED)
+
+
+def _check_beginning(spool: Spool) -> None:
+    """Refuse an error page as a body that another try may mend."""
+    if not spool.head(4).startswith(zip_archive.MARKS) and not is_gzip(spool):
+        raise IncompleteAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
 def _check_end(answer: requests.Response, spool: Spool) -> None:

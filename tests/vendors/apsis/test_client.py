@@ -383,21 +383,49 @@ def test_a_refused_request_is_an_error_of_the_settings(requests_mock: Mocker, st
     assert "canary" not in str(refusal.value)
 
 
-def test_pending_exports_are_waited_for_until_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
+def test_pending_exports_are_waited_for_at_the_pace_until_the_timeout(
+    requests_mock: Mocker, clock: VirtualClock
+) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, status_code=429)
-    with pytest.raises(QuotaReached):
-        exporter(deadline=900).request_export(REQUEST)
-    assert 600 < clock.paused <= 900
+    requests_mock.post(EXPORTS_URL, status_code=429, json={"detail": "Too many pending exports"})
+    with pytest.raises(QuotaReached, match="Too many pending exports") as failure:
+        exporter(export_timeout_seconds=7200).request_export(REQUEST)
+    assert failure.value.exit_code == 14
+    assert 7000 < clock.paused <= 7200
+    assert min(clock.pauses) >= 59
+    assert len(sent_to(requests_mock, EXPORTS_URL)) <= 122
 
 
-@pytest.mark.parametrize("discovery_error", [{"status_code": 500}, {"status_code": 504}, {"exc": requests.ReadTimeout}])
-def test_an_export_is_never_asked_for_twice(requests_mock: Mocker, discovery_error: dict[str, Any]) -> None:
+def test_pending_exports_are_left_alone_as_long_as_the_vendor_says(requests_mock: Mocker, clock: VirtualClock) -> None:
     accept(requests_mock)
-    requests_mock.post(EXPORTS_URL, **discovery_error)
+    requests_mock.post(
+        EXPORTS_URL, [{"status_code": 429, "headers": {"Retry-After": "300"}}, {"json": {"poll_url": POLL_URL}}]
+    )
+    exporter().request_export(REQUEST)
+    assert clock.pauses == [300]
+
+
+FAILURES = [{"status_code": 408}, {"status_code": 500}, {"status_code": 503}, {"exc": requests.ReadTimeout}]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_request_whose_answer_is_lost_is_repeated_at_its_pace(
+    requests_mock: Mocker, clock: VirtualClock, failure: dict[str, Any]
+) -> None:
+    accept(requests_mock)
+    requests_mock.post(EXPORTS_URL, [failure, failure, failure, {"json": {"poll_url": POLL_URL}}])
+    exporter(requests_per_minute=2).request_export(REQUEST)
+    assert len(clock.pauses) == 3
+    assert min(clock.pauses) >= 30
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_request_is_repeated_three_times_at_most(requests_mock: Mocker, failure: dict[str, Any]) -> None:
+    accept(requests_mock)
+    requests_mock.post(EXPORTS_URL, **failure)
     with pytest.raises(VendorUnavailable):
         exporter().request_export(REQUEST)
-    assert len(sent_to(requests_mock, EXPORTS_URL)) == 1
+    assert len(sent_to(requests_mock, EXPORTS_URL)) == 4
 
 
 # Poll
@@ -444,11 +472,14 @@ def test_a_wait_that_the_vendor_asks_for_is_handed_on(requests_mock: Mocker, sta
     assert seen.retry_after == (None if status == 200 else 17)
 
 
-def test_a_503_that_says_when_to_come_back_is_a_gateways_and_no_failed_export(requests_mock: Mocker) -> None:
+@pytest.mark.parametrize(("wait", "seconds"), [("5", 5), ("soon", None), ("-1", None), ("", None)])
+def test_a_503_that_says_when_to_come_back_is_a_gateways_and_no_failed_export(
+    requests_mock: Mocker, wait: str, seconds: float | None
+) -> None:
     give_tokens(requests_mock, "t")
-    requests_mock.get(POLL_URL, status_code=503, headers={"Retry-After": "5"})
+    requests_mock.get(POLL_URL, status_code=503, headers={"Retry-After": wait})
     seen = exporter().poll(job(), deadline_seconds=600)
-    assert (seen.status, seen.retry_after) == (PENDING, 5)
+    assert (seen.status, seen.retry_after) == (ExportStatus.UNAVAILABLE, seconds)
 
 
 @pytest.mark.parametrize("status", [204, 206])
@@ -501,17 +532,22 @@ def test_a_status_of_error_in_place_of_profiles_is_told_from_other_trouble_and_n
 ) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
-    with pytest.raises(NoMembers) as failure:
-        poll(exporter())
-    assert failure.value.exit_code == 12
-    assert "canary" not in str(failure.value)
+    seen = exporter().poll(job(), deadline_seconds=600)
+    assert seen.status is FAILED
+    assert isinstance(seen.error, NoMembers)
+    assert seen.error.exit_code == 12
+    assert "canary" not in str(seen.error)
 
 
 @pytest.mark.parametrize(
     ("status", "text", "kind"),
     [
         (400, "The data set is too large", TooLarge),
+        (400, "The data set exceeds what can be exported", TooLarge),
         (400, "start_at is missing", RequestRefused),
+        (400, "Unknown field: page_size", RequestRefused),
+        (400, "size must be an integer", RequestRefused),
+        (400, "No such data set", RequestRefused),
         (413, "", TooLarge),
     ],
 )

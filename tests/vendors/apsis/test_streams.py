@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 BOTH = {"apsis_profiles", "apsis_events"}
 EXPORTS_URL = f"{APSIS_URL}/audience/profiles/exports"
 FILE = json.dumps({"profiles": {"p1": PROFILE, "p2": {"sections": {}}}}).encode()
+TOO_LARGE = {"content": b'{"status":"error"}'}
 WHOLE = "2024-03-08T00:00:00.000Z"
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -39,19 +40,20 @@ class Vendor:
         polls: the numbers of the exports looked at.
     """
 
-    def __init__(self, mock: Mocker, *answers: dict[str, Any], host: str = APSIS_URL) -> None:
+    def __init__(self, mock: Mocker, *answers: dict[str, Any], host: str = APSIS_URL, first: int = 1) -> None:
         self.exports: list[dict[str, Any]] = []
         self.polls: list[int] = []
         self._answers = list(answers) or [{"content": FILE}]
         self._url = f"{host}/audience/profiles/exports"
+        self._first = first
         mock.post(f"{host}/oauth/token", json={"access_token": "t", "expires_in": 86400})
         mock.post(self._url, json=self._accept)
-        for number in range(60):
+        for number in range(100):
             mock.get(f"{self._url}/{number}", content=self._poll)
 
     def _accept(self, request: Any, _context: Any) -> dict[str, str]:
         self.exports.append(request.json())
-        return {"file_download_url": f"{self._url}/{len(self.exports)}"}
+        return {"file_download_url": f"{self._url}/{self._first + len(self.exports) - 1}"}
 
     def _poll(self, request: Any, context: Any) -> bytes:
         self.polls.append(int(request.path.rpartition("/")[2]))
@@ -224,11 +226,8 @@ def test_profiles_alone_look_back_nowhere(requests_mock: Mocker) -> None:
     assert vendor.windows == [(day(1), day(8))]
 
 
-TOO_LARGE = {"content": b'{"status":"error"}'}
-
-
 def test_the_lookback_of_what_is_too_large_becomes_a_window_of_its_own(requests_mock: Mocker) -> None:
-    vendor = Vendor(requests_mock, TOO_LARGE, {"content": FILE})
+    vendor = Vendor(requests_mock, TOO_LARGE, TOO_LARGE, {"content": FILE})
     done = run(config("apsis"), state=since(4))
     assert vendor.windows == [(day(3), day(8)), (day(3), day(4)), (day(4), day(8))]
     bounds = [(record["window_start"], record["window_end"]) for record in done.records("apsis_events")]
@@ -239,7 +238,7 @@ def test_the_lookback_of_what_is_too_large_becomes_a_window_of_its_own(requests_
 
 
 def test_a_lookback_that_is_too_large_itself_is_halved_without_moving_the_bookmark(requests_mock: Mocker) -> None:
-    vendor = Vendor(requests_mock, TOO_LARGE, TOO_LARGE, {"content": FILE})
+    vendor = Vendor(requests_mock, *[TOO_LARGE] * 4, {"content": FILE})
     done = run({**config("apsis"), "end_date": day(5)}, state=since(4))
     halves = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12)), (day(4, 12), day(5))]
     assert vendor.windows == [(day(3), day(5)), (day(3), day(4)), *halves]
@@ -248,7 +247,7 @@ def test_a_lookback_that_is_too_large_itself_is_halved_without_moving_the_bookma
 
 
 def test_a_lookback_under_an_hour_is_cut_off_too(requests_mock: Mocker) -> None:
-    vendor = Vendor(requests_mock, TOO_LARGE, {"content": FILE})
+    vendor = Vendor(requests_mock, TOO_LARGE, TOO_LARGE, {"content": FILE})
     run({**config("apsis", lookback_minutes=30), "end_date": day(4, 1)}, state=since(4))
     assert vendor.windows[1:] == [("2024-03-03T23:30:00Z", day(4)), (day(4), day(4, 1))]
 
@@ -256,13 +255,13 @@ def test_a_lookback_under_an_hour_is_cut_off_too(requests_mock: Mocker) -> None:
 @pytest.mark.parametrize("cut", [0, 1, 2])
 def test_an_open_export_of_a_cut_lookback_is_taken_up_and_nothing_is_left_out(requests_mock: Mocker, cut: int) -> None:
     """Each of three exports in turn stays open: both halves of the lookback, and the window behind them."""
-    answers: list[dict[str, Any]] = [TOO_LARGE, TOO_LARGE, *[{"content": FILE}] * cut, {"status_code": 404}]
+    answers: list[dict[str, Any]] = [*[TOO_LARGE] * 4, *[{"content": FILE}] * cut, {"status_code": 404}]
     vendor = Vendor(requests_mock, *answers)
-    patient = {**config("apsis", export_timeout_seconds=10), "end_date": day(4, 12)}
+    patient = {**config("apsis", export_timeout_seconds=600), "end_date": day(4, 12)}
     stopped = run(patient, state=since(4))
     assert stopped.exit_code == 15
     asked = vendor.windows[2:]
-    vendor = Vendor(requests_mock)
+    vendor = Vendor(requests_mock, first=10)
     again = run({**patient, "end_date": day(6)}, state=stopped.states[-1])
     assert again.exit_code == 0
     whole = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12)), (day(4, 12), day(6))]
@@ -275,7 +274,7 @@ def test_an_open_export_of_a_cut_lookback_is_taken_up_and_nothing_is_left_out(re
 def test_an_open_export_that_is_too_large_is_not_taken_up_again_without_its_lookback(requests_mock: Mocker) -> None:
     Vendor(requests_mock, {"status_code": 404})
     stopped = run(config("apsis", export_timeout_seconds=10), state=since(4))
-    vendor = Vendor(requests_mock, TOO_LARGE, {"content": FILE})
+    vendor = Vendor(requests_mock, TOO_LARGE, TOO_LARGE, {"content": FILE}, first=2)
     assert run(state=stopped.states[-1], settings=config("apsis")).exit_code == 0
     assert vendor.windows == [(day(3), day(4)), (day(4), day(8))]
 
@@ -368,10 +367,10 @@ def test_an_open_export_is_taken_up_with_its_own_window_and_not_asked_for_again(
     stopped = run(settings)
     assert stopped.exit_code == 15
     assert stopped.records("apsis_events") == []
-    vendor = Vendor(requests_mock)
+    vendor = Vendor(requests_mock, first=2)
     again = run(state=stopped.states[-1])
     assert again.exit_code == 0
-    assert vendor.polls == [1, 1]
+    assert vendor.polls == [1, 2]
     assert vendor.windows == [("2024-03-05T00:00:00Z", "2024-03-08T00:00:00Z")]
     windows = [(r["window_start"], r["window_end"]) for r in again.records("apsis_events")]
     assert windows == [("2024-03-01T00:00:00.000Z", "2024-03-05T00:00:00.000Z"), ("2024-03-05T00:00:00.000Z", WHOLE)]
@@ -457,8 +456,18 @@ def test_profiles_alone_are_not_halved_and_a_broken_export_is_not_taken_up_again
     assert open_job(failed.states[-1], "apsis_profiles") is None
 
 
-def test_an_error_in_place_of_the_file_halves_the_window_at_once(requests_mock: Mocker) -> None:
-    vendor = Vendor(requests_mock, {"content": b'{"status":"error"}'}, {"content": FILE})
+@pytest.mark.parametrize("answer", [{"status_code": 503}, TOO_LARGE, {"content": b"{}"}])
+def test_a_failure_that_a_second_poll_does_not_confirm_costs_no_export(
+    requests_mock: Mocker, answer: dict[str, Any]
+) -> None:
+    vendor = Vendor(requests_mock, answer, {"content": FILE})
+    done = run()
+    assert (done.exit_code, vendor.polls) == (0, [1, 1])
+    assert bookmark(done, "apsis_events") == WHOLE
+
+
+def test_an_error_in_place_of_the_file_halves_the_window_after_a_second_poll(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, TOO_LARGE, TOO_LARGE, {"content": FILE})
     done = run()
     assert done.exit_code == 0
     assert vendor.windows == [
@@ -469,11 +478,11 @@ def test_an_error_in_place_of_the_file_halves_the_window_at_once(requests_mock: 
     assert bookmark(done, "apsis_events") == bookmark(done, "apsis_profiles") == WHOLE
 
 
-@pytest.mark.parametrize("status", [410, 503])
-def test_a_lost_export_is_replaced(requests_mock: Mocker, status: int) -> None:
-    vendor = Vendor(requests_mock, {"status_code": status}, {"content": FILE})
+@pytest.mark.parametrize(("status", "polls"), [(410, [1, 2]), (503, [1, 1, 2])])
+def test_a_lost_export_is_replaced(requests_mock: Mocker, status: int, polls: list[int]) -> None:
+    vendor = Vendor(requests_mock, *[{"status_code": status}] * polls.count(1), {"content": FILE})
     assert run().exit_code == 0
-    assert vendor.polls == [1, 2]
+    assert vendor.polls == polls
 
 
 def test_exports_that_always_vanish_are_given_up_after_two_or_three(requests_mock: Mocker) -> None:
@@ -489,16 +498,18 @@ def test_exports_that_always_fail_are_asked_for_in_ever_shorter_windows_and_give
     vendor = Vendor(requests_mock, {"status_code": 503})
     failed = run()
     assert failed.exit_code == 13
-    assert len(vendor.exports) < 30
+    assert len(vendor.exports) == 12
+    assert len(vendor.polls) == 24
+    assert "12 exports that failed in a row was asked for from 2024-03-01T00:00:00Z to" in failed.log
     assert {start for start, _ in vendor.windows} == {"2024-03-01T00:00:00Z"}
     ends = [end for _, end in vendor.windows]
     assert ends == sorted(ends, reverse=True)
-    assert ends[-1] <= "2024-03-01T01:00:00Z"
+    assert ends[-1] == "2024-03-01T05:15:00Z"
     assert bookmark(failed, "apsis_events") is None
 
 
 def test_a_window_that_is_too_large_is_halved_and_nothing_of_it_left_out(requests_mock: Mocker) -> None:
-    vendor = Vendor(requests_mock, {"status_code": 503}, {"status_code": 503}, {"content": FILE})
+    vendor = Vendor(requests_mock, *[{"status_code": 503}] * 4, {"content": FILE})
     done = run()
     assert done.exit_code == 0
     asked = vendor.windows[2:]
@@ -508,6 +519,26 @@ def test_a_window_that_is_too_large_is_halved_and_nothing_of_it_left_out(request
     assert len(done.records("apsis_events")) == 2
     assert len(done.records("apsis_profiles")) == 2
     assert bookmark(done, "apsis_events") == bookmark(done, "apsis_profiles") == WHOLE
+
+
+def test_an_export_that_was_read_resets_the_count_of_failed_ones(requests_mock: Mocker) -> None:
+    failure: dict[str, Any] = {"status_code": 503}  # each export is polled twice
+    vendor = Vendor(requests_mock, *[failure] * 20, {"content": FILE}, *[failure] * 4, {"content": FILE})
+    done = run()
+    assert done.exit_code == 0
+    assert bookmark(done, "apsis_events") == WHOLE
+    assert len(set(vendor.polls)) == len(vendor.exports) > 12
+
+
+def test_the_same_export_for_two_windows_is_an_error(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock)
+    requests_mock.post(EXPORTS_URL, json={"file_download_url": f"{EXPORTS_URL}/1"})
+    failed = run(config("apsis", window_days=3, lookback_minutes=0))
+    assert failed.exit_code == 12
+    assert "two different requests" in failed.log
+    assert vendor.polls == [1]
+    assert bookmark(failed, "apsis_events") == "2024-03-04T00:00:00.000Z"
+    assert open_job(failed.states[-1]) is None
 
 
 def test_a_failing_window_keeps_the_bookmark_of_the_one_before(requests_mock: Mocker) -> None:

@@ -242,6 +242,26 @@ def test_limit_headers_that_say_nothing_of_use_mean_a_busy_segment(
     assert 2.5 <= clock.paused <= 5
 
 
+@pytest.mark.parametrize("conflict", ["cancel", "fail"])
+def test_empty_rate_headers_say_nothing_of_the_segment(
+    requests_mock: Mocker, clock: VirtualClock, conflict: str
+) -> None:
+    empty = {"X-RateLimit-Limit": "", "X-RateLimit-Remaining": "", "X-RateLimit-Reset": ""}
+    requests_mock.post(EXPORT_URL, [busy(**empty, **{"Retry-After": "90"}), {"json": SUCCESS}])
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    assert exporter(on_conflict=conflict).request_export(REQUEST).secret == STORAGE_URL
+    assert not cancel.called
+    assert clock.pauses == [90]
+
+
+def test_requests_that_remain_make_a_refusal_one_of_the_segment(requests_mock: Mocker) -> None:
+    limit = {"status_code": 429, "headers": {"X-RateLimit-Remaining": "249000"}}
+    requests_mock.post(EXPORT_URL, [limit, {"json": SUCCESS}])
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    exporter(on_conflict="cancel").request_export(REQUEST)
+    assert cancel.call_count == 1
+
+
 @pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
 @pytest.mark.parametrize("remaining", ["0", "5"])
 def test_a_busy_segment_is_never_asked_for_without_a_pause(
@@ -328,16 +348,69 @@ def test_a_job_of_an_earlier_run_has_no_url_any_more_and_is_gone(requests_mock: 
     assert requests_mock.call_count == 0
 
 
-@pytest.mark.parametrize("status", [204, 206, 301, 302, 307, 400, 401, 410, 416])
-def test_an_answer_that_is_not_documented_is_an_error_and_no_redirect_is_followed(
-    requests_mock: Mocker, status: int
-) -> None:
+@pytest.mark.parametrize("status", [204, 206, 300, 304, 400, 401, 410, 416])
+def test_an_answer_that_is_not_documented_is_an_error(requests_mock: Mocker, status: int) -> None:
     requests_mock.get(ANY, content=ARCHIVE)
     requests_mock.get(STORAGE_URL, status_code=status, headers={"Location": "https://elsewhere.test/x"})
     with pytest.raises(UnusableAnswer) as failure:
         poll(exporter())
     assert "storage.test" not in str(failure.value)
     assert {request.hostname for request in requests_mock.request_history} == {"storage.test"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_of_the_storage_is_followed_without_credentials(requests_mock: Mocker, status: int) -> None:
+    target = "https://region.storage.test/x.zip?signature=canary"
+    requests_mock.get(STORAGE_URL, status_code=status, headers={"Location": target})
+    requests_mock.get(target, content=ARCHIVE)
+    assert poll(exporter()) == (READY, ARCHIVE)
+    assert "Authorization" not in requests_mock.request_history[-1].headers
+    assert "canary" not in REDACTOR.redact("signature=canary of a log line")
+
+
+@pytest.mark.parametrize("location", ["http://storage.test/x", "ftp://storage.test/x", None])
+def test_a_redirect_to_a_less_safe_url_is_not_followed(requests_mock: Mocker, location: str | None) -> None:
+    requests_mock.get(ANY, content=ARCHIVE)
+    requests_mock.get(STORAGE_URL, status_code=302, headers={"Location": location} if location else {})
+    with pytest.raises(UnusableAnswer, match="as safe as base_url") as failure:
+        poll(exporter())
+    assert "storage.test" not in str(failure.value)
+    assert requests_mock.call_count == 1
+
+
+def test_a_redirect_to_no_url_is_an_error(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, status_code=302, headers={"Location": "https://["})
+    with pytest.raises(UnusableAnswer, match="no valid URL"):
+        poll(exporter())
+
+
+@pytest.mark.parametrize("hops", [5, 6])
+def test_five_redirects_are_followed(requests_mock: Mocker, hops: int) -> None:
+    redirects: list[dict[str, Any]] = [{"status_code": 307, "headers": {"Location": STORAGE_URL}}] * hops
+    requests_mock.get(STORAGE_URL, [*redirects, {"content": ARCHIVE}])
+    if hops == 5:
+        assert poll(exporter()) == (READY, ARCHIVE)
+        return
+    with pytest.raises(UnusableAnswer, match="more than 5"):
+        poll(exporter())
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (400, b"<Error><Code>ExpiredToken</Code></Error>"),
+        (400, b"<Details>Request signature expired at: 2024-03-01T00:00:00</Details>"),
+        (403, b"<Code>AuthenticationFailed</Code> Signature not valid in the specified time frame: Start"),
+    ],
+)
+def test_a_url_that_expired_at_any_cloud_is_gone(requests_mock: Mocker, status: int, text: bytes) -> None:
+    requests_mock.get(STORAGE_URL, status_code=status, content=text)
+    assert poll(exporter()) == (GONE, None)
+
+
+def test_an_error_page_in_place_of_the_archive_is_tried_again(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, [{"content": b"<Error><Code>InternalError</Code></Error>"}, {"content": ARCHIVE}])
+    assert poll(exporter()) == (READY, ARCHIVE)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
