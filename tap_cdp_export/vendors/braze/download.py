@@ -155,7 +155,7 @@ def _is_expired(chunks: Iterator[bytes]) -> bool:
 
 def _check_beginning(spool: Spool) -> None:
     """Refuse an error page as a body that another try may mend."""
-    if not spool.head(4).startswith(zip_archive.MARKS) and not is_gzip(spool):
+    if not spool.head(4).startswith(zip_archive.SIGNATURES) and not is_gzip(spool):
         raise IncompleteAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
