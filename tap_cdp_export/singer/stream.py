@@ -65,10 +65,12 @@ class ExportStream(Stream):
         columns: the JSON schema.
         is_full_snapshot: whether one run reads all there is, so that as a FULL_TABLE stream it may tell a target
             to drop what it did not hold.
+        is_on_request: whether the catalog holds it only where the vendor's setting `tables` names it.
     """
 
     columns: ClassVar[dict[str, Any]]
     is_full_snapshot: ClassVar[bool] = True
+    is_on_request: ClassVar[bool] = False
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # records are made to fit when they are made
 
     def __init__(self, tap: Tap, source: StreamSource, schema: dict[str, Any]) -> None:
@@ -340,6 +342,23 @@ class ExportStream(Stream):
             exports: a small JSON value for each, without a secret.
         """
         self._replace_state({"finished_exports": dict(exports)})
+
+    def selection(self) -> dict[str, Any] | None:
+        """Read what the last whole window was asked for.
+
+        Returns:
+            A small JSON value for each kind; None in an older STATE.
+        """
+        selection = self.stream_state.get("selection")
+        return selection if isinstance(selection, dict) else None
+
+    def remember_selection(self, selection: Mapping[str, Any]) -> None:
+        """Put into STATE what `selection` gives to the next run; `write_state` makes it known.
+
+        Args:
+            selection: a small JSON value for each kind.
+        """
+        self._replace_state({"selection": dict(selection)})
 
     def commit_window(self, window: Window | None) -> None:
         """Say that every record up to a window's end is written; `write_state` makes it known.

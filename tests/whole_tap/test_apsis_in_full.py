@@ -40,10 +40,7 @@ def discovered(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_everything(settings: dict[str, Any]) -> Run:
-    catalog = discovered(settings)
-    for entry in catalog["streams"]:
-        entry["metadata"][-1]["metadata"]["selected"] = True
-    run = run_tap(settings, catalog=catalog)
+    run = run_tap({**settings, "apsis": {**settings["apsis"], "tables": ["*"]}})
     assert run.exit_code == 0, run.log
     return run
 
@@ -105,7 +102,7 @@ def test_the_sections_join_whatever_their_ids_field_is_called(sandbox: Sandbox, 
 
 
 def test_definitions_cost_no_export_and_one_token(sandbox: Sandbox) -> None:
-    settings = settings_of(sandbox)
+    settings = settings_of(sandbox, tables=["*"], attributes=[], tags=[], events=[])
     catalog = discovered(settings)
     for entry in catalog["streams"]:
         entry["metadata"][-1]["metadata"]["selected"] = entry["tap_stream_id"] in DEFINITIONS

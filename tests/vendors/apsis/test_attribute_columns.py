@@ -11,6 +11,7 @@ from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tap_cdp_export.vendors.apsis.definitions import Definitions
 from tests.helpers.configurations import APSIS_URL, config
 from tests.helpers.in_process import sync
@@ -44,9 +45,9 @@ class Account:
         self.lists.give(f"/audience/sections/{CLUB}/attributes", *(club or []))
         self.lists.give(f"/audience/sections/{SHOP}/tags", *(tags or []))
         everything = [one["versions"] for one in [*attributes, *(club or []), *(tags or [])]]
-        settings = {"attributes": everything if named is None else named, "tags": everything}
+        wanted = named_identifiers(everything if named is None else named)
         api = ApsisApi({"base_url": APSIS_URL, "client_id": "a", "client_secret": "b"}, deadline_seconds=900)
-        return AttributeColumns.read(Definitions(api), settings)
+        return AttributeColumns.read(Definitions(api), attributes=wanted, tags=named_identifiers(everything))
 
 
 @pytest.fixture
