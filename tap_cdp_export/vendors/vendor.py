@@ -99,4 +99,4 @@ class Vendor:
 
 
 def _name(stream: type[ExportStream]) -> str:
-    return str(stream.name)  # type: ignore[misc] -- every stream of ours declares it in its class
+    return str(stream.name)  # type: ignore[misc]  # declared in the class of every stream of ours

@@ -112,8 +112,11 @@ def grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Returns:
         Names of settings with what is new.
     """
-    new = {kind: len(set(now[kind]) - set(before.get(kind) or ())) for kind in KINDS}
-    parts = [f"apsis.{kind} ({number} new)" for kind, number in new.items() if number]
+    parts = []
+    for kind in KINDS:
+        known = before.get(kind)
+        if isinstance(known, list) and (new := [one for one in now[kind] if one not in known]):
+            parts.append(f"apsis.{kind} ({len(new)} new)")
     if before.get("segment_filter") not in (None, now["segment_filter"]):
         parts.append("apsis.segment_filter (changed)")
     return parts

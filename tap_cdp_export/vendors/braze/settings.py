@@ -118,7 +118,7 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     Yields:
         One text a problem, without any value.
     """
-    yield from empty_lists("braze", settings, "fields_to_export")
+    yield from empty_lists("braze", settings, "segment_ids", "fields_to_export")
     if len(settings.get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
         yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"
     if "bucket_url" in settings and not _is_bucket(settings["bucket_url"]):

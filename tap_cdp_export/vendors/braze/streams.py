@@ -126,7 +126,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
     def judge(self) -> None:
         """Judge STATE, and whether there is a segment to export and a client for the bucket."""
         super().judge()
-        if self.selected and not self.settings.get("segment_ids"):
+        if self.selected and "segment_ids" not in self.settings:
             raise SettingsError(
                 f"Setting braze.segment_ids is missing: {', '.join(self.selected)} need at least one segment to export."
             )

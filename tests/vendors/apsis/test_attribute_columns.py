@@ -11,8 +11,8 @@ from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tap_cdp_export.vendors.apsis.definitions import Definitions
+from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tests.helpers.configurations import APSIS_URL, config
 from tests.helpers.in_process import sync
 from tests.vendors.apsis.test_definitions import CLUB, SHOP
@@ -215,7 +215,7 @@ PROFILE = {
         "1187": {"attributes": {"1": {"value": "a@x"}, "2": {"value": None}, "7": {"value": None}, "99": {"value": 1}}}
     }
 }
-SETTINGS = {"attribute_columns": True, "attributes": ["1"], "tags": ["7"], "lookback_minutes": 0}
+SETTINGS = {"attribute_columns": True, "attributes": [{"id": "1"}], "tags": [{"id": "7"}], "lookback_minutes": 0}
 
 
 def run(mock: Mocker, **settings: Any) -> Run:
