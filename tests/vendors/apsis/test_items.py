@@ -11,11 +11,11 @@ from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.definitions import Definitions
 from tap_cdp_export.vendors.apsis.items import Items, read_items
-from tests.helpers.configurations import APSIS_URL
+from tests.helpers.configurations import APSIS_URL, config
 from tests.helpers.in_process import completed, sync
 from tests.vendors.apsis.test_definitions import CLUB, EMAIL, SHOP
 from tests.vendors.apsis.test_definitions import Vendor as Lists
-from tests.vendors.apsis.test_streams import Vendor, config, run, since
+from tests.vendors.apsis.test_streams import Vendor, run, since
 
 if TYPE_CHECKING:
     from requests_mock import Mocker
