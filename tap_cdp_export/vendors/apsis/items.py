@@ -63,7 +63,7 @@ def read_items(definitions: Definitions, kind: str, settings: Mapping[str, Any])
     requested = untouched(settings[kind])
     identifiers = named_identifiers(requested)
     for definition in _matching(definitions, kind, settings[kind]):
-        identifiers |= set(definition.ids) or {definition.discriminator}
+        identifiers |= set(definition.ids or filter(None, [definition.discriminator]))
         versions = definition.by_age if kind == "events" else definition.by_age[-1:]  # old events have old versions
         for version in versions:
             item = _item(_fields(definition, version), kind, settings["item_fields"])

@@ -6,7 +6,7 @@ import logging
 import math
 from contextlib import closing
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -36,7 +36,7 @@ from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from tap_cdp_export.files.spool import Spool
@@ -93,29 +93,31 @@ class ApsisSource(ExportSource[ApsisAccount]):
             try:
                 return AttributeColumns.read(
                     self.client.definitions,
-                    attributes=self.items["attributes"].identifiers,
-                    tags=self.items["tags"].identifiers,
+                    attributes=self.items("attributes").identifiers,
+                    tags=self.items("tags").identifiers,
                 )
             except CdpExportError as error:
                 self.discovery_error = error
         return AttributeColumns()
 
     @cached_property
-    def items(self) -> dict[str, Items]:
-        """What the exports ask for, by kind; patterns are resolved from the definitions as they are now."""
-        return {kind: read_items(self.client.definitions, kind, self.settings) for kind in KINDS}
+    def items(self) -> Callable[[str], Items]:
+        """What the exports ask for, of a kind; patterns are resolved once a run."""
+        return cache(lambda kind: read_items(self.client.definitions, kind, self.settings))
 
     @property
     def selection(self) -> dict[str, Any]:
         """What tells this selection from a smaller one, fit for STATE."""
         segment_filter = self.settings.get("segment_filter")
-        digests: dict[str, Any] = {kind: items.digests for kind, items in self.items.items()}
-        return {**digests, "segment_filter": segment_filter and digest(segment_filter)}
+        digests: dict[str, Any] = {kind: self.items(kind).digests for kind in KINDS}
+        return {**digests, "segment_filter": digest(segment_filter) if segment_filter else None}
 
     def judge(self) -> None:
         """Judge STATE, whether there is anything to export, and whether the first window has a start."""
         super().judge()
-        if self.selected and not (self.settings["attributes"] or self.settings["tags"]):
+        if not self.selected:
+            return
+        if not (self.settings["attributes"] or self.settings["tags"]):
             raise SettingsError(
                 "Setting apsis.attributes or apsis.tags must name at least one: the vendor returns no profile, and so "
                 f"no event, without any. Or deselect {' and '.join(self.selected)}: other streams need none."
@@ -175,7 +177,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
 
     def _begin(self, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Resolve what is asked for; say what a bookmark does not hold, whose windows were asked for without it."""
-        self.attribute_columns.attribute_ids |= self.items["attributes"].identifiers
+        self.attribute_columns.attribute_ids |= self.items("attributes").identifiers
         if profiles:
             self.attribute_columns.follow(profiles.effective_schema["properties"])
         before = events.selection() if events and events.bookmark() else None
@@ -205,7 +207,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
     def _parameters(self, *, with_events: bool) -> dict[str, Any]:
         settings = self.settings
         kinds = KINDS if with_events else ("attributes", "tags")
-        parameters: dict[str, Any] = {kind: self.items[kind].requested for kind in kinds if settings[kind]}
+        parameters: dict[str, Any] = {kind: self.items(kind).requested for kind in kinds if settings[kind]}
         if "segment_filter" in settings:
             parameters["segment_filter"] = settings["segment_filter"]
         return {**parameters, **settings["extra_body"]}

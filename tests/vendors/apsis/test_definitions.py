@@ -82,6 +82,8 @@ def test_the_definitions_need_no_selection(requests_mock: Mocker) -> None:
     settings = config("apsis", attributes=[], events=[])
     done = sync(settings, only=ALL)
     assert done.exit_code == 0
+    too_many = config("apsis", attributes=[{"id": number} for number in range(76)])
+    assert sync(too_many, only=ALL).exit_code == 0
     assert len(done.records("apsis_attributes")) == 2
     assert '"apsis_profiles"' in TapCDPExport(config=settings).run_discovery()
 

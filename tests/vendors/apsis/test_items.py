@@ -210,6 +210,16 @@ def test_attribute_columns_are_those_of_the_resolved_attributes(requests_mock: M
     assert {n for n in schema["properties"] if n.startswith("attribute_")} == {"attribute_email", "attribute_spent"}
 
 
+def test_profiles_alone_need_no_event_type(requests_mock: Mocker) -> None:
+    lists = Lists(requests_mock)
+    give(lists)
+    vendor = Vendor(requests_mock)
+    done = run(config("apsis", attributes=["*"], events=["Nothing"]), only={"apsis_profiles"})
+    assert done.exit_code == 0, done.log
+    assert not any(path.endswith("/events") for path in lists.asked())
+    assert vendor.exports[0].keys() == {"attributes", "start_at", "end_at"}
+
+
 # A selection that grows
 
 A, B = {"id": "a"}, {"id": "b"}
