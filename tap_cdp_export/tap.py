@@ -107,8 +107,11 @@ class TapCDPExport(Tap):
             if vendor.name in self.config:
                 client = vendor.connect(self.config[vendor.name], deadline_seconds=deadline)
                 for source_class, stream_classes in vendor.sources:
+                    offered = [stream for stream in stream_classes if vendor.offers(stream, self.config[vendor.name])]
+                    if not offered:
+                        continue
                     source = source_class(client, self.config, vendor.name, self.errors)
-                    source.streams += [stream(self, source, source.schema(stream)) for stream in stream_classes]
+                    source.streams += [stream(self, source, source.schema(stream)) for stream in offered]
                     self.sources.append(source)
                     streams += source.streams
         return streams
@@ -137,7 +140,7 @@ class TapCDPExport(Tap):
             from tap_cdp_export.config.sandbox import with_sandbox  # noqa: PLC0415 -- the server is slow to import
 
             config = with_sandbox(config, self.config_jsonschema)
-        checks = {vendor.name: vendor.check_settings for vendor in self.vendors}
+        checks = {vendor.name: vendor.setting_problems for vendor in self.vendors}
         self._config = complete(config, self.config_jsonschema, checks)
         return []
 
@@ -175,6 +178,7 @@ class TapCDPExport(Tap):
         """
         if "batch_config" in self.config:
             check_storage(self.config["batch_config"]["storage"]["root"])
+        self._check_catalog()
         stream_names = self.streams.keys()
         for source in self.sources:
             with source.noting_failures():
@@ -182,6 +186,28 @@ class TapCDPExport(Tap):
         self._raise_failures()
         if unknown := self.state.get("bookmarks", {}).keys() - stream_names:
             self.logger.info("STATE holds %d streams that are not offered now; they stay as they are.", len(unknown))
+
+    def _check_catalog(self) -> None:
+        """Refuse a catalog that selects a stream on request which the settings do not name: its rows would be missing.
+
+        Raises:
+            SettingsError: With the names of all such streams.
+        """
+        entries = self.input_catalog or Catalog()
+        for vendor in self.vendors:
+            selected = [
+                name
+                for name in vendor.streams
+                if vendor.name in self.config
+                and name in entries
+                and name not in self.streams
+                and entries[name].metadata.resolve_selection()[()]
+            ]
+            if selected:
+                raise SettingsError(
+                    f"The catalog selects {', '.join(selected)}, which the settings do not ask for. "
+                    f"Name them in {vendor.name}.tables, or discover a new catalog."
+                )
 
     def _raise_failures(self) -> None:
         if self.errors:

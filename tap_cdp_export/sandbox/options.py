@@ -113,6 +113,8 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         url_hours: Lifetime of the poll URL, by the sandbox's clock; then 410.
         failing_exports: Number of the next exports that fail: 503 once they would be ready.
         error_bodies: Number of the next exports that return 200 with an error instead of profiles.
+        item_shape: The only shape of an item of `attributes`, `tags` and `events` that is accepted, as none is
+            documented: "version_id", "discriminator", "field_name" (with one section at the top of the body), or "any".
         refuse_days_over: Exports with a window longer than this many days are too large; 0 is no limit.
         refuse_by: Response to such an export: it "fails" (503), returns 200 with an "error", or gets 413 or 400.
         expire_token_after_polls: The token expires after this many polls; 0 is never.
@@ -146,6 +148,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     url_hours: float = 24
     failing_exports: int = 0
     error_bodies: int = 0
+    item_shape: Literal["any", "version_id", "discriminator", "field_name"] = "any"
     refuse_days_over: float = 0
     refuse_by: Literal["fails", "error", "413", "400"] = "fails"
     expire_token_after_polls: int = 0

@@ -71,10 +71,12 @@ class ExportStream(Stream):
         columns: the JSON schema.
         is_full_snapshot: whether one sync reads all records there are, so that with FULL_TABLE an ACTIVATE_VERSION may
             tell a target to delete all others.
+        is_on_request: whether the catalog has it only where the vendor's setting `tables` names it.
     """
 
     columns: ClassVar[dict[str, Any]]
     is_full_snapshot: ClassVar[bool] = True
+    is_on_request: ClassVar[bool] = False
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # decoders give the types of the schema
 
     def __init__(self, tap: Tap, source: StreamSource, schema: dict[str, Any]) -> None:
@@ -353,6 +355,23 @@ class ExportStream(Stream):
             exports: a small JSON value by export, without secrets.
         """
         self._replace_state({"finished_exports": dict(exports)})
+
+    def selection(self) -> dict[str, Any] | None:
+        """Read what the last whole window was asked for.
+
+        Returns:
+            A small JSON value for each kind; None in an older STATE.
+        """
+        selection = self.stream_state.get("selection")
+        return selection if isinstance(selection, dict) else None
+
+    def remember_selection(self, selection: Mapping[str, Any]) -> None:
+        """Put into STATE what `selection` gives to the next run; `write_state` makes it known.
+
+        Args:
+            selection: a small JSON value for each kind.
+        """
+        self._replace_state({"selection": dict(selection)})
 
     def commit_window(self, window: Window | None) -> None:
         """Move the bookmark to the end of a window whose records are all written; `write_state` writes it.

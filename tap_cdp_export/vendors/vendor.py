@@ -7,12 +7,13 @@ so a new vendor is one package that ends in `VENDOR = Vendor(...)`, and one line
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import typing as th
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_cdp_export.singer.source import ExportSource
     from tap_cdp_export.singer.stream import ExportStream
@@ -33,7 +34,7 @@ class Vendor:
         name: key of the vendor's object in the settings; the vendor is on when the object is present.
         title: the vendor's name for people.
         description: of the object, for `--about` and the docs.
-        settings: the object's properties.
+        settings: the object's properties, without `tables`, which every vendor has.
         check_settings: finds what the schema cannot express; one text a problem, without any value.
         connect: makes the client that all sources of a run share, from the vendor's settings and the seconds that a
             request may take with all its retries.
@@ -49,6 +50,53 @@ class Vendor:
     sources: tuple[tuple[type[ExportSource[Any]], tuple[type[ExportStream], ...]], ...]
 
     @property
+    def streams(self) -> dict[str, type[ExportStream]]:
+        """All streams of the vendor by name, also those that the settings must ask for."""
+        return {_name(stream): stream for _, streams in self.sources for stream in streams}
+
+    @property
     def property(self) -> th.Property[Any]:
         """The vendor's object as a property of the tap's settings."""
-        return th.Property(self.name, self.settings, title=self.title, description=self.description)
+        settings = th.ObjectType(*self.settings.wrapped.values(), self._tables(), additional_properties=False)
+        return th.Property(self.name, settings, title=self.title, description=self.description)
+
+    def _tables(self) -> th.Property[Any]:
+        on_request = [name for name, stream in self.streams.items() if stream.is_on_request]
+        return th.Property(
+            "tables",
+            th.ArrayType(th.StringType),
+            default=[],
+            title="Tables",
+            description="Streams to offer besides those that are always offered, by name or with the wildcards * and "
+            f"?: {', '.join(on_request) or 'none yet'}.",
+        )
+
+    def offers(self, stream: type[ExportStream], settings: Mapping[str, Any]) -> bool:
+        """Tell whether the catalog holds a stream.
+
+        Args:
+            stream: one of this vendor's.
+            settings: the vendor's object.
+
+        Returns:
+            False for a stream on request that `tables` does not name.
+        """
+        return not stream.is_on_request or any(fnmatchcase(_name(stream), pattern) for pattern in settings["tables"])
+
+    def setting_problems(self, settings: Mapping[str, Any]) -> Iterator[str]:
+        """Find what the schema cannot express.
+
+        Args:
+            settings: the vendor's object, with its defaults.
+
+        Yields:
+            One text a problem, without any value.
+        """
+        yield from self.check_settings(settings)
+        for number, pattern in enumerate(settings["tables"]):
+            if not any(fnmatchcase(name, pattern) for name in self.streams):
+                yield f"setting {self.name}.tables.{number} matches none of the streams {', '.join(self.streams)}"
+
+
+def _name(stream: type[ExportStream]) -> str:
+    return str(stream.name)  # type: ignore[misc]  # declared in the class of every stream of ours

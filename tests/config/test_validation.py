@@ -70,7 +70,6 @@ def test_an_unknown_setting_is_refused_by_name(settings: dict[str, Any], name: s
         ("apsis", "client_secret"),
         ("braze", "base_url"),
         ("braze", "api_key"),
-        ("braze", "segment_ids"),
     ],
 )
 def test_a_missing_setting_is_named(vendor: str, name: str) -> None:
@@ -78,17 +77,14 @@ def test_a_missing_setting_is_named(vendor: str, name: str) -> None:
 
 
 def test_a_missing_setting_is_reported_with_its_description() -> None:
-    message = (
-        "braze.segment_ids is missing: Segment API identifiers, or names with the wildcards * and ?, or global_control"
-    )
-    text = problems(config("braze", segment_ids=None, api_key=None))
-    assert f"{message}_group" in text
+    text = problems(config("braze", base_url=None, api_key=None))
+    assert "braze.base_url is missing: REST host of the instance, such as https://rest.fra-01.braze.eu" in text
     assert all(part.startswith("setting braze.") for part in text.split("; "))
 
 
 def test_all_problems_are_reported_together() -> None:
-    text = problems({**config("braze", api_key=5, segment_ids=None, nonsense=1), "start_date": 5})
-    assert all(name in text for name in ("braze.api_key", "braze.segment_ids", "braze.nonsense", "start_date"))
+    text = problems({**config("braze", api_key=5, base_url=None, nonsense=1), "start_date": 5})
+    assert all(name in text for name in ("braze.api_key", "braze.base_url", "braze.nonsense", "start_date"))
 
 
 @given(vendor=VENDOR_OF, data=st.data(), wrong=VALUES)
@@ -153,6 +149,33 @@ def test_more_custom_attributes_than_the_vendor_allows_are_refused() -> None:
 def test_events_without_any_attribute_or_tag_are_refused_since_the_vendor_would_return_nothing() -> None:
     assert "apsis.attributes or apsis.tags" in problems(config("apsis", attributes=[]))
     assert complete(config("apsis", attributes=[], tags=["312460234"]))
+
+
+def test_nothing_needs_to_be_selected_for_streams_that_no_export_fills() -> None:
+    assert complete(config("apsis", attributes=[], events=[]))
+    assert complete(config("braze", segment_ids=None))
+
+
+def test_an_item_without_any_field_is_refused() -> None:
+    assert "apsis.item_fields must name at least one field" in problems(config("apsis", item_fields={}))
+    assert "apsis.item_fields.version" in problems(config("apsis", item_fields={"version": 5}))
+    assert complete(config("apsis", item_fields={"id": "version_id"}))["apsis"]["item_fields"] == {"id": "version_id"}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "tables"),
+    [
+        ("personalization", ["*"]),
+        ("apsis", ["*", "apsis_sections", "apsis_?ags", "apsis_profiles"]),
+        ("braze", ["braze_user_*", "braze_segments"]),
+    ],
+)
+def test_tables_are_names_and_patterns_of_the_vendors_own_streams(vendor: str, tables: list[str]) -> None:
+    assert complete(config(vendor, tables=tables))
+    message = problems(config(vendor, tables=[*tables, "canary*"]))
+    assert f"{vendor}.tables.{len(tables)} matches none of the streams" in message
+    assert "canary" not in message
+    assert f"{vendor}.tables.0" in problems(config(vendor, tables=["Apsis_sections"]))
 
 
 @pytest.mark.parametrize("lookback", [1, 60, 10**9, 10**15, 10**30])

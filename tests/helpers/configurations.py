@@ -9,10 +9,10 @@ from tap_cdp_export.config import validation
 from tap_cdp_export.tap import VENDORS, TapCDPExport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 SETTINGS: Final = TapCDPExport.config_jsonschema
-CHECKS: Final = {vendor.name: vendor.check_settings for vendor in VENDORS}
+CHECKS: Final = {vendor.name: vendor.setting_problems for vendor in VENDORS}
 START = "2024-03-01T00:00:00Z"
 END = "2024-03-08T00:00:00Z"
 
@@ -51,6 +51,24 @@ def vendor_settings(vendor: str, **changes: Any) -> dict[str, Any]:
 def config(vendor: str, **changes: Any) -> dict[str, Any]:
     """Return complete settings for one vendor and one week."""
     return {"start_date": START, "end_date": END, vendor: vendor_settings(vendor, **changes)}
+
+
+def offering(settings: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Add to settings what offers streams that are offered on request only.
+
+    Args:
+        settings: content of the settings file.
+        names: streams of any vendor; those that are offered anyway need nothing.
+
+    Returns:
+        The settings, with `tables` of each vendor where they say nothing of it.
+    """
+    changed = dict(settings)
+    for vendor in VENDORS:
+        tables = [name for name, stream in vendor.streams.items() if stream.is_on_request and name in names]
+        if tables and vendor.name in settings:
+            changed[vendor.name] = {"tables": tables, **settings[vendor.name]}
+    return changed
 
 
 def complete(settings: Mapping[str, Any], schema: Mapping[str, Any] = SETTINGS) -> dict[str, Any]:

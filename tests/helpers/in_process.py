@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.errors import CdpExportError, Interrupted
 from tap_cdp_export.tap import TapCDPExport
-from tests.helpers.configurations import complete, config
+from tests.helpers.configurations import complete, config, offering
 from tests.helpers.running import Run
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def sync(
     Args:
         settings: content of the settings file.
         state: STATE of an earlier run.
-        only: the selected streams; if None, the selection of the catalog or the default applies.
+        only: the selected streams, offered too; if None, the selection of the catalog or the default applies.
         catalog: content of the catalog file; use it instead of `only` if a test checks SCHEMA messages.
 
     Returns:
@@ -38,7 +38,7 @@ def sync(
     failure: CdpExportError | Interrupted | None = None
     with contextlib.redirect_stdout(out):
         try:
-            tap = TapCDPExport(config=settings, state=state or {}, catalog=catalog)
+            tap = TapCDPExport(config=offering(settings, only or ()), state=state or {}, catalog=catalog)
             for name, stream in tap.streams.items():
                 if only is not None:
                     stream.selected = name in only

@@ -103,6 +103,36 @@ def test_export_requests_are_validated(client: Client, changes: dict[str, Any], 
     assert status == 201 or problem(answer) == status
 
 
+SHAPES: dict[str, dict[str, Any]] = {
+    "version_id": {"section_discriminator": SHOP, "version_id": "9820534"},
+    "discriminator": {"section_discriminator": SHOP, "discriminator": "com.apsis1.attributes.email"},
+    "field_name": {"field_name": "Email", "attribute_discriminator": "com.apsis1.attributes.email"},
+}
+
+
+@pytest.mark.parametrize("asked", ["any", *SHAPES])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_items_have_any_shape_that_the_evidence_allows_or_the_one_that_is_insisted_on(
+    sandbox: Sandbox, client: Client, shape: str, asked: str
+) -> None:
+    sandbox.options.update({"apsis": {"item_shape": asked}})
+    section = {"section_discriminator": SHOP} if shape == "field_name" else {}
+    body = {"attributes": [SHAPES[shape]], "tags": None, "events": None, **section}
+    answer = client.request_export(**body)
+    if asked not in ("any", shape):
+        assert problem(answer) == 400
+        assert "attributes[0]: " in answer.json()["detail"]
+        return
+    assert answer.status_code == 201
+    found = {
+        one
+        for profile in client.export_file(**body).values()
+        for s in profile["sections"].values()
+        for one in s["attributes"]
+    }
+    assert found == {"9820534"}
+
+
 def test_an_export_becomes_ready_after_some_polls_and_can_be_downloaded_repeatedly(client: Client) -> None:
     url = client.export_url()
     answers = [client.poll(url) for _ in range(4)]

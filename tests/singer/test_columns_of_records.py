@@ -15,7 +15,7 @@ import pytest
 
 from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
-from tap_cdp_export.tap import TapCDPExport
+from tap_cdp_export.tap import VENDORS, TapCDPExport
 from tests.helpers.in_process import sync
 from tests.whole_tap.conftest import NOW
 
@@ -34,7 +34,9 @@ LEFT_OUT = {"window_start", "segments", "email", "description", "count", "model"
 def settings_of_a_sandbox() -> Iterator[dict[str, Any]]:
     """Serve the same few people each time; a sandbox that is asked by all tests would make them wait."""
     with Sandbox(Options(population=PopulationOptions(users=60, companies=5, now=NOW))) as sandbox:
-        yield {**sandbox.settings(), "end_date": NOW}
+        settings = sandbox.settings()
+        tables = {vendor.name: {**settings[vendor.name], "tables": ["*"]} for vendor in VENDORS}
+        yield {**settings, **tables, "end_date": NOW}
 
 
 @pytest.fixture(scope="module")

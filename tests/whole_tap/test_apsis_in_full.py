@@ -40,10 +40,7 @@ def discovered(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_everything(settings: dict[str, Any]) -> Run:
-    catalog = discovered(settings)
-    for entry in catalog["streams"]:
-        entry["metadata"][-1]["metadata"]["selected"] = True
-    run = run_tap(settings, catalog=catalog)
+    run = run_tap({**settings, "apsis": {**settings["apsis"], "tables": ["*"]}})
     assert run.exit_code == 0, run.log
     return run
 
@@ -105,7 +102,7 @@ def test_the_sections_join_whatever_their_ids_field_is_called(sandbox: Sandbox, 
 
 
 def test_definitions_cost_no_export_and_one_token(sandbox: Sandbox) -> None:
-    settings = settings_of(sandbox)
+    settings = settings_of(sandbox, tables=["*"], attributes=[], tags=[], events=[])
     catalog = discovered(settings)
     for entry in catalog["streams"]:
         entry["metadata"][-1]["metadata"]["selected"] = entry["tap_stream_id"] in DEFINITIONS
@@ -116,6 +113,55 @@ def test_definitions_cost_no_export_and_one_token(sandbox: Sandbox) -> None:
     assert sandbox.request_log.count(path="/oauth/token") == 1
     activated = {message["stream"] for message in run.messages if message["type"] == "ACTIVATE_VERSION"}
     assert activated == DEFINITIONS
+
+
+# Items
+
+PATTERNS: dict[str, Any] = {"attributes": ["Shop/*"], "tags": ["Shop/*"], "events": ["Shop/*"]}
+SECTION = "usercreated.sections.shop-r6tz73a27t"
+SHAPES: dict[str, dict[str, Any]] = {
+    "version_id": {},
+    "discriminator": {
+        "item_fields": {"section_discriminator": "section_discriminator", "discriminator": "discriminator"}
+    },
+    "field_name": {
+        "item_fields": {"field_name": "name", "discriminator": "discriminator"},
+        "extra_body": {"section_discriminator": SECTION},
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_guess_that_the_vendor_refuses_is_corrected_by_settings_alone(sandbox: Sandbox, shape: str) -> None:
+    start = {"start_date": "2025-11-20T00:00:00Z", "end_date": "2025-12-10T00:00:00Z"}  # both versions of events
+    usual = run_tap({**settings_of(sandbox, window_days=60, **PATTERNS), **start})
+    assert usual.exit_code == 0, usual.log
+    sandbox.options.update({"apsis": {"item_shape": shape}})
+    for other, changes in SHAPES.items():
+        run = run_tap({**settings_of(sandbox, window_days=60, **PATTERNS, **changes), **start})
+        if other != shape:
+            assert run.exit_code == 10
+            assert "attributes[0]: " in run.last_line
+            assert "item_fields" in run.last_line
+            continue
+        assert run.exit_code == 0, run.log
+        for stream in BOTH:
+            assert run.records(stream) == usual.records(stream)
+            assert run.records(stream)
+        assert len({row["type_id"] for row in run.records("apsis_events")} & {"540002", "550002"}) == 2
+
+
+def test_patterns_ask_for_what_is_defined_and_nothing_else(sandbox: Sandbox) -> None:
+    run = run_tap(settings_of(sandbox, attributes=["*"], tags=["*"], events=["*"]))
+    assert run.exit_code == 0, run.log
+    body = exports(sandbox)[0].body
+    assert {kind: len(body[kind]) for kind in ("attributes", "tags", "events")} == {
+        "attributes": 15,
+        "tags": 4,
+        "events": 11,
+    }
+    counts = expected(sandbox, settings_of(sandbox))
+    assert {stream: len(loaded(run).tables[stream]) for stream in BOTH} == counts
 
 
 # Columns

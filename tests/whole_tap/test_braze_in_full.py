@@ -137,7 +137,7 @@ def test_a_lost_answer_leaves_one_export_to_wait_for_and_then_its_own(sandbox: S
 def test_users_and_all_tables_come_from_one_export_and_hold_the_same(sandbox: Sandbox) -> None:
     catalog = selecting(sandbox, "braze_users", *TABLES)
     sandbox.request_log.clear()
-    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[KNOWN.identifier]), catalog=catalog)
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[KNOWN.identifier], tables=["*"]), catalog=catalog)
     assert run.exit_code == 0, run.log
     assert sandbox.request_log.count(method="POST", path="/users/export") == 1
     users = list(sandbox.population.braze_users(KNOWN.identifier, milliseconds(NOW)))
@@ -151,7 +151,10 @@ def test_users_and_all_tables_come_from_one_export_and_hold_the_same(sandbox: Sa
 
 
 def test_segments_are_listed_over_all_pages(sandbox: Sandbox) -> None:
-    run = run_tap(vendor(sandbox.settings(), "braze"), catalog=selecting(sandbox, "braze_segments"))
+    settings = vendor(sandbox.settings(), "braze", tables=["braze_segments"])
+    del settings["braze"]["segment_ids"]
+    run = run_tap(settings, catalog=selecting(sandbox, "braze_segments"))
+    assert run.exit_code == 0, run.log
     assert {row["segment_id"]: row["name"] for row in run.records("braze_segments")} == {
         identifier: segment.name for identifier, segment in SEGMENTS.items()
     }

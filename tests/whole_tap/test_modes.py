@@ -11,14 +11,19 @@ import pytest
 
 from tap_cdp_export.sandbox.options import Fault, Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
+from tap_cdp_export.tap import VENDORS
 from tests.helpers.running import run_tap, vendor
 from tests.whole_tap.conftest import NOW
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
+def offering_everything(settings: dict[str, Any]) -> dict[str, Any]:
+    return {**settings, **{each.name: {**settings[each.name], "tables": ["*"]} for each in VENDORS}}
+
+
 def discovered(sandbox: Sandbox) -> dict[str, Any]:
-    run = run_tap(sandbox.settings(), "--discover")
+    run = run_tap(offering_everything(sandbox.settings()), "--discover")
     assert run.exit_code == 0, run.log
     catalog: dict[str, Any] = json.loads(run.log[run.log.index("{\n") :])
     return catalog

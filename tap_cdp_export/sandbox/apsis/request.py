@@ -10,6 +10,8 @@ import msgspec
 
 from tap_cdp_export.sandbox.apsis import definitions
 from tap_cdp_export.sandbox.apsis.export_profiles import Request
+from tap_cdp_export.sandbox.apsis.items import versions_of
+from tap_cdp_export.sandbox.apsis.refusal import Refused
 from tap_cdp_export.sandbox.clock import DAY, milliseconds, moment_of
 
 _LARGEST_BODY = 100_000
@@ -17,16 +19,6 @@ _MOST = {"attributes": 75, "tags": 25}
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _WINDOW_MONTHS = 3
 _DEFAULT_DAYS = 7
-
-
-class Refused(Exception):
-    """A request that is refused with an error response."""
-
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
-        """Refuse with this status and detail."""
-        super().__init__(detail)
-        self.status = status
-        self.headers = headers
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -39,37 +31,25 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise Refused(400, "The request body is not a JSON object") from error
 
 
-def parse_export(body: bytes) -> tuple[Request, str | None]:
+def parse_export(body: bytes, item_shape: str) -> tuple[Request, str | None]:
     """Return the content of the export, and the segment it is limited to."""
     content = json_object(body)
-    ids = {name: _version_ids(content, name) for name in ("attributes", "tags", "events")}
+    ids = {name: _version_ids(content, name, item_shape) for name in ("attributes", "tags", "events")}
     start, end = _window(content, has_events=any(ids["events"].values()))
     return Request(ids["attributes"], ids["tags"], ids["events"], start, end), _segment(content)
 
 
-def _version_ids(content: dict[str, Any], name: str) -> dict[str, frozenset[str]]:
-    """Version IDs by section number; each item must name an existing section and version."""
+def _version_ids(content: dict[str, Any], name: str, item_shape: str) -> dict[str, frozenset[str]]:
+    """Version IDs by section number."""
     items = content.get(name, [])
     if not isinstance(items, list):
         raise Refused(400, f"{name} must be a list")
     if len(items) > _MOST.get(name, len(items)):
         raise Refused(400, f"At most {_MOST[name]} {name} can be exported")
-    definitions_of_kind = {
-        "attributes": definitions.ATTRIBUTES,
-        "tags": definitions.TAGS,
-        "events": definitions.EVENTS,
-    }[name]
     ids_by_section: dict[str, set[str]] = {section.number: set() for section in definitions.SECTIONS}
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("version_id"), str):
-            raise Refused(400, f"Each of {name} needs a version_id")
-        section, version = item.get("section_discriminator"), item["version_id"]
-        match = next(
-            (definition for definition in definitions_of_kind if version in definitions.versions(definition)), None
-        )
-        if match is None or match.section.discriminator != section:
-            raise Refused(400, f"No such version in {name}: {version}")
-        ids_by_section[match.section.number].add(version)
+    for number, item in enumerate(items):
+        section, versions = versions_of(item, content, f"{name}[{number}]", item_shape)
+        ids_by_section[section.number].update(versions)
     return {number: frozenset(ids) for number, ids in ids_by_section.items()}
 
 

@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from tap_cdp_export.sandbox.apsis import definitions
 from tap_cdp_export.sandbox.apsis.file import export_file, gzipped
-from tap_cdp_export.sandbox.apsis.request import Refused, parse_export
+from tap_cdp_export.sandbox.apsis.refusal import Refused
+from tap_cdp_export.sandbox.apsis.request import parse_export
 from tap_cdp_export.sandbox.apsis.token import Tokens
 from tap_cdp_export.sandbox.clock import DAY, HOUR
 from tap_cdp_export.sandbox.request_log import body_of, entry_of
@@ -99,7 +100,7 @@ class Apsis:
         self._authorize(request)
         options = self._options.apsis
         self._throttle(self._export_limit, options.exports_per_minute, "exports")
-        export_request, segment = parse_export(body_of(request))
+        export_request, segment = parse_export(body_of(request), options.item_shape)
         pending = sum(not self._expired(job) and not self._ready(job) for job in self._jobs.values())
         if options.pending_limit and pending >= options.pending_limit:
             raise self._too_many("Too many pending exports")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_cdp_export.sandbox.apsis.request import Refused, json_object
+from tap_cdp_export.sandbox.apsis.refusal import Refused
+from tap_cdp_export.sandbox.apsis.request import json_object
 
 if TYPE_CHECKING:
     from tap_cdp_export.sandbox.options import ApsisOptions

@@ -9,8 +9,7 @@ from tap_cdp_export.vendors.vendor import Vendor
 VENDOR = Vendor(
     name="apsis",
     title="APSIS One",
-    description="APSIS One; present = on (streams apsis_profiles, apsis_events, "
-    "and its definitions when they are selected).",
+    description="APSIS One; present = on (streams apsis_profiles, apsis_events, and those that apsis.tables names).",
     settings=SETTINGS,
     check_settings=setting_problems,
     connect=ApsisAccount.connect,

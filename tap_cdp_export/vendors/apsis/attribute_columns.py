@@ -20,13 +20,13 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.records.mapper import RecordMapper, any_time
 from tap_cdp_export.records.properties import FREE_OBJECT
-from tap_cdp_export.vendors.apsis.definitions import Definition, age
-from tap_cdp_export.vendors.apsis.export_file import named_identifiers
+from tap_cdp_export.vendors.apsis.definitions import age
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from tap_cdp_export.vendors.apsis.definitions import Definitions
+    from tap_cdp_export.vendors.apsis.definitions import Definition, Definitions
 
 _TYPE_FIELDS: Final = ("type", "data_type", "dataType", "value_type", "valueType", "format")
 _TYPES: Final[dict[str, Any]] = {
@@ -48,7 +48,7 @@ class AttributeColumns:
 
     Attributes:
         properties: their JSON schemas by name.
-        attribute_ids: the IDs of all attributes that the account defines.
+        attribute_ids: the IDs that are known to be an attribute's: all that the account defines.
     """
 
     def __init__(self) -> None:
@@ -65,28 +65,28 @@ class AttributeColumns:
         return self._kept.keys()
 
     @classmethod
-    def read(cls, definitions: Definitions, settings: Mapping[str, Any]) -> AttributeColumns:
-        """Make the columns of the attributes and tags that the settings name.
+    def read(
+        cls, definitions: Definitions, *, attributes: AbstractSet[str], tags: AbstractSet[str]
+    ) -> AttributeColumns:
+        """Make the columns of the attributes and tags that are exported.
 
         Args:
             definitions: of the account.
-            settings: `apsis`.
+            attributes: IDs or discriminators of the exported ones.
+            tags: the same of tags.
 
         Returns:
             The columns; none for what the account does not define.
         """
         made = cls()
-        attributes, tags = (
-            [Definition.of(section, item) for section, item in definitions.of_sections(kind)]
-            for kind in ("attributes", "tags")
-        )
-        made.attribute_ids = {identifier for attribute in attributes for identifier in attribute.ids}
+        all_attributes, all_tags = definitions.of_kind("attributes"), definitions.of_kind("tags")
+        made.attribute_ids = {identifier for attribute in all_attributes for identifier in attribute.ids}
         properties: list[th.Property[Any]] = []
-        for column, shared in _named(_ATTRIBUTE, attributes, named_identifiers(settings["attributes"])):
+        for column, shared in _named(_ATTRIBUTE, all_attributes, attributes):
             kind = _type(shared[0])
             made._attributes += [(identifier, column) for definition in shared for identifier in definition.ids]
             properties.append(th.Property(column, kind, description=f"Attribute {_described(shared)}"))
-        for column, shared in _named(_TAG, tags, named_identifiers(settings["tags"])):
+        for column, shared in _named(_TAG, all_tags, tags):
             made._tags.append((column, frozenset(one for definition in shared for one in definition.ids)))
             properties.append(
                 th.Property(column, th.BooleanType, description=f"Whether it has the tag {_described(shared)}")
@@ -127,7 +127,9 @@ class AttributeColumns:
         return record
 
 
-def _named(prefix: str, definitions: list[Definition], wanted: set[str]) -> Iterator[tuple[str, list[Definition]]]:
+def _named(
+    prefix: str, definitions: list[Definition], wanted: AbstractSet[str]
+) -> Iterator[tuple[str, list[Definition]]]:
     """Name the columns of all definitions, the oldest first; give those of the wanted ones."""
     columns: dict[str, list[Definition]] = defaultdict(list)
     for definition in sorted(definitions, key=lambda one: min(map(age, one.ids), default=(0, ""))):

@@ -239,7 +239,7 @@ def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
         )
     return RequestRefused(
         f"APSIS One refuses the request for an export ({status}).{reason} Check the settings apsis.attributes, tags, "
-        "events, segment_filter and extra_body.",
+        "events, item_fields, segment_filter and extra_body.",
         status=status,
         reason=reason,
     )

@@ -23,7 +23,7 @@ class DefinitionStream(ExportStream):
     """
 
     kind: ClassVar[str]
-    selected_by_default = False
+    is_on_request = True
 
 
 class DefinitionSource(ExportSource[ApsisAccount]):

@@ -91,9 +91,13 @@ class Definition:
     @property
     def ids(self) -> tuple[str, ...]:
         """Every ID that the export file may use for it, the current version's last."""
-        by_age = sorted(self.versions, key=lambda version: (not version.rest.get("deprecated_at"), age(version.id)))
-        ids = (identifier(self.rest.get("id")), *(version.id for version in by_age))
+        ids = (identifier(self.rest.get("id")), *(version.id for version in self.by_age))
         return tuple(dict.fromkeys(one for one in ids if isinstance(one, str) and one))
+
+    @property
+    def by_age(self) -> list[Version]:
+        """The versions, deprecated ones first, the current one last."""
+        return sorted(self.versions, key=lambda version: (not version.rest.get("deprecated_at"), age(version.id)))
 
     @classmethod
     def of(cls, section: Section, item: Mapping[str, Any]) -> Definition:
@@ -151,6 +155,7 @@ class Definitions:
         self.sections = cache(self._sections)
         self.segments = cache(self._segments)
         self.of_sections = cache(self._of_sections)
+        self.of_kind = cache(self._of_kind)
 
     def _sections(self) -> list[Section]:
         """List the sections.
@@ -188,6 +193,17 @@ class Definitions:
             The items as sent, each with its section.
         """
         return [(section, item) for section in self.sections() for item in self._items(kind, section.discriminator)]
+
+    def _of_kind(self, kind: str) -> list[Definition]:
+        """List what every section defines, taken apart.
+
+        Args:
+            kind: `attributes`, `tags` or `events`.
+
+        Returns:
+            The definitions in the vendor's order.
+        """
+        return [Definition.of(section, item) for section, item in self.of_sections(kind)]
 
     def _items(self, kind: str, section: str = "") -> Iterator[dict[str, Any]]:
         """Read a list to its end."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_WINDOW: Final = timedelta(minutes=1)
 _LONGEST_WINDOW: Final = timedelta(days=89)
+_DEFAULT_FIELDS: Final = {"section_discriminator": "section_discriminator", "version_id": "version_id"}
 
 SETTINGS: Final = th.ObjectType(
     th.Property(
@@ -45,22 +46,31 @@ SETTINGS: Final = th.ObjectType(
         th.ArrayType(th.AnyType),
         default=[],
         title="Attributes",
-        description="Attributes to export; the items go into the request untouched.",
+        description="Attributes to export: names or discriminators with the wildcards * and ?, after that of the "
+        "section and a slash if need be (*, Shop/points*); an object goes into the request untouched.",
     ),
     th.Property(
         "tags",
         th.ArrayType(th.AnyType),
         default=[],
         title="Tags",
-        description="Tags to export; the items go into the request untouched.",
+        description="Tags to export, named as attributes are.",
     ),
     th.Property(
         "events",
         th.ArrayType(th.AnyType),
         default=[],
         title="Events",
-        description="Event types to export; the items go into the request untouched. "
+        description="Event types to export, named as attributes are. "
         "The vendor returns events only together with at least one attribute or tag.",
+    ),
+    th.Property(
+        "item_fields",
+        th.ObjectType(additional_properties=th.StringType),
+        default=_DEFAULT_FIELDS,
+        title="Item fields",
+        description="How what a pattern finds is written in the request: field of the item, and the field of the "
+        "definition that fills it. The vendor publishes no item shape, so the default is a guess.",
     ),
     th.Property(
         "attribute_columns",
@@ -119,11 +129,13 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     Yields:
         One text a problem, without any value.
     """
-    if not settings["attributes"] and not settings["tags"]:
+    if settings["events"] and not settings["attributes"] and not settings["tags"]:
         yield (
-            "setting apsis.attributes or apsis.tags must name at least one: "
+            "setting apsis.attributes or apsis.tags must name at least one where apsis.events does: "
             "the vendor returns no profile, and so no event, without any"
         )
+    if not settings["item_fields"]:
+        yield "setting apsis.item_fields must name at least one field"
     if timedelta(days=settings["window_days"]) < _SHORTEST_WINDOW:
         yield "setting apsis.window_days must be at least a minute (0.0007)"
     lookback = min(settings["lookback_minutes"], 2 * _LONGEST_WINDOW / timedelta(minutes=1))  # no overflow

@@ -6,11 +6,11 @@ import logging
 import math
 from contextlib import closing
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tap_cdp_export.errors import CdpExportError, ExportsFailed
+from tap_cdp_export.errors import CdpExportError, ExportsFailed, SettingsError
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.jobs.job import ExportRequest
@@ -24,11 +24,12 @@ from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge, request
 from tap_cdp_export.vendors.apsis.export_file import PROFILES as FILE
 from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
+from tap_cdp_export.vendors.apsis.items import KINDS, Items, check_number, digest, grown, read_items, untouched
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.windows import Window, half_of, split, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from tap_cdp_export.files.spool import Spool
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _LONGEST_UNCUT: Final = timedelta(hours=1)  # halving stops here: it is not the time that makes such an export large
 _MOST_FAILURES: Final = 12  # failed exports in a row for one window and its halves
-_MOST: Final = {"attributes": 75, "tags": 25}
 
 
 class ApsisProfiles(ExportStream):
@@ -85,14 +85,39 @@ class ApsisSource(ExportSource[ApsisAccount]):
         """The optional columns, from the definitions as they are now; none if those cannot be read."""
         if self.settings["attribute_columns"]:
             try:
-                return AttributeColumns.read(self.client.definitions, self.settings)
+                return AttributeColumns.read(
+                    self.client.definitions,
+                    attributes=self.items("attributes").identifiers,
+                    tags=self.items("tags").identifiers,
+                )
             except CdpExportError as error:
                 self.discovery_error = error
         return AttributeColumns()
 
+    @cached_property
+    def items(self) -> Callable[[str], Items]:
+        """What the exports ask for, of a kind; patterns are resolved once a run."""
+        return cache(lambda kind: read_items(self.client.definitions, kind, self.settings))
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What tells this selection from a smaller one, fit for STATE."""
+        segment_filter = self.settings.get("segment_filter")
+        digests: dict[str, Any] = {kind: self.items(kind).digests for kind in KINDS}
+        return {**digests, "segment_filter": digest(segment_filter) if segment_filter else None}
+
     def judge(self) -> None:
-        """Judge STATE, and whether the first window has a start."""
+        """Judge STATE, whether there is anything to export, and whether the first window has a start."""
         super().judge()
+        if not self.selected:
+            return
+        if not (self.settings["attributes"] or self.settings["tags"]):
+            raise SettingsError(
+                "Setting apsis.attributes or apsis.tags must name at least one: the vendor returns no profile, and so "
+                f"no event, without any. Or deselect {' and '.join(self.selected)}: other streams need none."
+            )
+        for kind in KINDS:
+            check_number(kind, untouched(self.settings[kind]))
         events = self.selected.get("apsis_events")
         if events and self.settings["events"]:
             self.start_of(events)
@@ -113,9 +138,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
         state_owner = events or profiles
         if state_owner is None:
             return
-        self._warn(state_owner)
-        if profiles:
-            self.attribute_columns.follow(profiles.effective_schema["properties"])
+        self._begin(profiles, events)
         exporter = ApsisExporter(self.api, self.settings)
         runner = ExportRunner(exporter, PollPolicy.from_settings(self.settings), state_owner.save_job)
         parameters = self._parameters(with_events=events is not None)
@@ -143,11 +166,32 @@ class ApsisSource(ExportSource[ApsisAccount]):
                 window, lookback = next(windows, None), timedelta(0)
                 state_owner.log("%s The window is cut, it may be too large.", error, level=logging.WARNING)
                 continue
-            for stream in (profiles_now, events):
-                if stream:
-                    stream.commit_window(window)
+            self._commit(window, profiles_now, events)
             state_owner.write_state()
             window, lookback = next(windows, None), timedelta(0)
+
+    def _begin(self, profiles: ExportStream | None, events: ExportStream | None) -> None:
+        """Resolve what is asked for; say what a bookmark does not hold, whose windows were asked for without it."""
+        self.attribute_columns.attribute_ids |= self.items("attributes").identifiers
+        if profiles:
+            self.attribute_columns.follow(profiles.effective_schema["properties"])
+        before = events.selection() if events and events.bookmark() else None
+        if events and before and (new := grown(before, self.selection)):
+            events.log(
+                "The selection has grown since the bookmark of %s: %s. Events that come with what is new are read "
+                "from the bookmark on; for their history, run once without its state (meltano run --full-refresh).",
+                events.name,
+                ", ".join(new),
+                level=logging.WARNING,
+            )
+
+    def _commit(self, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
+        """Close a window of the streams that it has filled."""
+        for stream in (profiles, events):
+            if stream:
+                stream.commit_window(window)
+        if events:
+            events.remember_selection(self.selection)
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""
@@ -155,18 +199,10 @@ class ApsisSource(ExportSource[ApsisAccount]):
         if self.discovery_error:
             raise self.discovery_error
 
-    def _warn(self, stream: ExportStream) -> None:
-        """Say what the vendor may refuse; an item may also be a container of several."""
-        for name, most in _MOST.items():
-            if len(self.settings[name]) > most:
-                text = "Setting apsis.%s has more items than the vendor exports at once (%d)."
-                stream.log(text, name, most, level=logging.WARNING)
-
     def _parameters(self, *, with_events: bool) -> dict[str, Any]:
         settings = self.settings
-        parameters = {name: settings[name] for name in ("attributes", "tags") if settings[name]}
-        if with_events:
-            parameters["events"] = settings["events"]
+        kinds = KINDS if with_events else ("attributes", "tags")
+        parameters: dict[str, Any] = {kind: self.items(kind).requested for kind in kinds if settings[kind]}
         if "segment_filter" in settings:
             parameters["segment_filter"] = settings["segment_filter"]
         return {**parameters, **settings["extra_body"]}

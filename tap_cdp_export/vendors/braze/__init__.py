@@ -18,7 +18,7 @@ from tap_cdp_export.vendors.vendor import Vendor
 VENDOR = Vendor(
     name="braze",
     title="Braze",
-    description="Braze; present = on (stream braze_users, and others when they are selected).",
+    description="Braze; present = on (stream braze_users, and those that braze.tables names).",
     settings=SETTINGS,
     check_settings=setting_problems,
     connect=BrazeApi,

@@ -35,10 +35,9 @@ SETTINGS: Final = th.ObjectType(
     th.Property(
         "segment_ids",
         th.ArrayType(th.StringType),
-        required=True,
         title="Segments",
         description="Segment API identifiers, or names with the wildcards * and ?, or global_control_group; "
-        "one export for each, one after the other.",
+        "one export for each, one after the other. Needed only where users are selected.",
     ),
     th.Property(
         "fields_to_export",

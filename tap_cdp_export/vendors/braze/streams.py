@@ -56,7 +56,7 @@ class BrazeUserEntries(ExportStream):
         identity: what names an entry.
     """
 
-    selected_by_default = False
+    is_on_request = True
     field: ClassVar[str]
     identity: ClassVar[str]
 
@@ -117,15 +117,19 @@ class BrazeSegments(ExportStream):
     name = "braze_segments"
     columns: ClassVar[dict[str, Any]] = SEGMENTS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
-    selected_by_default = False
+    is_on_request = True
 
 
 class BrazeUsersSource(ExportSource[BrazeApi]):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
     def judge(self) -> None:
-        """Judge STATE, and whether there is a client for the bucket."""
+        """Judge STATE, and whether there is a segment to export and a client for the bucket."""
         super().judge()
+        if self.selected and "segment_ids" not in self.settings:
+            raise SettingsError(
+                f"Setting braze.segment_ids is missing: {', '.join(self.selected)} need at least one segment to export."
+            )
         if "bucket_url" in self.settings and self.selected:
             try:
                 Bucket(self.settings)

@@ -12,6 +12,7 @@ from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.definitions import Definitions
+from tap_cdp_export.vendors.apsis.export_file import named_identifiers
 from tests.helpers.configurations import APSIS_URL, config
 from tests.helpers.in_process import sync
 from tests.vendors.apsis.test_definitions import CLUB, SHOP
@@ -44,9 +45,9 @@ class Account:
         self.lists.give(f"/audience/sections/{CLUB}/attributes", *(club or []))
         self.lists.give(f"/audience/sections/{SHOP}/tags", *(tags or []))
         everything = [one["versions"] for one in [*attributes, *(club or []), *(tags or [])]]
-        settings = {"attributes": everything if named is None else named, "tags": everything}
+        wanted = named_identifiers(everything if named is None else named)
         api = ApsisApi({"base_url": APSIS_URL, "client_id": "a", "client_secret": "b"}, deadline_seconds=900)
-        return AttributeColumns.read(Definitions(api), settings)
+        return AttributeColumns.read(Definitions(api), attributes=wanted, tags=named_identifiers(everything))
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ PROFILE = {
         "1187": {"attributes": {"1": {"value": "a@x"}, "2": {"value": None}, "7": {"value": None}, "99": {"value": 1}}}
     }
 }
-SETTINGS = {"attribute_columns": True, "attributes": ["1"], "tags": ["7"], "lookback_minutes": 0}
+SETTINGS = {"attribute_columns": True, "attributes": [{"id": "1"}], "tags": [{"id": "7"}], "lookback_minutes": 0}
 
 
 def run(mock: Mocker, **settings: Any) -> Run:

@@ -69,11 +69,46 @@ def records(stream: str) -> list[dict[str, Any]]:
     return done.records(stream)
 
 
-def test_the_definitions_are_not_selected_unless_asked_for(requests_mock: Mocker) -> None:
-    vendor = Vendor(requests_mock)
-    assert all(not stream.selected_by_default for stream in DEFINITION_STREAMS)
-    run()
-    assert vendor.asked() == []
+def test_the_definitions_are_offered_and_selected_only_where_the_settings_name_them() -> None:
+    assert TapCDPExport(config=config("apsis")).streams.keys() == {"apsis_profiles", "apsis_events"}
+    some = TapCDPExport(config=config("apsis", tables=["apsis_*ags", "apsis_sections"])).streams
+    assert some.keys() == {"apsis_profiles", "apsis_events", "apsis_tags", "apsis_sections"}
+    assert all(stream.selected for stream in some.values())
+    assert TapCDPExport(config=config("apsis", tables=["*"])).streams.keys() >= ALL
+
+
+def test_the_definitions_need_no_selection(requests_mock: Mocker) -> None:
+    Vendor(requests_mock).of_shop(EMAIL)
+    settings = config("apsis", attributes=[], events=[])
+    done = sync(settings, only=ALL)
+    assert done.exit_code == 0
+    too_many = config("apsis", attributes=[{"id": number} for number in range(76)])
+    assert sync(too_many, only=ALL).exit_code == 0
+    assert len(done.records("apsis_attributes")) == 2
+    assert '"apsis_profiles"' in TapCDPExport(config=settings).run_discovery()
+
+
+@pytest.mark.parametrize("stream", ["apsis_profiles", "apsis_events"])
+def test_an_export_without_any_attribute_or_tag_is_refused_before_the_first_request(
+    requests_mock: Mocker, stream: str
+) -> None:
+    done = sync(config("apsis", attributes=[], events=[]), only={stream, "apsis_tags"})
+    assert done.exit_code == 10
+    assert "apsis.attributes or apsis.tags" in done.log
+    assert f"deselect {stream}" in done.log
+    assert not requests_mock.request_history
+
+
+def test_a_catalog_that_selects_what_is_not_offered_is_refused_by_name(requests_mock: Mocker) -> None:
+    catalog = TapCDPExport(config=config("apsis", tables=["*"])).catalog_dict
+    done = sync(config("apsis"), catalog=catalog)
+    assert done.exit_code == 10
+    assert all(name in done.log for name in ALL)
+    assert "apsis.tables" in done.log
+    assert not requests_mock.request_history
+    for entry in catalog["streams"]:
+        entry["metadata"][-1]["metadata"] = {"selected-by-default": False}
+    assert sync(config("apsis"), catalog=catalog).exit_code == 0  # as earlier versions of the tap discovered it
 
 
 def test_a_section_has_the_id_that_the_export_file_uses(requests_mock: Mocker) -> None:

@@ -91,7 +91,7 @@ def test_a_request_holds_what_is_configured_untouched_and_nothing_else(requests_
     vendor = Vendor(requests_mock)
     settings = {
         "attributes": [{"section_discriminator": "s", "version_id": "1"}],
-        "tags": ["312460234"],
+        "tags": [{"identifier": "312460234"}],
         "events": [{"any": {"shape": [1]}}],
         "segment_filter": {"segment_discriminator": "x", "timezone": "Europe/Stockholm"},
         "extra_body": {"topics": [{"id": 1}]},
@@ -105,15 +105,17 @@ def test_a_request_holds_what_is_configured_untouched_and_nothing_else(requests_
 
 
 @pytest.mark.parametrize(("name", "most"), [("attributes", 75), ("tags", 25)])
-def test_more_items_than_the_vendor_exports_at_once_are_a_warning_and_no_error(
-    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, name: str, most: int
+def test_more_items_than_the_vendor_exports_at_once_are_refused_before_the_first_request(
+    requests_mock: Mocker, name: str, most: int
 ) -> None:
     vendor = Vendor(requests_mock)
-    run(config("apsis", **{name: [str(number) for number in range(most)]}))
-    assert "more items" not in caplog.text
-    run(config("apsis", **{name: [str(number) for number in range(most + 1)]}))
-    assert f"apsis.{name} has more items" in caplog.text
-    assert len(vendor.exports) == 2
+    assert run(config("apsis", **{name: [{"id": number} for number in range(most)]})).exit_code == 0
+    requests_mock.reset_mock()
+    done = run(config("apsis", **{name: [{"id": number} for number in range(most + 1)]}))
+    assert done.exit_code == 10
+    assert f"apsis.{name} asks for {most + 1} {name}, and the vendor exports at most {most}" in done.log
+    assert not requests_mock.request_history
+    assert len(vendor.exports) == 1
 
 
 # Windows
@@ -389,7 +391,7 @@ def test_profiles_alone_take_up_their_open_export_too(requests_mock: Mocker) -> 
 
 
 @pytest.mark.parametrize(
-    "change", [{"tags": ["1"]}, {"events": ["1"]}, {"segment_filter": {}}, {"extra_body": {"x": 1}}]
+    "change", [{"tags": [{"id": "1"}]}, {"events": [{"id": "1"}]}, {"segment_filter": {}}, {"extra_body": {"x": 1}}]
 )
 def test_an_open_export_asked_for_with_other_settings_is_asked_for_anew(
     requests_mock: Mocker, change: dict[str, Any]

@@ -96,10 +96,13 @@ def test_one_selected_table_asks_for_its_field_alone(requests_mock: Mocker, tabl
     assert {message["stream"] for message in done.messages if message["type"] == "SCHEMA"} == {table}
 
 
-def test_no_table_of_entries_is_selected_by_default(requests_mock: Mocker) -> None:
+def test_no_table_of_entries_is_offered_unless_the_settings_name_it(requests_mock: Mocker) -> None:
     done, requests = run(requests_mock, SAMPLE)
     assert {message["stream"] for message in done.messages if message["type"] == "SCHEMA"} == {"braze_users"}
     assert sorted(requests[0]["fields_to_export"]) == sorted(PUBLISHED_FIELDS)
+    done, _ = run(requests_mock, SAMPLE, tables=["braze_user_*"])
+    streams = {message["stream"] for message in done.messages if message["type"] == "SCHEMA"}
+    assert streams == {"braze_users", *TABLES}
 
 
 def test_one_export_fills_users_and_all_tables(requests_mock: Mocker) -> None:

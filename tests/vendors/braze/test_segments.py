@@ -73,7 +73,7 @@ def pages(*sizes: int) -> Callable[[Any, Any], dict[str, Any]]:
 @pytest.mark.parametrize("sizes", [(), (3,), (100,), (100, 20), (100, 3, 100)])
 def test_pages_are_read_until_an_empty_one(requests_mock: Mocker, sizes: tuple[int, ...]) -> None:
     requests_mock.get(LIST_URL, json=pages(*sizes))
-    run = sync(config("braze"), only={"braze_segments"})
+    run = sync(config("braze", segment_ids=None), only={"braze_segments"})
     assert run.exit_code == 0, run.log
     rows = run.records("braze_segments")
     assert len(rows) == sum(sizes)
@@ -87,6 +87,13 @@ def test_pages_are_read_until_an_empty_one(requests_mock: Mocker, sizes: tuple[i
             "extra": {"new": 1},
         }
         assert rows[0] == expected
+
+
+def test_an_export_without_a_segment_is_refused_before_the_first_request(requests_mock: Mocker) -> None:
+    run = sync(config("braze", segment_ids=None), only={"braze_user_devices", "braze_segments"})
+    assert run.exit_code == 10
+    assert "Setting braze.segment_ids is missing: braze_user_devices need" in run.log
+    assert not requests_mock.request_history
 
 
 @pytest.mark.parametrize(
