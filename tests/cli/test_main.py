@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.configurations import config
 
 PROGRAM = """
 import atexit, sys
@@ -37,6 +40,16 @@ def test_a_process_without_stdout_ends_without_an_error() -> None:
     command = f"exec {shlex.quote(sys.executable)} -m tap_cdp_export --version >&-"
     run = subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.PIPE, text=True)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_sync_without_stdout_ends_with_16(tmp_path: Path) -> None:
+    settings = tmp_path / "config.json"
+    settings.write_text(json.dumps(config("personalization", base_url="http://127.0.0.1:9")))
+    command = f"exec {shlex.quote(sys.executable)} -m tap_cdp_export --config {settings} >&-"
+    run = subprocess.run(["/bin/sh", "-c", command], check=False, stderr=subprocess.PIPE, text=True)
+    assert run.returncode == 16, run.stderr
+    assert "stdout is closed" in run.stderr
+    assert run.stderr.strip().endswith("(exit 16)")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_WINDOW: Final = timedelta(minutes=1)
 _LONGEST_WINDOW: Final = timedelta(days=89)
+_SLOWEST_PACE: Final = 1 / 1440
 
 SETTINGS: Final = th.ObjectType(
     th.Property(
@@ -124,6 +125,8 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
             "setting apsis.attributes or apsis.tags must name at least one: "
             "the vendor returns no profile, and so no event, without any"
         )
+    if settings["requests_per_minute"] < _SLOWEST_PACE:
+        yield "setting apsis.requests_per_minute must be at least 0.0007, one request a day"
     if timedelta(days=settings["window_days"]) < _SHORTEST_WINDOW:
         yield "setting apsis.window_days must be at least a minute (0.0007)"
     lookback = min(settings["lookback_minutes"], 2 * _LONGEST_WINDOW / timedelta(minutes=1))  # no overflow

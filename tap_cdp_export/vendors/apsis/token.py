@@ -103,7 +103,7 @@ class Token(Credentials):
                 reason=error.reason,
             ) from None
         token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
             raise UnusableAnswer(f"APSIS One answered the request for a token without access_token.{reason_in(answer)}")
         REDACTOR.add_secrets([token])
         self._value = token
