@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.singer.stream import ExportStream
     from tap_cdp_export.vendors.vendor import Vendor
 
+_TEST_DEADLINE_SECONDS: Final = 15
 VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
 
 
@@ -202,6 +203,19 @@ class TapCDPExport(Tap):
         """
         with readable("settings"):
             return super().cb_config(ctx, param, value)
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Run the option `--test`, with a shorter deadline for requests: its answer is due within a minute.
+
+        Args:
+            ctx: context of click.
+            param: the option.
+            value: `all`, `schema` or `disabled`.
+        """
+        if settings := ctx.params.get("config"):
+            settings.config["request_deadline_seconds"] = _TEST_DEADLINE_SECONDS
+        super().cb_test(ctx, param, value)
 
     @classmethod
     def invoke(  # type: ignore[override]

@@ -211,7 +211,7 @@ def _contradictions(config: dict[str, Any], schema: Mapping[str, Any], checks: M
             yield from check(config[vendor])
     yield from _output_problems(config)
     if "faker_config" in config and not importlib.util.find_spec("faker"):
-        yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
+        yield "setting faker_config needs the tap's extra faker: install the tap again with it"
     if not any(vendor in config for vendor in checks):
         yield f"no vendor is configured: give at least one of the objects {', '.join(checks)}, or sandbox: true"
 

@@ -35,7 +35,7 @@ from tap_cdp_export.errors import (
 from tap_cdp_export.http import network_errors
 from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.reasons import read_reason
-from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after
+from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after, without_web_page
 from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
@@ -225,7 +225,8 @@ class HttpClient:
                 self._raise_for_status(
                     request, response, deadline=deadline, may_renew=CredentialsRefused not in attempts
                 )
-                return consume(response, body(response, deadline=deadline))
+                chunks = body(response, deadline=deadline)
+                return consume(response, without_web_page(chunks) if response.ok else chunks)
 
         def attempt() -> T:
             try:

@@ -88,7 +88,7 @@ class ExportSource(ABC, Generic[Client]):
 
     @contextmanager
     def noting_failures(self) -> Iterator[None]:
-        """Note a failure of what happens inside, and log it.
+        """Note a failure of what happens inside, and log it; the reason of the first one ends the log.
 
         Yields:
             Nothing.
@@ -102,8 +102,11 @@ class ExportSource(ABC, Generic[Client]):
             error.streams = tuple(self.selected)
             if isinstance(error, LocalFailure):
                 raise
+            if self.errors:
+                logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
+            else:
+                logger.error("%s failed; the last line says why.", ", ".join(self.selected))  # noqa: TRY400 -- as above
             self.errors.append(error)
-            logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
 
     def judge(self) -> None:
         """Judge what the settings and STATE hold for the selected streams, before anything is asked of any vendor.

@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.reasons import reason_in
@@ -95,7 +95,7 @@ class Token(Credentials):
     def _ask(self) -> None:
         try:
             answer = self._http.send(self._call, lambda _answer, chunks: read_object(chunks))
-        except CredentialsRefused as error:
+        except (CredentialsRefused, RequestRefused) as error:
             raise CredentialsRefused(
                 f"APSIS One gives no token ({error.status}).{error.reason} Check client_id and client_secret, "
                 "and that base_url is the account's region.",

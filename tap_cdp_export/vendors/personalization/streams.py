@@ -94,13 +94,13 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         kind = self.streams[0].name
         dataset = self.settings["dataset_ids"][0]
         with (
-            self._missing_accounts_allowed(self.streams[0]),
+            self._missing_accounts_allowed(self.streams[0], dataset),
             self.client.page(kind, dataset, None, page=0, page_size=1) as body,
         ):
             list(self._objects(self.streams[0])(body))
 
     @contextmanager
-    def _missing_accounts_allowed(self, stream: ExportStream) -> Iterator[None]:
+    def _missing_accounts_allowed(self, stream: ExportStream, dataset: str) -> Iterator[None]:
         """Take a refusal of accounts for the retirement of the feature, where the settings say so."""
         try:
             yield
@@ -108,6 +108,8 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
             is_retirement = stream.name == "accounts" and error.status in {403, 404}
             if not is_retirement or self.settings["accounts_missing"] != "warn":
                 raise
+            with self.client.page("users", dataset, None, page=0, page_size=1):  # fails if it is the dataset or the key
+                pass
             stream.suppress_activate_version()
             logger.warning(
                 "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none.%s "
@@ -129,10 +131,12 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
         tap_columns = {"dataset_id": dataset, **client.window_columns(window)}
         if stream.can_encode_columns():
-            for lines in self._first_allowed_to_fail(stream, pages.lines(self._encoder(stream, mapper, tap_columns))):
+            for lines in self._first_allowed_to_fail(
+                stream, dataset, pages.lines(self._encoder(stream, mapper, tap_columns))
+            ):
                 stream.emit_lines(lines)
             return
-        objects = self._first_allowed_to_fail(stream, pages.objects())
+        objects = self._first_allowed_to_fail(stream, dataset, pages.objects())
         for number, fields in enumerate(objects, start=1):
             if not isinstance(fields.get("name"), str) or not fields["name"]:
                 raise UnusableAnswer(
@@ -140,10 +144,10 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
                 )
             stream.emit(mapper.record(fields, tap_columns))
 
-    def _first_allowed_to_fail(self, stream: ExportStream, found: Iterator[T]) -> Iterator[T]:
+    def _first_allowed_to_fail(self, stream: ExportStream, dataset: str, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""
         first: list[T] = []
-        with self._missing_accounts_allowed(stream):
+        with self._missing_accounts_allowed(stream, dataset):
             first = list(itertools.islice(found, 1))
         return itertools.chain(first, found)
 
