@@ -322,14 +322,17 @@ class HttpClient:
         reason = read_reason(response, deadline=deadline)
         message = f"{self._vendor} answered {status}{_phrase(status)} to the request for {request.what}.{reason}"
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise _Retry(QuotaReached(message, status=status, reason=reason), retry_after(response))
+            raise _Retry(
+                QuotaReached(f"{message} Run again later, and less often.", status=status, reason=reason),
+                retry_after(response),
+            )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {408, 425}:
             delay = retry_after(response)
             is_overloaded = status == HTTPStatus.SERVICE_UNAVAILABLE and delay is not None
             if request.is_idempotent or is_overloaded:
-                raise _Retry(VendorUnavailable(message, status=status, reason=reason), delay)
+                raise _Retry(VendorUnavailable(f"{message} Run again later.", status=status, reason=reason), delay)
             raise VendorUnavailable(
-                f"{message} It may have been accepted all the same, so it is not sent again.",
+                f"{message} It may have been accepted all the same, so it is not sent again: run once more later.",
                 status=status,
                 reason=reason,
             )
