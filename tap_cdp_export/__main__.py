@@ -5,6 +5,9 @@ import gc
 import os
 import sys
 
+from tap_cdp_export.cli import signals_at_start
+
+signals_at_start.install()
 gc.disable()  # imports create no garbage, but would trigger many collections
 
 _exit_codes: list[int] = []
@@ -23,11 +26,13 @@ def _skip_teardown() -> None:
 
 
 from tap_cdp_export.cli.malloc import tune_malloc, write_no_core_file  # noqa: E402 -- as the next line
+from tap_cdp_export.signals import STOP  # noqa: E402 -- as the next line
 from tap_cdp_export.tap import TapCDPExport  # noqa: E402 -- after gc.disable() and atexit.register()
 
 
 def main() -> None:
     """Run the tap and change settings of the process; to run it inside another program, call `TapCDPExport.cli`."""
+    STOP.limit = signals_at_start.limit
     write_no_core_file()
     tune_malloc()
     gc.freeze()

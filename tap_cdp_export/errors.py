@@ -12,8 +12,8 @@
     │   └── ExportsFailed          13   … every attempt at an export fails (a smaller one may succeed)
     ├── QuotaReached               14   a limit of the vendor is exceeded
     ├── DeadlinePassed             15   an export was not ready in time
-    ├── LocalFailure               16   an error of this machine: disk full, no permission
-    └── TargetGone                  1   the target has closed the pipe
+    └── LocalFailure               16   an error of this machine: disk full, no permission, no more threads
+        └── TargetGone             16   … the target has closed the pipe
 
     Interrupted (BaseException)   128 + signal number
 
@@ -109,12 +109,12 @@ class DeadlinePassed(CdpExportError):
 
 
 class LocalFailure(CdpExportError):
-    """An error of the local machine: disk full, no permission."""
+    """An error of the local machine: disk full, no permission, no more threads or memory."""
 
     exit_code = 16
 
 
-class TargetGone(CdpExportError):
+class TargetGone(LocalFailure):
     """The target has closed the pipe that the tap writes to."""
 
 

@@ -73,8 +73,8 @@ class Redactor:
         forms = set(self._forms)
         for secret in secrets:
             if len(secret) >= _SHORTEST_SECRET:
-                raw = secret.encode()
-                forms |= {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], raw.hex()}
+                raw = secret.encode(errors="replace")
+                forms |= {secret, quote(raw, safe=""), quote_plus(raw), repr(secret)[1:-1], raw.hex()}
                 forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
                 for encode in (base64.b64encode, base64.urlsafe_b64encode):
                     forms |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}

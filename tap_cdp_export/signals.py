@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tap_cdp_export.errors import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
@@ -25,6 +25,10 @@ class StopSignal:
     immediately. Other code calls `raise_if_stopped` between two units of work, such as after a complete line of output.
     A wait whose result must not be lost, such as the response to an export request, runs inside `finishing` too: there
     a signal takes effect after some seconds only.
+
+    Attributes:
+        limit: called with the number of the first signal; the command makes it end the process within seconds, since a
+            target that does not read blocks every write.
     """
 
     def __init__(self) -> None:
@@ -32,6 +36,7 @@ class StopSignal:
         self._signal_number: int | None = None
         self._interruptible = False
         self._finishing = False
+        self.limit: Callable[[int], None] = lambda _signal_number: None
 
     def install(self) -> None:
         """Register the handlers; no effect outside the main thread, where Python does not allow it."""
@@ -45,12 +50,16 @@ class StopSignal:
         if self._finishing and is_first:
             signal.signal(signal.SIGALRM, self._handle_alarm)
             signal.setitimer(signal.ITIMER_REAL, _FINISHING_SECONDS)
-        elif self._interruptible:
+            return
+        if is_first:
+            self.limit(signal_number)
+        if self._interruptible:
             self._interruptible = False  # a second signal must not interrupt the cleanup
             raise Interrupted(signal_number)
 
     def _handle_alarm(self, _signal_number: int, frame: FrameType | None) -> None:
         if self._finishing and self._signal_number is not None:
+            self.limit(self._signal_number)
             self._handle(self._signal_number, frame)
 
     def raise_if_stopped(self) -> None:
@@ -110,6 +119,7 @@ class StopSignal:
             self._finishing = False
             if self._signal_number is not None:
                 signal.setitimer(signal.ITIMER_REAL, 0)
+                self.limit(self._signal_number)
 
 
 STOP = StopSignal()

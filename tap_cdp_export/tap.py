@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 from singer_sdk import Tap
-from singer_sdk.helpers._util import load_json
+from singer_sdk.cli import plugin_cli
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.plugin_base import _plugin_log_level
 from singer_sdk.singerlib import Catalog
 
-from tap_cdp_export.cli.command import TapCommand, readable
+from tap_cdp_export.cli.command import TapCommand, checked_log_settings, json_document, readable
+from tap_cdp_export.config.environment import settings_in_environment
 from tap_cdp_export.config.settings import settings_schema
 from tap_cdp_export.config.validation import complete
 from tap_cdp_export.errors import CdpExportError, Interrupted, SettingsError, TargetGone
 from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import check_storage, stays_below_root
+from tap_cdp_export.singer.catalog import read_catalog
+from tap_cdp_export.singer.state import readable_bookmarks, state_in
 from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.vendors import apsis, braze, personalization
@@ -30,38 +35,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.singer.stream import ExportStream
     from tap_cdp_export.vendors.vendor import Vendor
 
+_TEST_DEADLINE_SECONDS: Final = 15
 VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
-
-
-def state_in(document: object) -> dict[str, Any]:
-    """Extract the state from a document.
-
-    Example: `{"singer_state": {"bookmarks": {}}}` and `{"type": "STATE", "value": {"bookmarks": {}}}` both return
-    `{"bookmarks": {}}`.
-
-    Args:
-        document: a state, a STATE message, or the output of `meltano state get`; may be nested.
-
-    Returns:
-        The state.
-
-    Raises:
-        SettingsError: If the document is none of these.
-    """
-    state = document
-    while isinstance(state, dict) and state and "bookmarks" not in state:
-        if state.get("type") == "STATE" and "value" in state:
-            state = state["value"]
-        elif "singer_state" in state:
-            state = state["singer_state"]
-        else:
-            break
-    bookmarks = state.get("bookmarks", None if state else {}) if isinstance(state, dict) else None
-    if not isinstance(bookmarks, dict) or not all(isinstance(entry, dict) for entry in bookmarks.values()):
-        raise SettingsError(
-            "The state is no object with an object bookmarks in it. Give the last STATE line, or its value."
-        )
-    return cast("dict[str, Any]", state)
 
 
 class TapCDPExport(Tap):
@@ -144,13 +119,18 @@ class TapCDPExport(Tap):
         self._config = complete(config, self.config_jsonschema, checks)
         return []
 
+    @property
+    def _env_var_config(self) -> dict[str, Any]:
+        self.append_builtin_config(self.config_jsonschema)
+        return settings_in_environment(self.config_jsonschema, self._env_var_prefix)
+
     def load_state(self, state: dict[str, Any]) -> None:
         """Load the state of an earlier run.
 
         Args:
             state: see `state_in`.
         """
-        super().load_state(state_in(state))
+        super().load_state(readable_bookmarks(state_in(state)))
 
     def run(self) -> None:
         """Sync all selected streams; if one fails, continue with the others.
@@ -252,6 +232,19 @@ class TapCDPExport(Tap):
             return super().cb_config(ctx, param, value)
 
     @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Run the option `--test`, with a shorter deadline for requests: its answer is due within a minute.
+
+        Args:
+            ctx: context of click.
+            param: the option.
+            value: `all`, `schema` or `disabled`.
+        """
+        if settings := ctx.params.get("config"):
+            settings.config["request_deadline_seconds"] = _TEST_DEADLINE_SECONDS
+        super().cb_test(ctx, param, value)
+
+    @classmethod
     def invoke(  # type: ignore[override]
         cls,
         *,
@@ -273,11 +266,11 @@ class TapCDPExport(Tap):
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
-            state_value = state_in(load_json(state.read()) if state else {})  # the SDK takes an unknown form for none
+            state_value = state_in(
+                json_document(state.read()) if state else {}
+            )  # the SDK takes an unknown form for none
         with readable("catalog"):
-            catalog_object = Catalog.from_dict(load_json(catalog.read())) if catalog else None
-            if any(entry.schema.properties is None for entry in (catalog_object or {}).values()):
-                raise ValueError("a stream without properties")
+            catalog_object = read_catalog(json_document(catalog.read())) if catalog else None
         tap = cls(
             config=config.config if config else {},
             state=state_value,
@@ -285,6 +278,17 @@ class TapCDPExport(Tap):
             parse_env_config=bool(config and config.parse_env),
         )
         tap.run()
+
+    @plugin_cli
+    def cli(cls) -> click.Command:  # noqa: N805 -- as in the SDK, the decorator passes the class
+        """The command; ends the process with exit code 10 if the settings of the log are wrong.
+
+        Returns:
+            A `TapCommand`.
+        """
+        with checked_log_settings():
+            logging.getLogger(cls.name).setLevel(_plugin_log_level(plugin_name=cls.name))
+            return super(TapCDPExport, cls).cli  # noqa: UP008 -- its first argument is the class, so super() finds no self
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -29,9 +29,7 @@ def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str,
     try:
         from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 -- an optional extra, and slow to import
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"The sandbox needs {error.name}: install the tap with its extra, pip install 'tap-cdp-export[sandbox]'."
-        ) from None
+        raise SettingsError(f"The sandbox needs {error.name}: install the tap again with its extra sandbox.") from None
     sandbox = Sandbox()
     sandbox.start()
     merged = {**sandbox.settings(), **config}

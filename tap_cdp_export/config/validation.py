@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import math
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import requests
 from singer_sdk import typing as th
 
 from tap_cdp_export.errors import SettingsError
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
     Check = Callable[[Mapping[str, Any]], Iterable[str]]
+
+_MAX_NUMBER: Final = 10**12
+_IDENTIFIER: Final = re.compile(r"(^|[._])(ids?|name|key|secret)(\.[0-9]+)?$")
+_MAY_BE_EMPTY: Final = {"instance"}
 
 
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
@@ -44,8 +50,9 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mappi
     Raises:
         SettingsError: If there are problems; the message lists all of them, without values.
     """
-    plain: dict[str, Any] = _with_numbers(_plain(dict(config), schema), schema)
+    plain: dict[str, Any] = _as_meant(_plain(dict(config), schema), schema)
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
+    problems += _odd_values(plain, schema)
     if not problems:
         _add_defaults(plain, schema)
         problems = list(_contradictions(plain, schema, checks))
@@ -55,8 +62,20 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mappi
 
 
 def _violations(config: dict[str, Any], schema: Mapping[str, Any]) -> list[ValidationError]:
-    validator = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema)
+    validator = th.DEFAULT_JSONSCHEMA_VALIDATOR(_well_formed(schema))
     return sorted(validator.iter_errors(config), key=lambda error: [str(step) for step in error.absolute_path])
+
+
+def _well_formed(schema: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Copy a schema without what is no schema: the SDK's of `stream_maps` has the text "null" among its `anyOf`."""
+    if isinstance(schema, dict):
+        return {
+            key: [_well_formed(item) for item in inner if isinstance(item, dict)]
+            if key == "anyOf"
+            else _well_formed(inner)
+            for key, inner in schema.items()
+        }
+    return schema
 
 
 def _plain(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
@@ -76,22 +95,71 @@ def _plain(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any
     if isinstance(value, list | tuple):
         return [_plain(inner, {}) for inner in value]
     if isinstance(value, Decimal):  # the SDK parses fractions as Decimal, which time.sleep does not accept
-        return int(value) if value == value.to_integral_value() else float(value)
+        is_whole = abs(value) <= _MAX_NUMBER and value == value.to_integral_value()
+        return int(value) if is_whole else float(value)
     return value
 
 
-def _with_numbers(value: Any, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
-    """Convert numeric strings, such as "0.5" to 0.5: Meltano passes numbers with a fraction as strings."""
+def _as_meant(value: Any, schema: Mapping[str, Any], name: str = "") -> Any:  # noqa: ANN401 -- any JSON
+    """Convert strings to what they mean; values inside free-form objects stay as they are.
+
+    - Numeric strings, such as "0.5", become numbers: Meltano passes numbers with a fraction as strings.
+    - White space around secrets, identifiers and URLs is removed: a pasted key often ends with a newline.
+    - A host without a scheme gets https.
+    """
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        return {key: _with_numbers(inner, properties.get(key, {})) for key, inner in value.items()}
-    if isinstance(value, str) and {"number", "integer"} & set(schema.get("type", ())):
+        return {key: _as_meant(inner, properties.get(key, {}), key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_meant(item, schema.get("items", {}), name) for item in value]
+    types = schema.get("type", ())
+    if not isinstance(value, str) or not types:
+        return value
+    if {"number", "integer"} & set(types):
         try:
             number = Decimal(value)
         except InvalidOperation:
             return value
         return _plain(number, {}) if number.is_finite() else value
-    return value
+    is_url = schema.get("format") == "uri"
+    if is_url or _IDENTIFIER.search(name) or name in _MAY_BE_EMPTY:
+        value = value.strip()
+    return f"https://{value}" if is_url and value and ":/" not in value and not value.startswith("/") else value
+
+
+def _odd_values(value: Any, schema: Mapping[str, Any], name: str = "") -> Iterator[str]:  # noqa: ANN401 -- any JSON
+    """Find empty secrets and identifiers, numbers that no request or pause can have, and halves of characters."""
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        for key, inner in value.items():
+            if not _is_text(key):
+                yield f"a name in setting {name or 'file'} is not valid Unicode"
+            yield from _odd_values(inner, properties.get(key, {}), ".".join(filter(None, (name, key))))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _odd_values(item, schema.get("items", {}), f"{name}.{number}")
+    elif isinstance(value, str):
+        if not value and _IDENTIFIER.search(name) and "string" in schema.get("type", ()):
+            yield f"setting {name} is empty"
+        if not _is_text(value):
+            yield f"setting {name} is not valid Unicode"
+    elif _is_too_large(value, schema):
+        yield f"setting {name} is too large a number"
+
+
+def _is_too_large(value: Any, schema: Mapping[str, Any]) -> bool:  # noqa: ANN401 -- any JSON
+    """Return whether a number is infinite, or beyond what a setting of the tap can mean."""
+    is_typed = bool({"number", "integer"} & set(schema.get("type", ())))
+    is_infinite = isinstance(value, float) and not math.isfinite(value)
+    return is_infinite or (is_typed and isinstance(value, int | float) and abs(value) > _MAX_NUMBER)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _add_defaults(config: dict[str, Any], schema: Mapping[str, Any]) -> None:
@@ -143,7 +211,7 @@ def _contradictions(config: dict[str, Any], schema: Mapping[str, Any], checks: M
             yield from check(config[vendor])
     yield from _output_problems(config)
     if "faker_config" in config and not importlib.util.find_spec("faker"):
-        yield "setting faker_config needs the tap's extra faker: pip install 'tap-cdp-export[faker]'"
+        yield "setting faker_config needs the tap's extra faker: install the tap again with it"
     if not any(vendor in config for vendor in checks):
         yield f"no vendor is configured: give at least one of the objects {', '.join(checks)}, or sandbox: true"
 
@@ -180,11 +248,13 @@ def _date_problems(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_web_address(text: str) -> bool:
-    """Return True for an http(s) URL with a host, and without credentials, query, fragment or port 0."""
+    """Return True for an http(s) URL with a valid host, and without credentials, query, fragment or port 0."""
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError:
+        requests.Request("GET", text).prepare()
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # of each of these libraries
         return False
     is_bare = not (parts.username or parts.password or parts.query or parts.fragment)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_bare and port != 0

@@ -71,8 +71,7 @@ class ObjectStore:
                 self._files, root = fsspec.url_to_fs(url, **{**options, **cache_options})
         except ImportError:
             raise SettingsError(
-                f"Addresses with {scheme}:// need a client: install the tap with its extra, "
-                f"pip install 'tap-cdp-export[{SCHEMES.get(scheme)}]'."
+                f"Addresses with {scheme}:// need a client: install the tap again with its extra {SCHEMES.get(scheme)}."
             ) from None
         except FileNotFoundError:
             raise SettingsError("A file that bucket_options name is not there.") from None

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import backoff
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import LocationValueError
 
 from tap_cdp_export.errors import (
     CdpExportError,
@@ -28,12 +28,14 @@ from tap_cdp_export.errors import (
     IncompleteAnswer,
     QuotaReached,
     RequestRefused,
+    SettingsError,
     UnusableAnswer,
     VendorUnavailable,
 )
+from tap_cdp_export.http import network_errors
 from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.reasons import read_reason
-from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after
+from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after, without_web_page
 from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ _CONNECT_TIMEOUT: Final = 30.0
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _DATE_RESOLUTION: Final = timedelta(seconds=1)
 _MAX_DELAY: Final = 60.0
-_CERTIFICATE_ERROR: Final = "CERTIFICATE_VERIFY_FAILED"
+_MAX_LOOKUPS: Final = 3  # of a name that never resolved in this run: most likely it is mistyped
 _MAX_ATTEMPTS: Final[dict[type[CdpExportError], int]] = {IncompleteAnswer: 3, VendorUnavailable: 8}
 
 
@@ -137,12 +139,14 @@ class _Retry(Exception):
         *,
         immediately: bool = False,
         may_be_accepted: bool = False,
+        max_attempts: int | None = None,
     ) -> None:
         super().__init__()
         self.error = error
         self.min_delay = retry_after or 0.0
         self.immediately = immediately
         self.may_be_accepted = may_be_accepted
+        self.max_attempts = max_attempts
 
 
 def _retry_delays() -> Generator[float, _Retry, None]:
@@ -160,7 +164,7 @@ class HttpClient:
         clock_lead: how far this machine's clock is ahead of the server's, by the `Date` of the last response.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a choice of its own
         self,
         vendor: str,
         credentials: Credentials | None = None,
@@ -168,6 +172,7 @@ class HttpClient:
         deadline_seconds: float,
         trust_environment: bool = True,
         public_only: bool = False,
+        names_host: bool = True,
     ) -> None:
         """Open a session.
 
@@ -177,11 +182,14 @@ class HttpClient:
             deadline_seconds: limit for one request with all its attempts and delays.
             trust_environment: whether proxy variables are used; False for a loopback server.
             public_only: whether to refuse connections to private addresses.
+            names_host: whether messages name the host; False where URLs are secrets.
         """
         self._vendor = vendor
         self._credentials = credentials or Credentials()
         self._deadline_seconds = deadline_seconds
         self.clock_lead = timedelta(0)
+        self._has_answered = False
+        self._names_host = names_host
         self._session = requests.Session()
         self._session.trust_env = trust_environment
         self._session.auth = self._credentials
@@ -219,11 +227,13 @@ class HttpClient:
 
         def exchange() -> T:
             with self._open_response(request, deadline) as response:
+                self._has_answered = True
                 self._measure_clock_lead(response)
                 self._raise_for_status(
                     request, response, deadline=deadline, may_renew=CredentialsRefused not in attempts
                 )
-                return consume(response, body(response, deadline=deadline))
+                chunks = body(response, deadline=deadline)
+                return consume(response, without_web_page(chunks) if response.ok else chunks)
 
         def attempt() -> T:
             nonlocal uncertain_attempts
@@ -246,7 +256,8 @@ class HttpClient:
             attempts[kind] = attempts.get(kind, 0) + 1
             kind_deadline = deadline if kind is IncompleteAnswer else min(deadline, start + self._deadline_seconds)
             remaining = kind_deadline - time.monotonic()
-            if attempts[kind] >= _MAX_ATTEMPTS.get(kind, attempts[kind] + 1) or failure.min_delay >= remaining:
+            max_attempts = failure.max_attempts or _MAX_ATTEMPTS.get(kind, attempts[kind] + 1)
+            if attempts[kind] >= max_attempts or failure.min_delay >= remaining:
                 raise failure.error from None
             raise failure
 
@@ -276,19 +287,28 @@ class HttpClient:
                 stream=True,
             )
         except requests.RequestException as failure:
-            error = VendorUnavailable(f"{self._vendor}: {_network_reason(failure)} while asking for {request.what}.")
-            if _CERTIFICATE_ERROR in str(failure):  # retries do not help, and verification is never turned off
-                raise VendorUnavailable(
-                    f"{error} Check base_url, and the authorities that this machine trusts (REQUESTS_CA_BUNDLE)."
-                ) from None
-            if request.is_idempotent or _was_not_sent(failure):
-                raise _Retry(error) from None
-            error = VendorUnavailable(f"{error} Whether the request arrived is not known: run once more later.")
+            host = network_errors.host_of(request.url) if self._names_host else "its host"
+            what = f"{self._vendor}: {network_errors.explain(failure, host)} while asking for {request.what}."
+            if network_errors.is_without_authorities(failure):
+                raise SettingsError(f"{self._vendor}: {network_errors.CA_BUNDLE_ADVICE}") from None
+            error = VendorUnavailable(f"{what} {network_errors.advice(failure)}")
+            if network_errors.is_untrusted(failure):
+                raise error from None
+            if request.is_idempotent or network_errors.was_not_sent(failure):
+                is_mistyped = network_errors.is_unknown_name(failure) and not self._has_answered
+                raise _Retry(error, max_attempts=_MAX_LOOKUPS if is_mistyped else None) from None
+            error = VendorUnavailable(f"{what} Whether the request arrived is not known: run once more later.")
             raise _Retry(error, may_be_accepted=True) from None
+        except (UnicodeError, LocationValueError):
+            raise UnusableAnswer(
+                f"{self._vendor}: the address for {request.what} is not one that can be asked."
+            ) from None
         except ValueError:  # requests reads the Location of a redirect even if it does not follow it
             raise UnusableAnswer(
                 f"{self._vendor}: the request for {request.what}, or its redirect, leads to no valid URL."
             ) from None
+        except OSError:  # of requests itself, before it connects
+            raise SettingsError(f"{self._vendor}: {network_errors.CA_BUNDLE_ADVICE}") from None
 
     def _measure_clock_lead(self, response: requests.Response) -> None:
         """Set `clock_lead`, so that a window does not end in the server's future."""
@@ -297,8 +317,9 @@ class HttpClient:
             return
         lead = datetime.now(UTC) - date - _DATE_RESOLUTION
         if abs(lead) > _CLOCK_TOLERANCE and abs(self.clock_lead) <= _CLOCK_TOLERANCE:
-            minutes = lead / timedelta(minutes=1)
-            logger.warning("This machine's clock is %.0f minutes ahead of %s's.", minutes, self._vendor)
+            minutes = abs(lead) / timedelta(minutes=1)
+            direction = "ahead of" if lead > timedelta(0) else "behind"
+            logger.warning("This machine's clock is %.0f minutes %s %s's.", minutes, direction, self._vendor)
         self.clock_lead = lead
 
     def _raise_for_status(
@@ -315,13 +336,16 @@ class HttpClient:
         reason = read_reason(response, deadline=deadline)
         message = f"{self._vendor} answered {status}{_phrase(status)} to the request for {request.what}.{reason}"
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise _Retry(QuotaReached(message, status=status, reason=reason), retry_after(response))
+            raise _Retry(
+                QuotaReached(f"{message} Run again later, and less often.", status=status, reason=reason),
+                retry_after(response),
+            )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in {408, 425}:
             delay = retry_after(response)
             is_overloaded = status == HTTPStatus.SERVICE_UNAVAILABLE and delay is not None
             if request.is_idempotent or is_overloaded:
-                raise _Retry(VendorUnavailable(message, status=status, reason=reason), delay)
-            message += " It may have been accepted all the same."
+                raise _Retry(VendorUnavailable(f"{message} Run again later.", status=status, reason=reason), delay)
+            message += " It may have been accepted all the same: run once more later."
             error = VendorUnavailable(message, status=status, reason=reason)
             raise _Retry(error, delay, may_be_accepted=True)
         if status in {401, 403}:
@@ -341,21 +365,3 @@ def _phrase(status: int) -> str:
         return f" ({HTTPStatus(status).phrase})"
     except ValueError:
         return ""
-
-
-def _network_reason(failure: requests.RequestException) -> str:
-    """Describe a network error; the text of requests is not used, since it contains the URL."""
-    if isinstance(failure, requests.exceptions.SSLError):
-        return "the TLS certificate or handshake is not acceptable"
-    if isinstance(failure, requests.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(failure, requests.Timeout):
-        return "no answer in time"
-    return "the connection failed"
-
-
-def _was_not_sent(failure: requests.RequestException) -> bool:
-    if isinstance(failure, requests.ConnectTimeout):
-        return True
-    cause = failure.args[0] if failure.args else None
-    return isinstance(getattr(cause, "reason", None), NewConnectionError)

@@ -68,7 +68,7 @@ def is_private_host(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
         addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the second of a name that is none, such as `rest..host`
         return False
     return not any(is_public(str(entry[4][0])) for entry in addresses)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import re
 import socket
 import time
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 READ_TIMEOUT: Final = 300.0
 """Maximum seconds without a byte: vendors prepare bodies slowly."""
 
+_WEB_PAGE: Final = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|\?xml|html|head|body|error)", re.IGNORECASE)
 _CHUNK_BYTES: Final = 256 * 1024
 _OBJECT_BYTES: Final = 2**20
 _LIST_LEVELS: Final = 2  # a list may be split over a repeated key, at the top level and in its items
@@ -125,6 +127,28 @@ def body(response: requests.Response, *, deadline: float) -> Iterator[bytes]:
     original = _original_response(raw)
     if original and not original.chunked and original.length:  # urllib3 ignores the length beside a Transfer-Encoding
         raise IncompleteAnswer("The answer's body ended too early.")
+
+
+def without_web_page(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Refuse a body that is a page for people: a login, or the notice of a proxy or gateway, with a status of success.
+
+    Args:
+        chunks: a body.
+
+    Yields:
+        The same chunks.
+
+    Raises:
+        IncompleteAnswer: If the body begins like HTML or XML, as no documented answer does; it may be gone at once.
+    """
+    first = next(chunks, b"")
+    if _WEB_PAGE.match(first):
+        raise IncompleteAnswer(
+            "The answer is a web page, such as a login or the notice of a proxy, and no data. Check the host in the "
+            "settings, and whether a proxy stands between."
+        )
+    yield first
+    yield from chunks
 
 
 def _wait_no_longer_than(deadline: float, raw: urllib3.BaseHTTPResponse) -> None:

@@ -230,15 +230,24 @@ class ExportRunner:
                 raise DeadlinePassed(
                     f"{request.subject}: the export was not ready after {time.monotonic() - start:.0f} s."
                     f"{result.reason} "
-                    "Run again to take it up where the vendor allows it, raise export_timeout_seconds, "
-                    "or make the export smaller.",
+                    f"{_NEXT_RUN[job.secret is None]} Raise export_timeout_seconds, or make the export smaller.",
                     reason=result.reason,
                 )
-            logger.info("%s: export not ready yet, looking again in %.1f s.", request.subject, delay)
+            logger.info("%s: export not ready yet, looking again in %s s.", request.subject, _seconds(delay))
             with STOP.interruptible():
                 time.sleep(delay)
 
 
+def _seconds(delay: float) -> str:
+    """Write a pause with as many digits as it takes to tell it from none."""
+    return f"{delay:.1f}" if delay >= _SHOWN_SECONDS else f"{delay:.1g}"
+
+
+_SHOWN_SECONDS: Final = 0.1
+_NEXT_RUN: Final = {
+    True: "The next run resumes it.",
+    False: "The next run requests another one. If this one failed, the vendor may have said so by e-mail only.",
+}
 _FAILURES: Final = {
     ExportStatus.FAILED: "failed",
     ExportStatus.UNAVAILABLE: "cannot be polled",

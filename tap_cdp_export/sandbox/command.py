@@ -71,7 +71,7 @@ def _serve(options: Options, arguments: argparse.Namespace) -> int:
     try:
         from tap_cdp_export.sandbox.server import Sandbox  # noqa: PLC0415 - the extra may be missing
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"{error}; install it with: pip install 'tap-cdp-export[sandbox]'\n")
+        sys.stderr.write(f"{error}; install the tap again with its extra sandbox\n")
         return 1
     try:
         sandbox = Sandbox(options, port=arguments.port, storage_port=arguments.storage_port)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError, TargetGone
+from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError
 from tap_cdp_export.windows import parse_time, whole_second
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class ExportSource(ABC, Generic[Client]):
         An error ends this source only and is kept for the end of the run: the other sources still run.
 
         Raises:
-            LocalFailure: If this machine fails, which would fail every other source too.
-            TargetGone: If the target has closed the pipe.
+            LocalFailure: If this machine fails or the target has closed the pipe, which would fail every source.
         """
         if self._started:
             return
@@ -89,23 +88,25 @@ class ExportSource(ABC, Generic[Client]):
 
     @contextmanager
     def noting_failures(self) -> Iterator[None]:
-        """Note a failure of what happens inside, and log it.
+        """Note a failure of what happens inside, and log it; the reason of the first one ends the log.
 
         Yields:
             Nothing.
 
         Raises:
-            LocalFailure: If this machine fails, which would fail every other source too.
-            TargetGone: If the target has closed the pipe.
+            LocalFailure: If this machine fails or the target has closed the pipe, which would fail every source.
         """
         try:
             yield
         except CdpExportError as error:
             error.streams = tuple(self.selected)
-            if isinstance(error, LocalFailure | TargetGone):
+            if isinstance(error, LocalFailure):
                 raise
+            if self.errors:
+                logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
+            else:
+                logger.error("%s failed; the last line says why.", ", ".join(self.selected))  # noqa: TRY400 -- as above
             self.errors.append(error)
-            logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
 
     def judge(self) -> None:
         """Judge what the settings and STATE hold for the selected streams, before anything is asked of any vendor.
@@ -114,7 +115,7 @@ class ExportSource(ABC, Generic[Client]):
             SettingsError: If they are wrong.
         """
         for stream in self.selected.values():
-            stream.bookmark()
+            stream.check()
 
     @abstractmethod
     def run(self) -> None:

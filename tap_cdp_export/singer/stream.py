@@ -32,6 +32,7 @@ from tap_cdp_export.records.batch import (
 )
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import Batches
+from tap_cdp_export.singer.catalog import check_keys
 from tap_cdp_export.singer.column_maps import column_map
 from tap_cdp_export.singer.stream_maps import transformed
 from tap_cdp_export.windows import parse_time, time_text
@@ -291,24 +292,39 @@ class ExportStream(Stream):
         """Return the end of the last complete window.
 
         Returns:
-            The time, or None on the first run.
+            The time; None on the first run, or if STATE holds something else in its place.
 
         Raises:
-            SettingsError: If STATE holds no time, or one in the future.
+            SettingsError: If the time lies in the future.
         """
-        text = self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
-        if text is None:
-            return None
         try:
-            time = parse_time(text)
+            time = parse_time(self._bookmark_text)
         except (TypeError, ValueError):
-            raise SettingsError(f"The state of {self.name} holds no time where its bookmark should be.") from None
+            return None
         if time > datetime.now(UTC) + _CLOCK_TOLERANCE:
             raise SettingsError(
                 f"The state of {self.name} lies in the future: nothing would be read until then. "
                 "Check this machine's clock, or set the state back."
             )
         return time
+
+    @property
+    def _bookmark_text(self) -> Any:  # noqa: ANN401 -- STATE may come from anywhere
+        return self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
+
+    def check(self) -> None:
+        """Check STATE and catalog before the first request.
+
+        Raises:
+            SettingsError: If the bookmark lies in the future, or the catalog lacks or deselects a key column.
+        """
+        check_keys(self, self.selected_columns)
+        if self.bookmark() is None and self._bookmark_text is not None:
+            self.log(
+                "STATE holds no time that this version understands as bookmark of %s; it starts from its beginning.",
+                self.name,
+                level=logging.WARNING,
+            )
 
     def job(self) -> ExportJob | None:
         """Return the export job that an earlier run has requested and not finished.

@@ -12,16 +12,20 @@ records by `flattening_options` and `transformed_schema` as they are at that tim
 
 from __future__ import annotations
 
+import traceback
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, Final
 
-from singer_sdk.exceptions import MappingError, StreamMapConfigError
+from singer_sdk.exceptions import StreamMapConfigError
 from singer_sdk.helpers._flattening import FlatteningOptions, flatten_key, flatten_schema
 from singer_sdk.mapper import (
     MAPPER_ALIAS_OPTION,
     MAPPER_ELSE_OPTION,
+    MAPPER_FILTER_OPTION,
     MAPPER_KEY_PROPERTIES_OPTION,
     MAPPER_SOURCE_OPTION,
     NULL_STRING,
+    CustomStreamMap,
     PluginMapper,
 )
 
@@ -67,13 +71,15 @@ class StreamMaps(PluginMapper):
         given = self.stream_maps_dict
         is_selected = bool(schema.get("properties"))  # or a map for streams of a pattern would miss the keys of others
         self.stream_maps_dict = {
-            source: corrected(definition, schema, key_properties) for source, definition in given.items() if is_selected
+            name: corrected(definition, schema, key_properties)
+            for name, definition in given.items()
+            if is_selected and _reads(name, definition, stream_name)
         }
         try:
             super().register_raw_stream_schema(stream_name, schema, key_properties)
         except StreamMapConfigError as error:  # its text names columns, and shows no expression
             raise SettingsError(f"The stream map of {stream_name} is wrong. {error}") from None
-        except (MappingError, SyntaxError, LookupError, TypeError, ValueError):
+        except Exception:  # noqa: BLE001 -- Python's parser and the SDK raise anything, MemoryError and RecursionError too
             raise SettingsError(
                 f"The stream map of {stream_name} is wrong: one of its expressions cannot be read."
             ) from None
@@ -108,6 +114,12 @@ class StreamMaps(PluginMapper):
         keys = stream_map.transformed_key_properties or ()
         stream_map.transformed_key_properties = [flatten_key(name, [], **spelling) for name in keys]
         stream_map.flattening_options = FlatteningOptions(enabled=True, max_level=max_level, **spelling)
+
+
+def _reads(name: str, definition: Any, stream: str) -> bool:  # noqa: ANN401 -- any JSON
+    """Return whether a map reads a stream; the SDK would blame any stream for a wrong alias of another."""
+    source = definition.get(MAPPER_SOURCE_OPTION) if isinstance(definition, dict) else None
+    return fnmatch(stream, source or name)
 
 
 def corrected(definition: Any, schema: Mapping[str, Any], keys: Sequence[str] | None) -> Any:  # noqa: ANN401 -- any JSON
@@ -175,9 +187,18 @@ def expression_failed(stream: str, error: Exception) -> SettingsError:
         The error to raise.
     """
     return SettingsError(
-        f"An expression in the stream map of {stream} fails on a record ({type(error.__cause__ or error).__name__}). "
+        f"The stream map of {stream} fails on a record{_place_of(error)} ({type(error.__cause__ or error).__name__}). "
         "Any column but a key may be null: write, for instance, md5(email) if email else None."
     )
+
+
+def _place_of(error: Exception) -> str:
+    """Name the column whose expression failed, or the filter; the SDK's error does not, but its frame knows."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is CustomStreamMap._eval.__code__:  # noqa: SLF001 -- see above
+            column = frame.f_locals.get("property_name")
+            return f", at {MAPPER_FILTER_OPTION if column is None else f'the column {column}'}"
+    return ""
 
 
 def _declared(schema: dict[str, Any], *, with_properties: bool) -> dict[str, Any]:

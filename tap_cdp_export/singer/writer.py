@@ -30,7 +30,13 @@ class LineWriter(GenericSingerWriter[bytes, "Message"]):
     """
 
     def __init__(self) -> None:
-        """Initialize, and enlarge the pipe to the target where the system allows it."""
+        """Initialize, and enlarge the pipe to the target where the system allows it.
+
+        Raises:
+            TargetGone: If stdout is closed.
+        """
+        if sys.stdout is None:
+            raise TargetGone("There is nothing to write to: stdout is closed.")
         self._lines = bytearray()
         with suppress(AttributeError, OSError, ValueError):  # no Linux, no pipe, or no more for this user
             fcntl.fcntl(sys.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

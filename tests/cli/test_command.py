@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import logging
 import os
@@ -45,7 +46,7 @@ EXIT_CODES = [
     (errors.QuotaReached, 14),
     (errors.DeadlinePassed, 15),
     (errors.LocalFailure, 16),
-    (errors.TargetGone, 1),
+    (errors.TargetGone, 16),
 ]
 
 
@@ -116,6 +117,50 @@ def test_an_unexpected_exception_ends_with_1_and_logs_its_traceback_but_not_its_
     assert type(failure).__name__ in text
     assert "callback" in caplog.text
     assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (MemoryError("canary"), "no more memory"),
+        (RuntimeError("can't start new thread"), "no more threads"),
+        (OSError(errno.EMFILE, "Too many open files", "canary"), "Too many open files"),
+        (PermissionError(errno.EACCES, "Permission denied", "canary"), "Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_this_machine_refuses_ends_with_16(
+    caplog: pytest.LogCaptureFixture, failure: Exception, words: str
+) -> None:
+    assert exit_code_of(failure) == 16
+    assert words in last_line(caplog)[1]
+    assert "canary" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LOGLEVEL": "canary"},
+        {"LOGLEVEL": ""},
+        {"TAP_CDP_EXPORT_LOGLEVEL": "x"},
+        {"SINGER_SDK_LOG_CONFIG": "/"},
+        {"SINGER_SDK_LOG_CONFIG": __file__},
+    ],
+)
+def test_wrong_settings_of_the_log_end_with_10(environment: dict[str, str]) -> None:
+    run = run_tap({"sandbox": True}, environment=environment)
+    assert run.exit_code == 10, run.log
+    assert run.last_line.endswith("(exit 10)")
+    assert "Traceback" not in run.log
+    assert run.messages == []
+
+
+def test_a_variable_that_is_no_json_ends_with_10() -> None:
+    run = run_tap({"sandbox": True}, "--config", "ENV", environment={"TAP_CDP_EXPORT_BRAZE": "canary"})
+    assert run.exit_code == 10
+    assert "TAP_CDP_EXPORT_BRAZE" in run.last_line
+    assert "canary" not in run.log
 
 
 def test_a_wrong_stream_map_ends_with_10_and_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -218,7 +263,7 @@ def test_a_full_disk_behind_stdout_ends_with_16(tmp_path: Path) -> None:
     assert "Traceback" not in run.log
 
 
-def test_a_target_that_is_gone_ends_with_1_and_one_clear_line(tmp_path: Path) -> None:
+def test_a_target_that_is_gone_ends_with_16_and_one_clear_line(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with (
@@ -227,7 +272,7 @@ def test_a_target_that_is_gone_ends_with_1_and_one_clear_line(tmp_path: Path) ->
         tap_process(personalization(server.url), tmp_path, stdout=pipe) as process,
     ):
         run = wait_for(process)
-    assert run.exit_code == 1
+    assert run.exit_code == 16
     assert "target" in run.last_line
     assert "Traceback" not in run.log
 

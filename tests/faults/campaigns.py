@@ -14,6 +14,7 @@ from tests.faults import (
     crash_points,
     expected_rows,
     host_faults,
+    input_fuzz,
     random_histories,
     reader_fuzz,
     replays,
@@ -39,6 +40,7 @@ CAMPAIGNS: Final = (
     reader_fuzz,
     signals,
     host_faults,
+    input_fuzz,
 )
 
 _scenarios: list[Scenario] = []

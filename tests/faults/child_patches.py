@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,18 @@ def hurry(factor: float) -> None:
     sleep, monotonic = time.sleep, time.monotonic
     time.sleep = lambda seconds: sleep(float(seconds) / factor)
     time.monotonic = lambda: monotonic() * factor
+
+
+def stay_on_loopback() -> None:
+    """Resolve no name and no address but those of this machine."""
+    resolve = socket.getaddrinfo
+
+    def resolve_loopback(host: Any, *args: Any, **options: Any) -> Any:
+        if host not in {"127.0.0.1", "localhost"}:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **options)
+
+    socket.getaddrinfo = resolve_loopback
 
 
 def share_out() -> None:

@@ -22,7 +22,7 @@ from tap_cdp_export.sandbox.options import Options
 from tap_cdp_export.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.sandbox.request_log import Entry
     from tests.faults.fork_server import ForkServer, Patch
@@ -169,6 +169,8 @@ class Scene:
         limits: dict[str, int] | None = None,
         seconds: float = 30,
         real: bool = False,
+        files: Mapping[str, bytes] | None = None,
+        options: Sequence[str] = (),
     ) -> Run:
         """Run the tap once.
 
@@ -180,10 +182,12 @@ class Scene:
             limits: Resource limits, by the names of their constants.
             seconds: Timeout, after which the run counts as hung.
             real: Whether to run the real command instead of a fork.
+            files: Content of the files for the options `config`, `state` and `catalog`, in place of the scene's own.
+            options: Further command-line options.
         """
         run = Run(state)
         request = {
-            "argv": self._arguments(state),
+            "argv": [*self._arguments(state, files or {}), *options],
             "env": {"TMPDIR": str(self.temporary), **(env or {})},
             "patches": patches,
             "limits": limits or {},
@@ -202,14 +206,17 @@ class Scene:
         run.requests = self.sandbox.request_log.log[request_count:]
         return run
 
-    def _arguments(self, state: dict[str, Any] | None) -> list[str]:
+    def _arguments(self, state: dict[str, Any] | None, files: Mapping[str, bytes]) -> list[str]:
         arguments = []
         settings = {"end_date": self.options.population.now, **self.settings}
-        for name, content in (("config", settings), ("state", state)):
-            if content is not None:
-                path = self.folder / f"{name}.json"
-                path.write_bytes(msgspec.json.encode(content))
-                arguments += [f"--{name}", str(path)]
+        own_files = {"config": settings} if state is None else {"config": settings, "state": state}
+        for name, content in {
+            **{name: msgspec.json.encode(content) for name, content in own_files.items()},
+            **files,
+        }.items():
+            path = self.folder / f"{name}.json"
+            path.write_bytes(content)
+            arguments += [f"--{name}", str(path)]
         return arguments
 
     def _watch_fork(self, run: Run, request: dict[str, Any], log: int, reader: Reader, seconds: float) -> None:

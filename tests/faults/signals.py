@@ -112,13 +112,13 @@ def _read_after_request(scene: Scene, path: str, reader: Reader) -> Reader:
 
 
 def _dead_target(fork_server: ForkServer, *, real: bool) -> Outcome:
-    """A closed pipe ends the run at once, with exit code 1 and one line in the log."""
+    """A closed pipe ends the run at once, with exit code 16 and one line in the log."""
     with Scene(fork_server, "personalization", options=_LARGE) as scene:
         history = History(scene)
         run = history.run(reader=close_after(1), real=real)
         problems = []
-        if run.code != 1:
-            problems.append(f"I3 exit code {run.code} in place of 1")
+        if run.code != 16:
+            problems.append(f"I3 exit code {run.code} in place of 16")
         if run.log.count(" CRITICAL ") != 1 or "BrokenPipe" in run.log:
             problems.append("I3 the log does not end with a single CRITICAL line")
         history.run_until_clean()

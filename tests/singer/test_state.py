@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_cdp_export.errors import SettingsError
-from tap_cdp_export.tap import state_in
-from tests.helpers.configurations import PERSONALIZATION_URL, config
+from tap_cdp_export.singer.state import state_in
+from tap_cdp_export.windows import epoch_milliseconds, parse_time
+from tests.helpers.configurations import END, PERSONALIZATION_URL, START, config
 from tests.helpers.in_process import sync
 from tests.helpers.running import run_tap
 
@@ -60,8 +61,6 @@ def test_a_state_is_found_in_whatever_it_is_wrapped_in(
         True,
         {"bookmarks": None},
         {"bookmarks": []},
-        {"bookmarks": {"users": None}},
-        {"bookmarks": {"users": "x"}},
         {"users": {"replication_key_value": "x"}},
         {"completed": of_meltano(STATE)},
         {"value": STATE},
@@ -88,10 +87,10 @@ def test_a_wrapped_state_is_gone_on_from(requests_mock: Mocker) -> None:
 
 def test_a_file_that_holds_a_whole_state_line_is_read_and_another_is_refused() -> None:
     nobody = config("personalization", base_url="http://127.0.0.1:9")
-    wrong = {"bookmarks": {"users": {"replication_key_value": "x"}}}
+    wrong = {"bookmarks": {"users": {"replication_key_value": "2999-01-01T00:00:00.000Z"}}}
     run = run_tap(nobody, state=as_line(of_meltano(wrong)))
     assert run.exit_code == 10
-    assert "state of users holds no time" in run.last_line
+    assert "state of users lies in the future" in run.last_line
     run = run_tap(nobody, state={"users": {}})
     assert run.exit_code == 10
     assert "last STATE line" in run.last_line
@@ -105,15 +104,37 @@ EVERYTHING = {
     "apsis": config("apsis")["apsis"],
     "braze": config("braze")["braze"],
 }
-BOOKMARKS: tuple[object, ...] = ("x", 5, [], "2999-01-01T00:00:00.000Z", "0001-01-01T00:00:00+14:00")
+NOT_UNDERSTOOD: tuple[object, ...] = (
+    None,
+    5,
+    "x",
+    [],
+    {"replication_key_value": "x"},
+    {"replication_key_value": 5},
+    {"replication_key_value": []},
+    {"replication_key_value": "0001-01-01T00:00:00+14:00"},
+    {"replication_key_value": 5, "partitions": None},
+    {"replication_key_value": "", "partitions": [5]},
+)
+
+
+@pytest.mark.parametrize("entry", NOT_UNDERSTOOD)
+def test_what_is_not_understood_is_warned_of_and_read_anew(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, entry: object
+) -> None:
+    requests_mock.get(f"{PERSONALIZATION_URL}/api/dataset/engage/users.json", json=[])
+    done = sync(config("personalization", statistics_days=0), state={"bookmarks": {"users": entry}}, only={"users"})
+    assert done.exit_code == 0
+    assert requests_mock.request_history[0].qs["start"] == [str(epoch_milliseconds(parse_time(START)))]
+    assert [record.levelname for record in caplog.records if "STATE holds no" in record.getMessage()] == ["WARNING"]
+    assert done.states[-1]["bookmarks"]["users"]["replication_key_value"] == END.replace("Z", ".000Z")
 
 
 @pytest.mark.parametrize("stream", ["users", "accounts", "apsis_events", "apsis_profiles"])
-@pytest.mark.parametrize("bookmark", BOOKMARKS)
-def test_a_wrong_bookmark_of_any_selected_stream_ends_the_run_before_a_request(
-    requests_mock: Mocker, stream: str, bookmark: object
+def test_a_bookmark_in_the_future_of_any_selected_stream_ends_the_run_before_a_request(
+    requests_mock: Mocker, stream: str
 ) -> None:
-    done = sync(EVERYTHING, state={"bookmarks": {stream: {"replication_key_value": bookmark}}})
+    done = sync(EVERYTHING, state={"bookmarks": {stream: {"replication_key_value": "2999-01-01T00:00:00.000Z"}}})
     assert done.exit_code == 10
     assert stream in done.log
     assert requests_mock.call_count == 0

@@ -183,5 +183,5 @@ def test_an_expression_that_fails_is_told_with_its_cause_and_without_the_record(
     (only,) = maps({"new": expression})
     with pytest.raises(SettingsError) as failure:
         transformed(only, {**RECORD}, "users")
-    assert f"map of users fails on a record ({cause})" in str(failure.value)
+    assert f"map of users fails on a record, at the column new ({cause})" in str(failure.value)
     assert "canary" not in str(failure.value)

@@ -131,6 +131,8 @@ class ApsisExporter:
     def _handle(self, answer: requests.Response, text: bytes) -> dict[str, str]:
         """Find the poll URL: its field is not documented, its siblings' are; else it is the one that holds a URL."""
         fields = read_object([text]) if text.strip() else {}
+        if errors := reason_in({"errors": fields.get("errors")}):
+            logger.warning("APSIS One accepted the export but reports errors.%s", errors)
         found = {
             name: value
             for name, value in fields.items()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SHORTEST_WINDOW: Final = timedelta(minutes=1)
 _LONGEST_WINDOW: Final = timedelta(days=89)
 _DEFAULT_FIELDS: Final = {"section_discriminator": "section_discriminator", "version_id": "version_id"}
+_SLOWEST_PACE: Final = 1 / 1440
 
 SETTINGS: Final = th.ObjectType(
     th.Property(
@@ -136,6 +137,8 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         )
     if not settings["item_fields"]:
         yield "setting apsis.item_fields must name at least one field"
+    if settings["requests_per_minute"] < _SLOWEST_PACE:
+        yield "setting apsis.requests_per_minute must be at least 0.0007, one request a day"
     if timedelta(days=settings["window_days"]) < _SHORTEST_WINDOW:
         yield "setting apsis.window_days must be at least a minute (0.0007)"
     lookback = min(settings["lookback_minutes"], 2 * _LONGEST_WINDOW / timedelta(minutes=1))  # no overflow

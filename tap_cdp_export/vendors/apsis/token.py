@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.reasons import reason_in
@@ -95,7 +95,7 @@ class Token(Credentials):
     def _ask(self) -> None:
         try:
             answer = self._http.send(self._call, lambda _answer, chunks: read_object(chunks))
-        except CredentialsRefused as error:
+        except (CredentialsRefused, RequestRefused) as error:
             raise CredentialsRefused(
                 f"APSIS One gives no token ({error.status}).{error.reason} Check client_id and client_secret, "
                 "and that base_url is the account's region.",
@@ -103,7 +103,7 @@ class Token(Credentials):
                 reason=error.reason,
             ) from None
         token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
             raise UnusableAnswer(f"APSIS One answered the request for a token without access_token.{reason_in(answer)}")
         REDACTOR.add_secrets([token])
         self._value = token

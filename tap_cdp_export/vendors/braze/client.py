@@ -169,8 +169,10 @@ class BrazeExporter:
                 f"{request.subject}: Braze took the request but does not call it a success.{reason_in(answer)}"
             )
         reference = {"segment_id": request.parameters["segment_id"]}
+        if errors := reason_in({"errors": answer.get("errors")}):
+            logger.warning("%s: Braze accepted the export but reports errors.%s", request.subject, errors)
         url = answer.get("url")
-        if url is None:
+        if url in {None, ""}:
             reference["object_prefix"] = self._place_in_bucket(answer, request)
             return ExportJob(reference, request.digest, asked_at, asked_at + _BUCKET_LIFETIME)
         if not isinstance(url, str) or not self._downloads.accepts(url):

@@ -68,6 +68,7 @@ class Downloads:
             deadline_seconds=self._deadline_seconds,
             trust_environment=not self._api.is_local,
             public_only=not is_private_host(self._api.base_url),
+            names_host=False,
         )
 
     def accepts(self, url: str) -> bool:

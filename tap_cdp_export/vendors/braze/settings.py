@@ -118,6 +118,8 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     Yields:
         One text a problem, without any value.
     """
+    if not (settings["api_key"].isascii() and settings["api_key"].isprintable() and " " not in settings["api_key"]):
+        yield "setting braze.api_key holds a character that no key has, such as a line break inside or a letter like é"
     yield from empty_lists("braze", settings, "segment_ids", "fields_to_export")
     if len(settings.get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
         yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"

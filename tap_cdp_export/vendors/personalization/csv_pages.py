@@ -161,7 +161,9 @@ class CsvPages:
             copies = (name, *(f"{name} ({number})" for number in range(2, len(header) + 1)))
             names.append(next(copy for copy in copies if copy not in names))
         if header and "name" not in names:
-            raise UnusableAnswer("The header of a CSV page has no column for the identifier.")
+            other = next((mark for mark in ";\t|" if mark in header[0]), None)
+            hint = f" It seems to be separated by {other!r}: set csv_delimiter." if other else " Set format to json."
+            raise UnusableAnswer(f"The header of a CSV page has no column for the identifier.{hint}")
         return names
 
     def _value(self, name: str, cell: str) -> Any:  # noqa: ANN401 -- as JSON would have it

@@ -95,13 +95,13 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         kind = self.streams[0].name
         dataset = self.settings["dataset_ids"][0]
         with (
-            self._missing_accounts_allowed(self.streams[0]),
+            self._missing_accounts_allowed(self.streams[0], dataset),
             self.client.page(kind, dataset, None, page=0, page_size=1) as body,
         ):
             drain(self._decoder(self.streams[0], dict.fromkeys(TAP_COLUMNS)).decode(body))
 
     @contextmanager
-    def _missing_accounts_allowed(self, stream: ExportStream) -> Iterator[None]:
+    def _missing_accounts_allowed(self, stream: ExportStream, dataset: str) -> Iterator[None]:
         """Take a refusal of accounts for the retirement of the feature, where the settings say so."""
         try:
             yield
@@ -109,6 +109,8 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
             is_retirement = stream.name == "accounts" and error.status in {403, 404}
             if not is_retirement or self.settings["accounts_missing"] != "warn":
                 raise
+            with self.client.page("users", dataset, None, page=0, page_size=1):  # fails if it is the dataset or the key
+                pass
             stream.suppress_activate_version()
             logger.warning(
                 "accounts: the vendor answered %d; taken for the retirement of account profiles, so there are none.%s "
@@ -126,13 +128,13 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
 
         decoder = self._decoder(stream, {"dataset_id": dataset, **client.window_columns(window)})
         pages = Pages(f"{stream.name} of dataset {dataset}", fetch, decoder, are_numbered=bool(page_size))
-        for records in self._first_allowed_to_fail(stream, pages.records_of(stream)):
+        for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
             stream.write(records)
 
-    def _first_allowed_to_fail(self, stream: ExportStream, found: Iterator[T]) -> Iterator[T]:
+    def _first_allowed_to_fail(self, stream: ExportStream, dataset: str, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""
         first: list[T] = []
-        with self._missing_accounts_allowed(stream):
+        with self._missing_accounts_allowed(stream, dataset):
             first = list(itertools.islice(found, 1))
         return itertools.chain(first, found)
 

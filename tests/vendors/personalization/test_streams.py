@@ -429,11 +429,23 @@ def test_retired_accounts_are_a_warning_and_no_records(
     requests_mock: Mocker, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     requests_mock.get(url("accounts"), status_code=status)
+    requests_mock.get(url("users"), json=[])
     with caplog.at_level(logging.WARNING):
         run = sync(config("personalization"), only={"accounts"})
     assert run.exit_code == 0
     assert run.records("accounts") == []
     assert "accounts_missing" in caplog.text
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(403, 11), (404, 10)])
+def test_accounts_of_a_dataset_that_has_no_users_either_are_not_taken_for_retired(
+    requests_mock: Mocker, status: int, exit_code: int
+) -> None:
+    requests_mock.get(url("accounts"), status_code=status)
+    requests_mock.get(url("users"), status_code=status)
+    run = sync(config("personalization"), only={"accounts"})
+    assert run.exit_code == exit_code
+    assert "dataset engage" in run.log
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [(403, 11), (404, 10)])
