@@ -58,4 +58,4 @@ class VendorCheck:
     names: frozenset[str] = field(default_factory=frozenset)
     requests: tuple[str, ...] = ()
     export_requests: tuple[str, ...] = ()
-    ask: Ask = lambda client, settings, observer: None  # noqa: ARG005, E731 -- a vendor that declares nothing
+    ask: Ask = lambda client, settings, observer: None  # noqa: ARG005 -- a vendor that declares nothing
