@@ -38,7 +38,7 @@ class Unknown:
 class Ask(Protocol):
     """Asks a vendor, and tells the observer what the answers say."""
 
-    def __call__(self, client: Any, settings: Mapping[str, Any], observer: Observer) -> None:  # noqa: ANN401 -- the vendor's
+    def __call__(self, client: Any, settings: Mapping[str, Any], observer: Observer, /) -> None:  # noqa: ANN401 -- the vendor's
         """Ask; exports only if `observer.may_export`."""
 
 

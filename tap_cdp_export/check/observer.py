@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -15,7 +16,7 @@ from isal import isal_zlib as zlib
 
 from tap_cdp_export.check.facts import Outcome, Unknown
 from tap_cdp_export.check.shapes import encoding, header_names, media_type, shape
-from tap_cdp_export.errors import CdpExportError
+from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.files.compression import GZIP_MAGIC, GZIP_WBITS, INFLATE_ERROR
 from tap_cdp_export.signals import STOP
 
@@ -68,7 +69,7 @@ class Observation:
         """Whether the status is 2xx."""
         return self.status in _OK
 
-    @property
+    @cached_property
     def json(self) -> Any:  # noqa: ANN401 -- any JSON
         """The body as JSON; None if it is none."""
         try:
@@ -116,6 +117,11 @@ class Observer:
         self._names = names
         self._outcomes = {unknown.id: Outcome.OPEN for unknown in unknowns}
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether the vendor has answered any request."""
+        return any("status" in request for request in self.requests)
+
     def outcome(self, identifier: str) -> Outcome:
         """Return what is known of a fact by now."""
         return self._outcomes[identifier]
@@ -148,7 +154,7 @@ class Observer:
             The answer; one with status 0 if it could not be used.
 
         Raises:
-            CdpExportError: If the vendor has given no answer at all yet.
+            CdpExportError: If there is no answer, so that further requests would only take time.
         """
         start = time.monotonic()
 
@@ -159,10 +165,10 @@ class Observer:
         try:
             observation = send(call, consume)
         except CdpExportError as error:
-            if not self.requests:
+            self.requests.append({"request": call.what, "failure": type(error).__name__})
+            if not isinstance(error, UnusableAnswer):
                 raise
             logger.warning("%s", error)
-            self.requests.append({"request": call.what, "failure": type(error).__name__})
             return Observation()
         entry = {
             "request": call.what,
@@ -177,6 +183,14 @@ class Observer:
             entry["shape"] = shape(document, self._names)
         self.requests.append(entry)
         return observation
+
+    def describe(self, document: Any) -> None:  # noqa: ANN401 -- any JSON
+        """Add the shape of a decoded file to the last request.
+
+        Args:
+            document: what the answer's file holds.
+        """
+        self.requests[-1]["shape"] = shape(document, self._names)
 
     def poll(
         self, look: Callable[[], Observation], is_pending: Callable[[Observation], bool], settings: Mapping[str, Any]

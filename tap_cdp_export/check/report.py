@@ -31,6 +31,7 @@ class VendorResult:
         name: of the vendor.
         check: what it declares.
         observer: what its answers say.
+        is_reached: whether it has answered at all.
         failure: name of the error that ended the requests; empty if there was none.
         exit_code: of that error, else 0.
     """
@@ -38,6 +39,7 @@ class VendorResult:
     name: str
     check: VendorCheck
     observer: Observer
+    is_reached: bool
     failure: str = ""
     exit_code: int = 0
 
@@ -62,7 +64,7 @@ def report(results: Iterable[VendorResult]) -> dict[str, Any]:
 def _vendor(result: VendorResult) -> dict[str, Any]:
     observer = result.observer
     return {
-        "reached": _is_reached(result),
+        "reached": result.is_reached,
         "failure": result.failure,
         "exit_code": result.exit_code,
         "exports": observer.exports,
@@ -79,10 +81,6 @@ def _vendor(result: VendorResult) -> dict[str, Any]:
     }
 
 
-def _is_reached(result: VendorResult) -> bool:
-    return bool(result.observer.requests)
-
-
 def table(results: Iterable[VendorResult]) -> Iterator[str]:
     """Describe the results for people.
 
@@ -94,9 +92,9 @@ def table(results: Iterable[VendorResult]) -> Iterator[str]:
     """
     for result in results:
         observer = result.observer
-        answered = "reached" if _is_reached(result) else "not reached"
-        reason = f": {result.failure} (exit {result.exit_code})" if result.failure else ""
-        yield f"{result.name}: {answered}{reason}; {len(observer.requests)} answers, {observer.exports} exports"
+        answered = "reached" if result.is_reached else "not reached"
+        reason = f", but see the log (exit {result.exit_code})" if result.failure else ""
+        yield f"{result.name}: {answered}{reason}; requests: {len(observer.requests)}, exports: {observer.exports}"
         for name, granted in observer.rights.items():
             yield f"  right       {name}: {_RIGHTS[granted]}"
         unknowns = result.check.unknowns

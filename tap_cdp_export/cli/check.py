@@ -84,8 +84,9 @@ class FirstContact:
             error.streams = (vendor.name,)
             tap.logger.warning("%s: %s", vendor.name, error)
             errors.append(error)
-            return VendorResult(vendor.name, vendor.check, observer, type(error).__name__, error.exit_code)
-        return VendorResult(vendor.name, vendor.check, observer)
+            is_reached = observer.has_answer or error.status is not None
+            return VendorResult(vendor.name, vendor.check, observer, is_reached, type(error).__name__, error.exit_code)
+        return VendorResult(vendor.name, vendor.check, observer, observer.has_answer)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

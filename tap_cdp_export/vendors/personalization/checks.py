@@ -189,7 +189,7 @@ CHECK: Final = VendorCheck(
     unknowns=UNKNOWNS,
     names=_FIELDS | _OTHER_PLACES | _OTHER_SEGMENTS | {"accountStatus", "timeZone", "countryCode", "deviceProvided"},
     requests=(
-        "8 requests to the first dataset, for at most 15 users and accounts: these count against the contract",
+        "7 requests to the first dataset, for at most 14 users and accounts: these count against the contract",
         "1 request to a dataset that does not exist",
     ),
     export_requests=("2 pages of page_size users",),
