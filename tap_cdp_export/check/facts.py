@@ -26,7 +26,7 @@ class Unknown:
 
     Attributes:
         id: the identifier that stands behind the mark on the page, such as `vendor.list-end`.
-        claim: a sentence that is true or false, such as what the tap takes for granted.
+        claim: a sentence that answers confirm or refute; a question where `takes` is set.
         takes: what it would take to tell, where no request of the check can; empty where one can.
     """
 

@@ -10,8 +10,8 @@ _WHOLE_DATASET: Final = "takes a request that may export the whole dataset"
 
 UNKNOWNS: Final = (
     Unknown("personalization.page-cap", "A page holds as many records as `pageSize` asks for."),
-    Unknown("personalization.page-alone", "`page` without `pageSize` is refused.", takes=_WHOLE_DATASET),
-    Unknown("personalization.page-size-zero", "A `pageSize` of 0 is refused.", takes=_WHOLE_DATASET),
+    Unknown("personalization.page-alone", "What `page` without `pageSize` gives.", takes=_WHOLE_DATASET),
+    Unknown("personalization.page-size-zero", "What a `pageSize` of 0 gives.", takes=_WHOLE_DATASET),
     Unknown("personalization.json-end", "A page past the end is an empty array."),
     Unknown("personalization.order", "The same page asked for twice holds the same users in the same order."),
     Unknown("personalization.csv-end", "A CSV page past the end is a header alone."),
@@ -29,17 +29,17 @@ UNKNOWNS: Final = (
     Unknown("personalization.window-fields", "The fields of a user do not depend on `start` and `end`."),
     Unknown(
         "personalization.percent-window",
-        "Without `start` and `end`, `engagementPercentChange` compares business cycles.",
+        "Which windows `engagementPercentChange` compares without `start` and `end`.",
         takes="takes knowledge of the dataset's settings",
     ),
     Unknown(
         "personalization.end-inclusive",
-        "`end` itself is not part of the window.",
+        "Whether `end` is part of the window.",
         takes="takes a user who was active in a known millisecond",
     ),
     Unknown(
         "personalization.both-segments",
-        "Of `filter` and `segmentId` sent together, both limit the users.",
+        "Which of `filter` and `segmentId` wins.",
         takes="takes two segments that overlap in part",
     ),
     Unknown("personalization.unknown-segment", "An unknown segment is refused with 404."),
@@ -51,11 +51,11 @@ UNKNOWNS: Final = (
     Unknown("personalization.content-types", "JSON comes as `application/json`, CSV as `text/csv`."),
     Unknown("personalization.first-byte", "A page of five users begins within a second."),
     Unknown(
-        "personalization.audit-range", "The audit log's range is `start` and `end`.", takes="the tap does not read it"
+        "personalization.audit-range", "How the parameters of the audit log's range are named.", takes="the tap does not read it"
     ),
     Unknown(
         "personalization.audit-fields",
-        "An entry of the audit log has a time, a user and an action.",
+        "Which fields an entry of the audit log has.",
         takes="the tap does not read it",
     ),
 )
