@@ -131,3 +131,7 @@ def main() -> None:
     """Run the command."""
     write_no_core_file()
     command()
+
+
+if __name__ == "__main__":
+    main()

@@ -51,7 +51,11 @@ UNKNOWNS: Final = (
     Unknown("apsis.report-token", "Whether its file is downloaded with the bearer token.", takes=_NOT_READ),
     Unknown("apsis.report-columns", "Which columns it has beside those listed.", takes=_NOT_READ),
     Unknown("apsis.report-limits", "Which limits and which dialect it has.", takes=_NOT_READ),
-    Unknown("apsis.members-option", "With which option unknown profiles are left out of a segment's report.", takes=_NOT_READ),
+    Unknown(
+        "apsis.members-option",
+        "With which option unknown profiles are left out of a segment's report.",
+        takes=_NOT_READ,
+    ),
     Unknown("apsis.members-key", "How the column of the export key is named.", takes=_NOT_READ),
     Unknown("apsis.activities", "Where activities are listed.", takes=_NOT_READ),
 )

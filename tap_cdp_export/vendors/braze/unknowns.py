@@ -34,7 +34,9 @@ UNKNOWNS: Final = (
     Unknown("braze.cancel", "What a request to cancel is answered with.", takes="takes an export to cancel"),
     Unknown("braze.bucket-end", "What marks the last file in a bucket.", takes="takes an export into a bucket"),
     Unknown("braze.url-size", "How large an archive by URL may be.", takes="takes an export of that size"),
-    Unknown("braze.failure-frees", "Whether a failed export frees its segment at once.", takes="takes an export that fails"),
+    Unknown(
+        "braze.failure-frees", "Whether a failed export frees its segment at once.", takes="takes an export that fails"
+    ),
     Unknown("braze.list-end", "A page shorter than 100 is the last of a list of campaigns."),
     Unknown("braze.retention", "How long statistics of campaigns are kept.", takes="takes a campaign of known age"),
     Unknown("braze.product-page-size", "A page of the product list holds at most 100 products."),

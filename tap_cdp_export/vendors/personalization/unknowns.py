@@ -51,7 +51,9 @@ UNKNOWNS: Final = (
     Unknown("personalization.content-types", "JSON comes as `application/json`, CSV as `text/csv`."),
     Unknown("personalization.first-byte", "A page of five users begins within a second."),
     Unknown(
-        "personalization.audit-range", "How the parameters of the audit log's range are named.", takes="the tap does not read it"
+        "personalization.audit-range",
+        "How the parameters of the audit log's range are named.",
+        takes="the tap does not read it",
     ),
     Unknown(
         "personalization.audit-fields",
