@@ -15,8 +15,8 @@ from tap_cdp_export.check.facts import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tap_cdp_export.check.facts import VendorCheck
     from tap_cdp_export.check.observer import Observer
+    from tap_cdp_export.check.vendor_check import VendorCheck
 
 FORMAT: Final = 1
 _PACKAGE: Final = "tap-cdp-export"

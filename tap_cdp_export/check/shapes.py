@@ -41,20 +41,19 @@ _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.$-]{1,64}")
 
 _WORDS: Final = """
-    accept access age algorithm allow amz api at authenticate authorization attribute attributes base bearer body bytes
-    cache cf code common connection content control count created cookie cors credentials csv cursor data date default
-    definition definitions delete deprecated description detail details digest disposition discriminator documentation
-    download duration encoding end error errors etag event events expires expiry export exported exposed external file
-    files filter form format frame gmt gzip handle has header headers href id ids identifier in index instance items job
-    json key keys kind language last length limit limits link links list location max message metadata method methods
-    min modified more name names next number object of offset options origin page pages parameter parameters path
-    percent poll powered prefix previous processing profile profiles progress protection query range rate ratelimit raw
-    ready reason record records referrer region remaining report request requested reset response result results retry
-    row rows runtime schema section sections security segment segments self sequence server served set sha size sort
-    sse start started state status storage strict sts success tag tags time timestamp title to token topic topics total
-    trace transfer transport type types ua update updated url urls user users v value values vary version versions via
-    warning with www x xss
-    1 2 3 4
+    accept access after age algorithm allow amz api at authenticate authorization attribute attributes base bearer
+    before body bytes cache cf code common connection content control count created cookie cors credentials csv cursor
+    data date default definition definitions delete deprecated description detail details digest disposition
+    discriminator documentation download duration encoding end error errors etag event events expires expiry export
+    exported exposed external file files filter form format frame gmt gzip handle has header headers href id ids
+    identifier in index instance items job json key keys kind language last length limit limits link links list
+    location max message metadata method methods min modified more name names next number object of offset options
+    origin page pages parameter parameters path percent poll powered prefix previous processing profile profiles
+    progress protection query range rate ratelimit raw ready reason record records referrer region remaining report
+    request requested reset response result results retry row rows runtime schema section sections security segment
+    segments self sequence server served set sha size sort sse start started state status storage strict sts success
+    tag tags time timestamp title to token topic topics total trace transfer transport type types ua update updated
+    url urls user users v value values vary version versions via warning with www x xss 1 2 3 4
 """
 _TECHNICAL: Final = frozenset(_WORDS.split())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -57,6 +58,7 @@ class FirstContact:
         if report_file:
             _write(report_file, report(results))
         if errors:
+            errors[0].others = tuple(name for error in errors[1:] for name in error.streams)
             raise errors[0]
 
     def _announce(self, vendors: Sequence[Vendor], *, may_export: bool) -> None:
@@ -82,7 +84,8 @@ class FirstContact:
             vendor.check.ask(client, settings, observer)
         except CdpExportError as error:
             error.streams = (vendor.name,)
-            tap.logger.warning("%s: %s", vendor.name, error)
+            if errors:  # the first one is the last line of the log
+                tap.logger.error("%s: %s (exit %d)", vendor.name, error, error.exit_code)  # noqa: TRY400 -- no traceback
             errors.append(error)
             is_reached = observer.has_answer or error.status is not None
             return VendorResult(vendor.name, vendor.check, observer, is_reached, type(error).__name__, error.exit_code)
@@ -128,8 +131,9 @@ command = TapCommand.of(_command, logger=TapCDPExport.logger)
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command; its log is on stderr, the table on stdout."""
     write_no_core_file()
+    logging.basicConfig(format="%(levelname)-8s | %(message)s", level=logging.WARNING)
     command()
 
 

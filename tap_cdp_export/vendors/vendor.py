@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import typing as th
 
-from tap_cdp_export.check.facts import VendorCheck
+from tap_cdp_export.check.vendor_check import VendorCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -70,8 +70,9 @@ OTHER_FILE: Final = {
 PERSONALIZATION: Final = (
     Scenario(
         "as the sandbox is",
-        confirmed="page-cap json-end order csv-end csv-key csv-dialect csv-length key email-address segments segment-names "
-        "location total-actions window-fields unknown-segment unknown-dataset error-text accounts content-types first-byte",
+        confirmed="page-cap json-end order csv-end csv-key csv-dialect csv-length key email-address "
+        "segments segment-names location total-actions window-fields unknown-segment unknown-dataset error-text "
+        "accounts content-types first-byte",
         refuted="user-fields attributes gzip",
     ),
     Scenario(
@@ -133,9 +134,9 @@ PERSONALIZATION: Final = (
 APSIS: Final = (
     Scenario(
         "as the sandbox is",
-        confirmed="items segment-filter poll-url-field poll-url-absolute poll-status poll-retry-after error-type profile-key "
-        "file-fields section-fields empty-sections attribute-keys timestamp section-id tag-fields event-versions "
-        "keyspace-fields list-paging",
+        confirmed="items segment-filter poll-url-field poll-url-absolute poll-status poll-retry-after error-type "
+        "profile-key file-fields section-fields empty-sections attribute-keys timestamp section-id tag-fields "
+        "event-versions keyspace-fields list-paging",
         refuted="request-status",
     ),
     Scenario(
@@ -253,13 +254,13 @@ BRAZE: Final = (
     ),
     Scenario(
         "attributes one by one",
-        settings={"custom_attributes_to_export": ["favourite"]},
+        settings={"custom_attributes_to_export": ["loyalty-id"]},
         confirmed="chosen-attributes",
     ),
     Scenario(
         "attributes at the top",
-        {"raw_line": '{"braze_id": "x", "favourite": "y"}'},
-        settings={"custom_attributes_to_export": ["favourite"]},
+        {"raw_line": '{"braze_id": "x", "loyalty-id": "y"}'},
+        settings={"custom_attributes_to_export": ["loyalty-id"]},
         refuted="chosen-attributes",
     ),
     Scenario(

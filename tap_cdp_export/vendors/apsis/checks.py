@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from tap_cdp_export.check.facts import VendorCheck
 from tap_cdp_export.check.observer import ANY_STATUS
 from tap_cdp_export.check.shapes import media_type
+from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.apsis.check_file import tell_of_file

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from tap_cdp_export.check.facts import VendorCheck
 from tap_cdp_export.check.observer import ANY_STATUS
 from tap_cdp_export.check.shapes import media_type
+from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.braze.check_archive import tell_of_archive

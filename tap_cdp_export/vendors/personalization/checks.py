@@ -8,9 +8,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.check.facts import VendorCheck
 from tap_cdp_export.check.observer import ANY_STATUS
 from tap_cdp_export.check.shapes import media_type
+from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.records.mapper import camel_case
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, USERS
