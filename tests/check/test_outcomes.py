@@ -36,3 +36,13 @@ def test_both_outcomes_of_each_fact_are_played(vendor: Vendor) -> None:
     scenarios = SCENARIOS[vendor.name]
     assert {name for scenario in scenarios for name in scenario.confirmed.split()} == tellable
     assert {name for scenario in scenarios for name in scenario.refuted.split()} == tellable
+
+
+@pytest.mark.parametrize(
+    ("vendor", "told"), [("personalization", set()), ("apsis", {"apsis.error-type"}), ("braze", set())]
+)
+def test_a_server_that_fails_tells_nothing(vendor: str, told: set[str]) -> None:
+    with Sandbox(Options(population=PopulationOptions(users=100, companies=5))) as sandbox:
+        sandbox.options.update({"faults": [{"path": "^(?!/oauth)", "status": 500, "times": 0}]})
+        found = outcomes(sandbox, vendor)
+    assert {identifier for identifier, outcome in found.items() if outcome != "open"} == told

@@ -48,7 +48,7 @@ def tell_of_file(
         tell("section-fields", holds=all(section.keys() <= _SECTION_FIELDS for section in sections))
         tell("empty-sections", holds=all(section.get("attributes") or section.get("events") for section in sections))
     _tell_of_attributes([_object(section.get("attributes")) for section in sections], lists, tell)
-    _tell_of_events([event for section in sections for event in section.get("events") or []], window, tell)
+    _tell_of_events([event for section in sections for event in _objects(section.get("events"))], window, tell)
 
 
 def _has_no_more(file: Mapping[str, Any], profiles: Mapping[str, Any]) -> bool:
@@ -75,13 +75,20 @@ def _tell_of_attributes(
         tell("timestamp", holds=all(isinstance(value, int | float) for value in values))
 
 
+def versions_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the versions of a definition.
+
+    Args:
+        item: of a list.
+    """
+    return _objects(item.get("versions"))
+
+
 def _version_ids(item: Mapping[str, Any]) -> set[str]:
-    versions = item.get("versions")
-    return {str(version.get("id")) for version in versions or [] if isinstance(version, dict)}
+    return {str(version.get("id")) for version in versions_of(item)}
 
 
-def _tell_of_events(events: Sequence[Any], window: tuple[datetime, datetime], tell: Tell) -> None:
-    events = [event for event in events if isinstance(event, dict)]
+def _tell_of_events(events: Sequence[Mapping[str, Any]], window: tuple[datetime, datetime], tell: Tell) -> None:
     if not events:
         return
     tell("type-id", holds=all(isinstance(event.get("typeId"), str) for event in events))
@@ -96,3 +103,7 @@ def _tell_of_events(events: Sequence[Any], window: tuple[datetime, datetime], te
 
 def _object(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- any JSON
     return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 -- any JSON
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

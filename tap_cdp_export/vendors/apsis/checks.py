@@ -12,7 +12,7 @@ from tap_cdp_export.check.shapes import media_type
 from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.vendors.apsis.check_file import tell_of_file
+from tap_cdp_export.vendors.apsis.check_file import tell_of_file, versions_of
 from tap_cdp_export.vendors.apsis.unknowns import UNKNOWNS
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ _URL_FIELD: Final = "file_download_url"
 _URL_BEGINNINGS: Final = ("https://", "http://", "/")
 _WINDOW: Final = timedelta(days=1)
 _EVENT_TYPES: Final = 10
-_PENDING: Final = frozenset({202, 404, 429})
-_NOT_READY: Final = 404
+_NOT_FOUND: Final = 404
+_NOT_READY: Final = frozenset({202, _NOT_FOUND})
+_PENDING: Final = _NOT_READY | {429}
 _FAILED: Final = 503
 _ACCEPTED: Final = 202
 _BAD_REQUEST: Final = 400
 _ERRORS: Final = range(400, 600)
-_OTHER_ANSWERS: Final = frozenset({401, 403, 429})  # which say nothing about the content of the request
+_REFUSALS: Final = range(400, 500)
+_OTHER_ANSWERS: Final = frozenset({401, 403, 408, 429})
 _NAMES: Final = """
 attributes correlationId createdAt data deprecated_at description discriminator events file_download_url
 file_download_url_v2 id items metadata name next poll_url profiles sectionId section_id sections sourceEventTime tags
@@ -104,7 +106,7 @@ class _Check:
             lists[kind] = self._list(kind, path)
         if tags := lists.get("tags"):
             self._tell("tag-fields", holds=all({"discriminator", "name", "versions"} <= tag.keys() for tag in tags))
-        versions = [version for event in lists.get("events", []) for version in _versions(event)]
+        versions = [version for event in lists.get("events", []) for version in versions_of(event)]
         if versions:
             self._tell("event-versions", holds=all(version.keys() <= {"id", "deprecated_at"} for version in versions))
         if keyspaces := lists["keyspaces"]:
@@ -134,14 +136,13 @@ class _Check:
                 self._tell("request-status", holds=answer.status == _ACCEPTED)
                 self._read(answer, lists, end, settings)
                 return
-            if answer.status not in _ERRORS or answer.status in _OTHER_ANSWERS or answer.status >= _FAILED:
+            if not _is_refusal(answer):
                 return
             self._tell("refusal-status", holds=answer.status == _BAD_REQUEST)
 
     def _tell_of_form(self, form: str, answer: Observation) -> None:
         """Tell of the guessed forms; what was refused with a filter and accepted without shows the filter wrong."""
-        is_refused = answer.status in _ERRORS and answer.status not in _OTHER_ANSWERS and answer.status < _FAILED
-        if not answer.is_success and not is_refused:
+        if not answer.is_success and not _is_refusal(answer):
             return
         if form == _WITH_FILTER:
             self._tell("items", holds=True if answer.is_success else None)
@@ -176,14 +177,20 @@ class _Check:
             settings,
         )
         *_, last = answers
-        waiting = [answer for answer in answers if answer.status in _PENDING]
-        for answer in waiting:
-            self._tell("poll-status", holds=answer.status == _NOT_READY)
+        for answer in answers:
+            if answer.status not in _NOT_READY:
+                continue
+            self._tell("poll-status", holds=answer.status == _NOT_FOUND)
             self._tell("poll-retry-after", holds="Retry-After" not in answer.headers)
-        if last.status == _FAILED or (last.is_success and last.is_whole and "profiles" not in last.object):
+        if last.status == _FAILED or (last.is_success and last.object and "profiles" not in last.object):
             self._tell("failure", holds=last.status == _FAILED)
         elif last.is_success:
             tell_of_file(last.object, lists, (end - _WINDOW, end), self._tell)
+
+
+def _is_refusal(answer: Observation) -> bool:
+    """Whether an answer refuses the content of a request, and not its sender or its time."""
+    return answer.status in _REFUSALS and answer.status not in _OTHER_ANSWERS
 
 
 _WITH_FILTER: Final = "guessed items and segment_filter"
@@ -230,12 +237,7 @@ def _chosen(items: Iterable[dict[str, Any]]) -> list[str]:
 
 def _current(item: Mapping[str, Any]) -> str:
     """Return the ID of the version that is not deprecated; empty if there is none."""
-    return next((str(each["id"]) for each in _versions(item) if "id" in each and not each.get("deprecated_at")), "")
-
-
-def _versions(item: Mapping[str, Any]) -> list[dict[str, Any]]:
-    versions = item.get("versions")
-    return [version for version in versions if isinstance(version, dict)] if isinstance(versions, list) else []
+    return next((str(each["id"]) for each in versions_of(item) if "id" in each and not each.get("deprecated_at")), "")
 
 
 CHECK: Final = VendorCheck(

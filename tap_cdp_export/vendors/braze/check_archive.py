@@ -103,7 +103,8 @@ def _is_time(value: object) -> bool:
 def _inner(users: Iterable[dict[str, Any]], name: str, inner: str) -> Iterator[Any]:
     """Give a field of every object in a list of every user."""
     for user in users:
-        for item in user.get(name) or ():
+        items = user.get(name)
+        for item in items if isinstance(items, list) else ():
             if isinstance(item, dict):
                 yield item.get(inner)
 

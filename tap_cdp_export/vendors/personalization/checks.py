@@ -44,6 +44,8 @@ def _ask(client: PersonalizationClient, settings: Mapping[str, Any], observer: O
     check.csv()
     check.refusals()
     check.accounts()
+    for number, dataset in enumerate(settings["dataset_ids"][1:], start=2):
+        check.further_dataset(number, dataset)
     if observer.may_export:
         check.page_cap(settings["page_size"])
 
@@ -81,7 +83,7 @@ class _Check:
         whole, short = (_window(now, days=30), _window(now, days=1))
         page: dict[str, Any] = {"page": 0, "pageSize": _SAMPLE, "includeGeo": "true"}
         first = self._get("users.json", "five users", **page, **whole)
-        self._observer.right("API access to the dataset", first)
+        self._observer.right("users of dataset 1", first)
         second = self._get("users.json", "the same users, other window", **page, **short)
         end = self._get("users.json", "users past the end", page=_PAST_END, pageSize=_SAMPLE)
         if end.is_success:
@@ -155,8 +157,14 @@ class _Check:
     def accounts(self) -> None:
         """Ask for two accounts."""
         answer = self._get("accounts.json", "two accounts", page=0, pageSize=2)
+        self._observer.right("accounts of dataset 1", answer)
         if answer.is_success or answer.status in _REFUSALS:
             self._tell("accounts", holds=answer.is_success and isinstance(answer.json, list))
+
+    def further_dataset(self, number: int, dataset: str) -> None:
+        """Ask another dataset for a page past its end, which tells of the right to read it."""
+        answer = self._get("users.json", "no users of a further dataset", dataset=dataset, page=_PAST_END, pageSize=1)
+        self._observer.right(f"users of dataset {number}", answer)
 
     def page_cap(self, page_size: int) -> None:
         """Ask for a page of full size; if it is short, the next one must be empty."""
@@ -190,7 +198,7 @@ CHECK: Final = VendorCheck(
     names=_FIELDS | _OTHER_PLACES | _OTHER_SEGMENTS | {"accountStatus", "timeZone", "countryCode", "deviceProvided"},
     requests=(
         "7 requests to the first dataset, for at most 14 users and accounts: these count against the contract",
-        "1 request to a dataset that does not exist",
+        "1 request for no users to each further dataset, and 1 to a dataset that does not exist",
     ),
     export_requests=("2 pages of page_size users",),
     ask=_ask,
