@@ -35,6 +35,8 @@ ANY_STATUS: Final = frozenset(range(300, 600))
 LARGEST_BODY: Final = 16 * 2**20
 _OK: Final = range(200, 300)
 _GROWTH: Final = 1.5
+_LONGEST_PAUSE: Final = 30.0  # a line of the log for each poll then shows progress
+_LONGEST_RETRY_AFTER: Final = 300.0
 
 
 class Send(Protocol):
@@ -81,6 +83,12 @@ class Observation:
     def object(self) -> dict[str, Any]:
         """The body as a JSON object; empty if it is none."""
         return self.json if isinstance(self.json, dict) else {}
+
+    @property
+    def retry_after(self) -> float:
+        """The seconds in `Retry-After`, at most 300; 0 without any."""
+        text = self.headers.get("Retry-After", "").strip()
+        return min(float(text), _LONGEST_RETRY_AFTER) if text.isascii() and text.isdecimal() else 0.0
 
     def objects(self, name: str = "") -> list[dict[str, Any]]:
         """Give the objects of a JSON array.
@@ -156,6 +164,7 @@ class Observer:
         Raises:
             CdpExportError: If there is no answer, so that further requests would only take time.
         """
+        logger.info("Asking for %s.", call.what)
         start = time.monotonic()
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> Observation:
@@ -211,13 +220,13 @@ class Observer:
             answers.append(look())
             if number > 2 and len(self.requests) > 1:  # noqa: PLR2004 -- the first and the last stay
                 del self.requests[-2]
-            waited = time.monotonic() - start
-            if not is_pending(answers[-1]) or waited + pause > settings["export_timeout_seconds"]:
+            waited, wait = time.monotonic() - start, max(pause, answers[-1].retry_after)
+            if not is_pending(answers[-1]) or waited + wait > settings["export_timeout_seconds"]:
                 self.requests[-1] |= {"polls": number, "waited_seconds": round(waited, 1)}
                 return answers
             with STOP.interruptible():
-                time.sleep(pause)
-            pause = min(pause * _GROWTH, float(settings["poll_max_seconds"]))
+                time.sleep(wait)
+            pause = min(pause * _GROWTH, float(settings["poll_max_seconds"]), _LONGEST_PAUSE)
         raise AssertionError("the loop has no end")
 
 

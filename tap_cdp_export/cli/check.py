@@ -134,6 +134,7 @@ def main() -> None:
     """Run the command; its log is on stderr, the table on stdout."""
     write_no_core_file()
     logging.basicConfig(format="%(levelname)-8s | %(message)s", level=logging.WARNING)
+    logging.getLogger("tap_cdp_export").setLevel(logging.INFO)  # one line for each request shows progress
     command()
 
 

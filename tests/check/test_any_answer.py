@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from tap_cdp_export.vendors.vendor import Vendor
 
 SIMPLE = st.sampled_from([None, True, 0, 7, -1.5, float("nan"), "", "Anna", "9820544", "2024-03-01T00:00:00Z"])
-ANY = SIMPLE | st.lists(SIMPLE, max_size=2) | st.dictionaries(st.sampled_from(["id", "value", "$time"]), SIMPLE)
+ANY: st.SearchStrategy[Any] = (
+    SIMPLE | st.lists(SIMPLE, max_size=2) | st.dictionaries(st.sampled_from(["id", "value", "$time"]), SIMPLE)
+)
 ANY |= st.lists(ANY, max_size=2)
 
 SIMPLE_NAMES = st.sampled_from(

@@ -26,14 +26,16 @@ def observer() -> Observer:
     return Observer((Unknown("a.b", "It is so."),), frozenset(), may_export=False)
 
 
-def sender(*chunks: bytes, status: int = 200, error: Exception | None = None, **headers: str) -> Any:
+def sender(
+    *chunks: bytes, status: int = 200, error: Exception | None = None, headers: dict[str, str] | None = None
+) -> Any:
     """What sends a request and gets this answer, or this error."""
 
     def send(_call: ApiRequest, consume: Any) -> Any:
         if error:
             raise error
         response = Response()
-        response.status_code, response.headers = status, CaseInsensitiveDict(headers)
+        response.status_code, response.headers = status, CaseInsensitiveDict(headers or {})
         return consume(response, iter(chunks))
 
     return send
@@ -55,7 +57,7 @@ def test_an_unknown_identifier_is_a_defect() -> None:
 
 def test_what_the_report_shows_of_an_answer() -> None:
     watched = observer()
-    answer = watched.observe(sender(b'{"id":', b'"7"}', status=202, Server="Anna"), CALL)
+    answer = watched.observe(sender(b'{"id":', b'"7"}', status=202, headers={"Server": "Anna"}), CALL)
     assert (answer.object, answer.is_success, answer.is_whole, answer.is_gzip) == ({"id": "7"}, True, True, False)
     (entry,) = watched.requests
     assert {key: entry[key] for key in ("request", "status", "bytes", "headers")} == {
@@ -137,3 +139,17 @@ def test_polls_end_with_the_deadline(clock: VirtualClock) -> None:
     assert set(statuses) == {404}
     assert 56 <= seconds <= 60
     assert len(json.dumps(watched.requests)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7), ("0", 1), ("anna", 1), ("-3", 1), ("\u0663", 1), ("9999999", 0)]
+)
+def test_retry_after_lengthens_a_pause(clock: VirtualClock, header: str, seconds: float) -> None:
+    answers = iter([404, 200])
+    watched = observer()
+    watched.poll(
+        lambda: watched.observe(sender(b"", status=next(answers), headers={"Retry-After": header}), CALL),
+        lambda answer: answer.status == 404,
+        POLLING,
+    )
+    assert clock.paused == seconds  # one beyond the deadline is not waited for

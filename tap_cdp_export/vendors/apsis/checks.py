@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.check.observer import Observation, Observer
     from tap_cdp_export.vendors.apsis.account import ApsisAccount
     from tap_cdp_export.vendors.apsis.api import ApsisApi
+
+logger = logging.getLogger(__name__)
 
 _EXPORTS: Final = "/audience/profiles/exports"
 _SECTION_LISTS: Final = {
@@ -124,6 +127,8 @@ class _Check:
         window = {"start_at": f"{end - _WINDOW:%Y-%m-%dT%H:%M:%SZ}", "end_at": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
         pause = 0.0
         for form, body in _bodies(lists, settings):
+            if pause:
+                logger.info("The next form of a request may be sent in %.0f s.", pause)
             with STOP.interruptible():
                 time.sleep(pause)
             pause = 60 / settings["requests_per_minute"]

@@ -33,7 +33,9 @@ _THROTTLED: Final = 429
 _FORBIDDEN: Final = 403
 _PENDING: Final = frozenset({403, 404})
 _DEADLINE_SECONDS: Final = 60.0
-_DATA_TYPES: Final = frozenset({"String", "Number", "Boolean", "Date/Time", "Array", "Object"})
+_DATA_TYPES: Final = frozenset(
+    {"String", "Number", "Boolean", "Date/Time", "Date (Automatically Detected)", "Array", "Object"}
+)
 _STATES: Final = frozenset({"Active", "Blocklisted", "Deleted"})
 _NESTED: Final = """
 alias_label alias_name api_campaign_id api_canvas_id api_canvas_step_id archived array_length attributes campaigns

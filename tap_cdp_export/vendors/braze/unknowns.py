@@ -41,6 +41,9 @@ UNKNOWNS: Final = (
     Unknown("braze.retention", "How long statistics of campaigns are kept.", takes="takes a campaign of known age"),
     Unknown("braze.product-page-size", "A page of the product list holds at most 100 products."),
     Unknown("braze.product-pages", "The product list begins with page 0."),
-    Unknown("braze.data-types", "The data types are String, Number, Boolean, Date/Time, Array and Object."),
+    Unknown(
+        "braze.data-types",
+        "The data types are String, Number, Boolean, Date/Time, Date (Automatically Detected), Array and Object.",
+    ),
     Unknown("braze.attribute-status", "The states of a custom attribute are Active, Blocklisted and Deleted."),
 )
