@@ -152,7 +152,8 @@ def test_wrong_credentials_end_with_11_and_the_report_is_written(
 def test_a_host_that_does_not_answer_is_asked_only_once(clock: VirtualClock) -> None:
     with small_sandbox() as sandbox:
         settings = sandbox.settings()
+    before = clock.paused  # by the start of the sandbox
     report = check(vendor(settings, "braze"))["vendors"]["braze"]
     assert (report["reached"], report["failure"], report["exit_code"]) == (False, "VendorUnavailable", 13)
     assert report["requests"] == [{"request": "the list of segments", "failure": "VendorUnavailable"}]
-    assert clock.paused <= 60
+    assert clock.paused - before < 61
