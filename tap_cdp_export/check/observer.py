@@ -18,6 +18,7 @@ from tap_cdp_export.check.facts import Outcome, Unknown
 from tap_cdp_export.check.shapes import encoding, header_names, media_type, shape
 from tap_cdp_export.errors import CdpExportError, UnusableAnswer
 from tap_cdp_export.files.compression import GZIP_MAGIC, GZIP_WBITS, INFLATE_ERROR
+from tap_cdp_export.http.reasons import reason_of
 from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
@@ -179,6 +180,8 @@ class Observer:
                 raise
             logger.warning("%s", error)
             return Observation()
+        if not observation.is_success:
+            logger.info("Asked for %s: status %d.%s", call.what, observation.status, reason_of(observation.body))
         entry = {
             "request": call.what,
             "status": observation.status,

@@ -153,3 +153,11 @@ def test_retry_after_lengthens_a_pause(clock: VirtualClock, header: str, seconds
         POLLING,
     )
     assert clock.paused == seconds  # one beyond the deadline is not waited for
+
+
+def test_the_reason_of_a_refusal_is_in_the_log_and_not_in_the_report(caplog: pytest.LogCaptureFixture) -> None:
+    watched = observer()
+    with caplog.at_level("INFO"):
+        watched.observe(sender(b'{"detail": "No item of anna@shop.example"}', status=400), CALL)
+    assert 'Asked for a thing: status 400. The vendor says: "No item of (redacted)".' in caplog.text
+    assert "No item" not in json.dumps(watched.requests)
