@@ -46,6 +46,7 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
         exponents: Write some small numbers in Java's notation, `2.0E-4`.
         unknown_fields: Send undocumented fields.
         attribute_list: For one user in fifty, `attributes` is a list of objects with name, value and updated.
+        gzip: Compress pages up to 5,000 records if the client accepts gzip.
         content_length: Send Content-Length for pages up to 5,000 records; if false, they are chunked.
         raw_record: Raw text that is sent as the first record of the first JSON page; "" is none.
         csv_bom: Start the CSV with a byte-order mark.
@@ -76,6 +77,7 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
     exponents: bool = True
     unknown_fields: bool = True
     attribute_list: bool = True
+    gzip: bool = False
     content_length: bool = True
     raw_record: str = ""
     csv_bom: bool = False

@@ -6,11 +6,13 @@ so a new vendor is one package that ends in `VENDOR = Vendor(...)`, and one line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
 from singer_sdk import typing as th
+
+from tap_cdp_export.check.vendor_check import VendorCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,6 +41,7 @@ class Vendor:
         connect: makes the client that all sources of a run share, from the vendor's settings and the seconds that a
             request may take with all its retries.
         sources: each source with the streams that it fills from the same requests.
+        check: what `tap-cdp-export-check` asks, and the unknown facts that the answers tell of.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Vendor:
     check_settings: Callable[[Mapping[str, Any]], Iterable[str]]
     connect: Connect
     sources: tuple[tuple[type[ExportSource[Any]], tuple[type[ExportStream], ...]], ...]
+    check: VendorCheck = field(default_factory=VendorCheck)
 
     @property
     def streams(self) -> dict[str, type[ExportStream]]:

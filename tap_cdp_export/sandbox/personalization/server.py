@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import hmac
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,7 +78,10 @@ class Personalization:
             parts = _array(records, unchecked(options.raw_record) if parameters.page == 0 else b"")
         if parameters.page_size is None or parameters.page_size > _LARGEST_BUFFERED or not options.content_length:
             return StreamingResponse(streamed(parts), media_type=media_type)
-        return Response(b"".join([chunk async for chunk in streamed(parts)]), media_type=media_type)
+        body = b"".join([chunk async for chunk in streamed(parts)])
+        if options.gzip and "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(gzip.compress(body), headers={"content-encoding": "gzip"}, media_type=media_type)
+        return Response(body, media_type=media_type)
 
     def _authorize(self, request: Request) -> None:
         """Check the API token: its secret, switches and restrictions."""

@@ -1,6 +1,7 @@
 """APSIS One: an export job that ends in one huge nested JSON file, flattened into profiles and events."""
 
 from tap_cdp_export.vendors.apsis.account import ApsisAccount
+from tap_cdp_export.vendors.apsis.checks import CHECK
 from tap_cdp_export.vendors.apsis.definition_streams import DEFINITION_STREAMS, DefinitionSource
 from tap_cdp_export.vendors.apsis.settings import SETTINGS, setting_problems
 from tap_cdp_export.vendors.apsis.streams import ApsisEvents, ApsisProfiles, ApsisSource
@@ -17,4 +18,5 @@ VENDOR = Vendor(
         (ApsisSource, (ApsisEvents, ApsisProfiles)),
         *((DefinitionSource, (stream,)) for stream in DEFINITION_STREAMS),
     ),
+    check=CHECK,
 )

@@ -1,6 +1,7 @@
 """Braze: a segment export that ends in an archive of JSON lines."""
 
 from tap_cdp_export.vendors.braze.api import BrazeApi
+from tap_cdp_export.vendors.braze.checks import CHECK
 from tap_cdp_export.vendors.braze.settings import SETTINGS, setting_problems
 from tap_cdp_export.vendors.braze.streams import (
     BrazeSegments,
@@ -36,4 +37,5 @@ VENDOR = Vendor(
         ),
         (BrazeSegmentsSource, (BrazeSegments,)),
     ),
+    check=CHECK,
 )

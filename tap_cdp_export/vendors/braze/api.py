@@ -90,6 +90,18 @@ class BrazeApi:
         )
         return self._http.send(call, consume)
 
+    def send(self, call: ApiRequest, consume: ResponseHandler[T]) -> T:
+        """Send any request to the REST host, with the key.
+
+        Args:
+            call: its URL begins with `base_url`.
+            consume: uses the answer.
+
+        Returns:
+            What `consume` returned.
+        """
+        return self._http.send(call, consume)
+
     def check_access(self) -> None:
         """List segments: the one read that any key may try and that starts nothing.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from tap_cdp_export.http.client import ResponseHandler, T
     from tap_cdp_export.vendors.braze.api import BrazeApi
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,18 @@ class Downloads:
             public_only=not is_private_host(self._api.base_url),
             names_host=False,
         )
+
+    def send(self, call: ApiRequest, consume: ResponseHandler[T]) -> T:
+        """Send any request to the storage host, without the key.
+
+        Args:
+            call: its URL is one that `accepts`.
+            consume: uses the answer.
+
+        Returns:
+            What `consume` returned.
+        """
+        return self._http.send(call, consume)
 
     def accepts(self, url: str) -> bool:
         """Tell whether a URL may be followed.

@@ -1,5 +1,6 @@
 """Salesforce Marketing Cloud Personalization (was Evergage): paged exports of users and accounts."""
 
+from tap_cdp_export.vendors.personalization.checks import CHECK
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
 from tap_cdp_export.vendors.personalization.settings import SETTINGS, setting_problems
 from tap_cdp_export.vendors.personalization.streams import Accounts, PersonalizationSource, Users
@@ -13,4 +14,5 @@ VENDOR = Vendor(
     check_settings=setting_problems,
     connect=PersonalizationClient,
     sources=((PersonalizationSource, (Users,)), (PersonalizationSource, (Accounts,))),
+    check=CHECK,
 )

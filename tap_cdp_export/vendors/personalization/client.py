@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from tap_cdp_export.http.client import ResponseHandler, T
     from tap_cdp_export.windows import Window
 
 _STATUSES: Final = frozenset({200, 204})
@@ -91,7 +92,7 @@ class PersonalizationClient:
         params |= _spelled(self._settings["extra_params"])
         call = ApiRequest(
             "GET",
-            f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{kind}.{self._settings['format']}",
+            self.url(dataset, f"{kind}.{self._settings['format']}"),
             what=f"{kind} of dataset {dataset}, page {page}",
             params=params,
             headers={"Accept-Encoding": "gzip"},
@@ -112,6 +113,27 @@ class PersonalizationClient:
                 status=error.status,
                 reason=error.reason,
             ) from None
+
+    def send(self, call: ApiRequest, consume: ResponseHandler[T]) -> T:
+        """Send any request to the tenant's host, with the credentials.
+
+        Args:
+            call: its URL is one of `url`.
+            consume: processes the response.
+
+        Returns:
+            The result of `consume`.
+        """
+        return self._http.send(call, consume)
+
+    def url(self, dataset: str, file: str) -> str:
+        """Return the URL of an export.
+
+        Args:
+            dataset: name or ID of the dataset.
+            file: such as `users.json`.
+        """
+        return f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{file}"
 
     def window_columns(self, window: Window) -> dict[str, str | None]:
         """Tell which window is sent, as the columns of the records have it.
