@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.loader.sources import Source
     from tap_cdp_export.loader.table import Table
 
+_OBJECT: Final = "CASE WHEN json_type(record) IS DISTINCT FROM 'OBJECT' THEN error('no record') END"
 _DEPTH: Final = re.compile(r"maximum recursion depth of (\d+)")
 
 
@@ -35,7 +36,7 @@ def explain(database: duckdb.DuckDBPyConnection, table: Table, sources: Sequence
         where = f"{table.stream}, BATCH file {source.label}" if source.label else table.stream
         with source.opened() as (path, largest):
             try:
-                _read(database, read_records(source, path, largest, {}), "record")
+                _read(database, read_records(source, path, largest, {}), _OBJECT)
             except duckdb.Error as error:
                 return UnusableInput(f"{where}: {_reason(str(error))}")
             for name, column_type in table.read_columns.items():
@@ -48,8 +49,7 @@ def explain(database: duckdb.DuckDBPyConnection, table: Table, sources: Sequence
 
 
 def _read(database: duckdb.DuckDBPyConnection, records: str, value: str) -> None:
-    condition = "CASE WHEN record IS NULL THEN error('no record') ELSE true END"
-    database.execute(f"SELECT count({value}) FROM {records} WHERE {condition}").fetchall()  # noqa: S608 -- names are quoted
+    database.execute(f"SELECT count({value}) FROM {records}").fetchall()  # noqa: S608 -- names are quoted
 
 
 def _reason(error: str) -> str:

@@ -177,7 +177,7 @@ def test_a_record_that_says_it_is_deleted_is_deleted_on_wish(warehouse: Warehous
     log_based = schema(["k"], k=TEXT, _sdc_deleted_at={"type": ["string", "null"], "format": "date-time"})
     messages = [log_based, record(k="a"), record(k="b"), record(k="a", _sdc_deleted_at="2026-01-01T00:00:00Z")]
     warehouse.load(*messages)
-    assert warehouse.rows() == [("a", datetime(2026, 1, 1)), ("b", None)]  # noqa: DTZ001 -- TIMESTAMP has no zone
+    assert warehouse.rows() == [("a", datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)), ("b", None)]
     warehouse.load(*messages, hard_delete=True)
     assert warehouse.rows() == [("b", None)]
 
@@ -190,7 +190,7 @@ def test_metadata_columns_come_on_wish(warehouse: Warehouse) -> None:
     warehouse.load(KEYED, extracted, add_metadata_columns=True)
     columns = "_sdc_extracted_at, _sdc_received_at, _sdc_batched_at, _sdc_deleted_at, _sdc_sequence, _sdc_table_version"
     ((extracted_at, received, batched, deleted, sequence, version),) = warehouse.rows(columns)
-    assert extracted_at == datetime(2026, 1, 1)  # noqa: DTZ001 -- TIMESTAMP has no zone
+    assert extracted_at == datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
     assert start <= received <= batched
     assert (deleted, version) == (None, 7)
     assert sequence >= start.replace(tzinfo=UTC).timestamp() * 1000
