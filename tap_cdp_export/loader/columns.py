@@ -15,7 +15,6 @@ INTEGERS: Final = ("BIGINT", "HUGEINT")
 
 _TYPES: Final = {"boolean": "BOOLEAN", "integer": "BIGINT", "number": "DOUBLE", "object": JSON, "array": JSON}
 _FORMATS: Final = {"date-time": "TIMESTAMP", "date": "DATE"}
-_LARGEST_BIGINT: Final = 2**63 - 1
 _WIDER: Final = {
     frozenset({"BIGINT", "HUGEINT"}): "HUGEINT",
     frozenset({"BIGINT", "DOUBLE"}): "DOUBLE",
@@ -80,7 +79,7 @@ def _alternatives(schema: object) -> Iterator[str]:
     for name in [names] if isinstance(names, str) else names:
         if name == "string":
             yield _FORMATS.get(schema.get("format", ""), TEXT)
-        elif name == "integer" and max(map(abs, _bounds(schema)), default=0) > _LARGEST_BIGINT:
+        elif name == "integer" and not all(-(2**63) <= bound < 2**63 for bound in _bounds(schema)):
             yield "HUGEINT"
         elif name != "null":
             yield _TYPES.get(name, JSON)

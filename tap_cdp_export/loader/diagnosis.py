@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from tap_cdp_export.loader.table import Table
 
 _OBJECT: Final = "CASE WHEN json_type(record) IS DISTINCT FROM 'OBJECT' THEN error('no record') END"
-_DEPTH: Final = re.compile(r"maximum recursion depth of (\d+)")
 
 
 def explain(database: duckdb.DuckDBPyConnection, table: Table, sources: Sequence[Source]) -> UnusableInput:
@@ -53,8 +51,6 @@ def _read(database: duckdb.DuckDBPyConnection, records: str, value: str) -> None
 
 
 def _reason(error: str) -> str:
-    if depth := _DEPTH.search(error):
-        return f"a record is nested deeper than {depth[1]} levels, which DuckDB does not read."
     if "maximum_object_size" in error:
         return f"a record is larger than {LARGEST_LINE // 10**6} MB."
     if "GZIP" in error or "gzip" in error:

@@ -78,7 +78,7 @@ def read_lines(descriptor: int) -> Iterator[bytes]:
     if rest := b"".join(parts):
         try:
             json.loads(rest)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UnusableInput("The input ends within a line: the tap has been stopped while it wrote.") from None
         yield rest + b"\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -139,11 +138,9 @@ class BatchFile:
                 yield f"/dev/fd/{copy.fileno()}", LARGEST_LINE
                 return
             with _disk(self.label):
-                descriptor = os.open(self._path, os.O_RDONLY)
-            try:
-                yield f"/dev/fd/{descriptor}", LARGEST_LINE
-            finally:
-                os.close(descriptor)
+                file = Path(self._path).open("rb")  # noqa: SIM115 -- closed below; errors of the reader are not this file's
+            with file:
+                yield f"/dev/fd/{file.fileno()}", LARGEST_LINE
 
     def remove(self) -> None:
         """Delete the file after its rows are committed."""

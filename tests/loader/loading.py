@@ -81,17 +81,16 @@ class Warehouse:
         finally:
             self.states += [json.loads(line) for line in output.getvalue().splitlines()]
 
-    def run(self, *messages: Message, **config: Any) -> subprocess.CompletedProcess[bytes]:
-        """Load messages by the command."""
-        settings = self.path.with_suffix(".json")
+    def command(self, **config: Any) -> list[str]:
+        """The command line that loads into this file."""
+        settings = self.path.parents[2] / "config.json"
         settings.write_text(json.dumps({"path": str(self.path), "default_target_schema": "s", **self.config, **config}))
-        return subprocess.run(
-            [sys.executable, "-m", "tap_cdp_export.loader.target", "--config", settings],
-            input=b"".join(as_lines(messages)),
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
+        return [sys.executable, "-m", "tap_cdp_export.loader.target", "--config", str(settings)]
+
+    def run(self, *messages: Message) -> subprocess.CompletedProcess[bytes]:
+        """Load messages by the command."""
+        content = b"".join(as_lines(messages))
+        return subprocess.run(self.command(), input=content, capture_output=True, check=False, timeout=60)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query."""
