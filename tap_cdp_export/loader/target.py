@@ -10,7 +10,6 @@ from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 
 from tap_cdp_export.cli.command import TapCommand, readable
-from tap_cdp_export.cli.malloc import write_no_core_file
 from tap_cdp_export.config.validation import checked
 from tap_cdp_export.loader.database import opened
 from tap_cdp_export.loader.lines import read_lines
@@ -163,13 +162,3 @@ class TargetDuckDB(Target):
             The command of the SDK, with the exit codes of `tap_cdp_export.errors`.
         """
         return TapCommand.of(super().get_singer_command(), logger=cls.logger)
-
-
-def main() -> None:
-    """Run the command."""
-    write_no_core_file()
-    TargetDuckDB.cli()
-
-
-if __name__ == "__main__":
-    main()

@@ -85,7 +85,7 @@ class Warehouse:
         """The command line that loads into this file."""
         settings = self.path.parents[2] / "config.json"
         settings.write_text(json.dumps({"path": str(self.path), "default_target_schema": "s", **self.config, **config}))
-        return [sys.executable, "-m", "tap_cdp_export.loader.target", "--config", str(settings)]
+        return [sys.executable, "-m", "tap_cdp_export.loader", "--config", str(settings)]
 
     def run(self, *messages: Message) -> subprocess.CompletedProcess[bytes]:
         """Load messages by the command."""
