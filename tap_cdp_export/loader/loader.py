@@ -14,6 +14,7 @@ from tap_cdp_export.loader.database import transaction
 from tap_cdp_export.loader.diagnosis import explain
 from tap_cdp_export.loader.errors import UnusableInput
 from tap_cdp_export.loader.lines import decode, head_of
+from tap_cdp_export.loader.messages import ActivateVersion, Batch, Schema, State, typed
 from tap_cdp_export.loader.sources import BatchFile, Source, Spool
 from tap_cdp_export.loader.table import Table, Times
 
@@ -48,7 +49,7 @@ class Loader:
         self._output = output
         self._logger = logger
         self._tables: dict[str, Table] = {}
-        self._schemas: dict[str, dict[str, Any]] = {}
+        self._schemas: dict[str, Schema] = {}
         self._pending: dict[str, list[Source]] = {}
         self._spools: dict[str, Spool] = {}
         self._rows = self._bytes = 0
@@ -109,24 +110,21 @@ class Loader:
 
     def _take(self, message_type: str, message: dict[str, Any], number: int) -> None:
         """Take a message that is not a RECORD."""
-        try:
-            match message_type:
-                case "SCHEMA":
-                    self._take_schema(message["stream"], message["schema"], message.get("key_properties") or [])
-                case "STATE":
-                    self._take_state(message["value"])
-                case "BATCH":
-                    self._take_batch(message["stream"], message["encoding"], message)
-                case "ACTIVATE_VERSION":
-                    self._activate(message["stream"], message["version"])
-                case _:
-                    raise UnusableInput(f"Line {number} of the input is a message of the unknown type {message_type}.")
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UnusableInput(f"Line {number} of the input is not a whole {message_type} message: {error}.") from None
+        match message_type:
+            case "SCHEMA":
+                self._take_schema(typed(message, Schema, number))
+            case "STATE":
+                self._take_state(typed(message, State, number).value)
+            case "BATCH":
+                self._take_batch(typed(message, Batch, number))
+            case "ACTIVATE_VERSION":
+                self._activate(typed(message, ActivateVersion, number))
+            case _:
+                raise UnusableInput(f"Line {number} of the input is a message of the unknown type {message_type}.")
 
-    def _take_schema(self, stream: str, schema: dict[str, Any], keys: list[str]) -> None:
-        document = {"schema": schema, "keys": keys}
-        if self._schemas.get(stream) == document:
+    def _take_schema(self, message: Schema) -> None:
+        stream = message.stream
+        if self._schemas.get(stream) == message:
             return
         if stream in self._pending:
             self._commit()
@@ -136,34 +134,35 @@ class Loader:
         old = self._tables.get(stream)
         try:
             with transaction(self._database):
-                table = Table(self._database, self._config, stream, schema, keys)
+                table = Table(self._database, self._config, stream, message.schema, message.key_properties or [])
         except _DATA_ERRORS as error:
             reason = str(error).partition("\n")[0]
             raise UnusableInput(f"The table of {stream} cannot be created or changed: {reason}") from None
         table.has_unversioned_rows = old is not None and old.has_unversioned_rows
         self._tables[stream] = table
-        self._schemas[stream] = document
+        self._schemas[stream] = message
 
     def _take_state(self, state: Any) -> None:  # noqa: ANN401 -- any JSON
         self._state = state
         if not self._pending or time.monotonic() - self._last_commit > _LONGEST_WAIT:
             self._commit()
 
-    def _take_batch(self, stream: str, encoding: Mapping[str, Any], message: Mapping[str, Any]) -> None:
-        sources = self._sources(stream)
-        self._spools.pop(stream, None)  # records that come later are loaded later
-        for url in message["manifest"]:
-            file = BatchFile(url, encoding, message.get("version"))
+    def _take_batch(self, message: Batch) -> None:
+        sources = self._sources(message.stream)
+        self._spools.pop(message.stream, None)  # records that come later are loaded later
+        for url in message.manifest:
+            file = BatchFile(url, message.encoding, message.version)
             sources.append(file)
             self._bytes += file.size
         if self._bytes >= _LARGEST_BATCH:
             self._commit()
 
-    def _activate(self, stream: str, version: int) -> None:
+    def _activate(self, message: ActivateVersion) -> None:
+        stream = message.stream
         self._sources(stream)
         self._commit()
         with transaction(self._database):
-            rows = self._tables[stream].activate(int(version), _now())
+            rows = self._tables[stream].activate(message.version, _now())
         if rows is None:
             self._logger.warning(
                 "%s: ACTIVATE_VERSION is ignored, because records without a version were loaded before it.", stream
