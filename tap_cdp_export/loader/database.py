@@ -20,6 +20,10 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
+class MoreMemoryNeeded(LocalFailure):
+    """DuckDB has reached the limit of its memory; without the limit it may succeed."""
+
+
 @contextmanager
 def opened(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the file, and create it and its folder if they do not exist.
@@ -66,7 +70,8 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
         Nothing.
 
     Raises:
-        LocalFailure: If the disk or the memory is full.
+        MoreMemoryNeeded: If the limit of DuckDB's memory is reached.
+        LocalFailure: If the disk is full.
     """
     try:
         database.execute("BEGIN TRANSACTION")
@@ -77,11 +82,20 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
             _roll_back(database)
             raise
     except duckdb.OutOfMemoryException as error:
-        raise LocalFailure(f"DuckDB needs more memory: {_first_line(str(error))}") from None
+        raise MoreMemoryNeeded(f"DuckDB needs more memory: {_first_line(str(error))}") from None
     except duckdb.IOException as error:
         if "GZIP" in str(error):
             raise
         raise LocalFailure(f"DuckDB cannot write: {_first_line(str(error))}") from None
+
+
+def lift_memory_limit(database: duckdb.DuckDBPyConnection) -> None:
+    """Let DuckDB use as much memory as it does by default.
+
+    Args:
+        database: the connection, outside a transaction.
+    """
+    database.execute("SET memory_limit = '80%'")
 
 
 def _roll_back(database: duckdb.DuckDBPyConnection) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import duckdb
 
 from tap_cdp_export.errors import Interrupted, LocalFailure
-from tap_cdp_export.loader.database import transaction
+from tap_cdp_export.loader.database import MoreMemoryNeeded, lift_memory_limit, transaction
 from tap_cdp_export.loader.diagnosis import explain
 from tap_cdp_export.loader.errors import UnusableInput
 from tap_cdp_export.loader.lines import decode, head_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from logging import Logger
 
-_LARGEST_BATCH: Final = 256 * 2**20
+_LARGEST_BATCH: Final = 128 * 2**20
 _LONGEST_WAIT: Final = 300.0
 """Seconds after which STATE commits what stands before it, even if it is little."""
 
@@ -189,6 +189,22 @@ class Loader:
     def _load_pending(self, pending: Mapping[str, list[Source]]) -> None:
         start = time.monotonic()
         times = Times(self._received, _now())
+        try:
+            counts = self._load_at_once(pending, times)
+        except MoreMemoryNeeded:
+            self._logger.info("DuckDB needs more memory for these records, and gets it.")
+            lift_memory_limit(self._database)
+            counts = self._load_at_once(pending, times)
+        loaded = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
+        self._logger.info("Loaded records: %s (%.1f s).", loaded, time.monotonic() - start)
+        if self._config["remove_batch_files"]:
+            for sources in pending.values():
+                for source in sources:
+                    if isinstance(source, BatchFile):
+                        source.remove()
+
+    def _load_at_once(self, pending: Mapping[str, list[Source]], times: Times) -> dict[str, int]:
+        """Load everything that waits in one transaction; return the number of records of each stream."""
         counts: dict[str, int] = {}
         stream = ""
         try:
@@ -197,13 +213,7 @@ class Loader:
                     counts[stream] = self._tables[stream].load(sources, times)
         except _DATA_ERRORS:
             raise explain(self._database, self._tables[stream], pending[stream]) from None
-        loaded = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
-        self._logger.info("Loaded records: %s (%.1f s).", loaded, time.monotonic() - start)
-        if self._config["remove_batch_files"]:
-            for sources in pending.values():
-                for source in sources:
-                    if isinstance(source, BatchFile):
-                        source.remove()
+        return counts
 
     def _write_state(self, state: Any) -> None:  # noqa: ANN401 -- any JSON
         try:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from tap_cdp_export.errors import LocalFailure, SettingsError
+from tap_cdp_export.loader import database
 from tap_cdp_export.loader.errors import UnusableInput
 from tests.loader.loading import TEXT, Warehouse, as_lines, record, schema, state
 
@@ -55,6 +56,17 @@ def test_a_record_of_nearly_the_largest_size_is_loaded(warehouse: Warehouse) -> 
     assert warehouse.rows("k, length(v)") == [("1", 49_000_000), ("2", 1)]
 
 
+def test_records_that_need_more_memory_than_usual_get_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(database._CONFIG, "memory_limit", "30MB")  # noqa: SLF001 -- so that little data reaches it
+    caplog.set_level("INFO")
+    warehouse.load(KEYED, *(record(k=str(number), v="x" * 10_000_000) for number in range(4)), state(1))
+    assert "DuckDB needs more memory" in caplog.text
+    assert warehouse.rows("k, length(v)") == [(str(number), 10_000_000) for number in range(4)]
+    assert warehouse.states == [1]
+
+
 def test_a_record_over_50_mb_is_an_error(warehouse: Warehouse) -> None:
     done = warehouse.run(KEYED, record(k="1"), state("before"), record(k="2", v="x" * 50_000_000), state("after"))
     assert done.returncode == 12
@@ -87,8 +99,8 @@ def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
 
 def test_a_view_of_the_streams_name_is_no_table(warehouse: Warehouse) -> None:
     warehouse.path.parent.mkdir(parents=True)
-    with duckdb.connect(str(warehouse.path)) as database:
-        database.execute("CREATE SCHEMA s; CREATE VIEW s.t AS SELECT 1 AS k")
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("CREATE SCHEMA s; CREATE VIEW s.t AS SELECT 1 AS k")
     with pytest.raises(UnusableInput, match=r"but that of its table is \(\)"):
         warehouse.load(KEYED)
 
