@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tap_cdp_export.loader.columns import columns_of, widened
@@ -79,7 +80,9 @@ class Table:
             )
         database.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema_name)}")
         self.columns = self._existing_columns()
-        wanted = {**(METADATA if config["add_metadata_columns"] else {}), **self.properties}
+        self._own_names = {name.lower() for name in self.properties}
+        metadata = {name: column_type for name, column_type in METADATA.items() if name not in self._own_names}
+        wanted = {**self.properties, **(metadata if config["add_metadata_columns"] else {})}
         if self.columns:
             self._check_key()
             self._adapt(wanted)
@@ -184,6 +187,7 @@ class Table:
         Raises:
             UnusableInput: If a record has no value in a key column.
         """
+        self.columns = self._existing_columns()  # a load that was rolled back may have added some
         aliases = {name: f"c{index}" for index, name in enumerate(self.properties)}
         parts = ", ".join(f"{aliases[name]} {column_type}" for name, column_type in self.read_columns.items())
         self._database.execute(f"CREATE OR REPLACE TEMP TABLE batch ({parts}, version BIGINT, extracted TIMESTAMP)")
@@ -194,12 +198,12 @@ class Table:
         values = dict(aliases)
         parameters: dict[str, Any] = {}
         for name, value, parameter in self._metadata(times):
-            if name in self.columns and name not in self.properties:
+            if name in self.columns and name not in self._own_names:
                 values[name] = value
                 parameters |= parameter
         self._upsert(values, aliases, parameters)
         self._database.execute("DROP TABLE batch")
-        if self._hard_delete and DELETED in self.properties:
+        if self._hard_delete and DELETED in self._own_names:
             self._database.execute(f"DELETE FROM {self.name} WHERE {quoted(DELETED)} IS NOT NULL")  # noqa: S608 -- names are quoted
         return count
 
@@ -226,7 +230,7 @@ class Table:
     @staticmethod
     def _metadata(times: Times) -> list[tuple[str, str, dict[str, Any]]]:
         """Return name, expression and parameters of each metadata column."""
-        sequence = int(times.batched.timestamp() * 1000)
+        sequence = int(times.batched.replace(tzinfo=UTC).timestamp() * 1000)
         return [
             ("_sdc_extracted_at", "extracted", {}),
             ("_sdc_received_at", "$received", {"received": times.received}),

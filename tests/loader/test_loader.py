@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_cdp_export.loader import loader
+from tap_cdp_export.loader.database import MoreMemoryNeeded
 from tap_cdp_export.loader.errors import UnusableInput
+from tap_cdp_export.loader.table import Table
 from tests.loader.loading import INTEGER, TEXT, Warehouse, activate, record, schema, state, versioned
 
 if TYPE_CHECKING:
@@ -180,6 +182,29 @@ def test_a_record_that_says_it_is_deleted_is_deleted_on_wish(warehouse: Warehous
     assert warehouse.rows() == [("a", datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)), ("b", None)]
     warehouse.load(*messages, hard_delete=True)
     assert warehouse.rows() == [("b", None)]
+
+
+def test_a_record_may_hold_a_metadata_column_itself(warehouse: Warehouse) -> None:
+    messages = [schema(["k"], k=TEXT, _SDC_DELETED_AT=TEXT), record(k="a", _SDC_DELETED_AT="x"), record(k="b")]
+    warehouse.load(*messages, add_metadata_columns=True)
+    assert warehouse.rows("k, _sdc_deleted_at, _sdc_batched_at IS NULL") == [("a", "x", False), ("b", None, False)]
+    warehouse.load(*messages, add_metadata_columns=True, hard_delete=True)
+    assert warehouse.rows("k") == [("b",)]
+
+
+def test_a_load_that_is_repeated_with_more_memory_adds_the_column_of_versions_again(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, failures = Table._upsert, [MoreMemoryNeeded("")]  # noqa: SLF001 -- the moment when memory runs out
+
+    def upsert(self: Table, *values: Any) -> None:
+        if failures:
+            raise failures.pop()
+        original(self, *values)
+
+    monkeypatch.setattr(Table, "_upsert", upsert)
+    warehouse.load(KEYED, versioned(3, k="a"))
+    assert warehouse.rows("k, _sdc_table_version") == [("a", 3)]
 
 
 def test_metadata_columns_come_on_wish(warehouse: Warehouse) -> None:

@@ -1,4 +1,4 @@
-"""What other taps emit: their stream names, schemas, key orders and versions; see `other_taps/README.md`."""
+"""What other taps emit: stream names, schemas, key orders and versions; see `tests/loader/other_taps/README.md`."""
 
 from __future__ import annotations
 
