@@ -6,7 +6,7 @@ import sys
 
 from ruamel.yaml import YAML
 
-from tests.docs.test_meltano_yml import described
+from tests.docs.test_meltano_yml import described, described_loader
 from tests.docs.test_readme import SETTINGS, settings_table, table
 from tests.helpers.about import ROOT, about, settings
 
@@ -19,6 +19,8 @@ def main() -> None:
     (extractor,) = project["plugins"]["extractors"]
     extractor["settings"] = [described(setting) for setting in settings()]
     extractor["capabilities"] = sorted(about()["capabilities"])
+    (loader,) = [entry for entry in project["plugins"]["loaders"] if entry["name"] == "target-duckdb"]
+    loader |= described_loader()
     yaml.dump(project, ROOT / "meltano.yml")
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")

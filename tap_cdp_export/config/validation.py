@@ -50,15 +50,34 @@ def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mappi
     Raises:
         SettingsError: If there are problems; the message lists all of them, without values.
     """
+    settings = checked(config, schema)
+    _raise_problems(_contradictions(settings, schema, checks))
+    return settings
+
+
+def checked(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Check settings against their schema alone, and fill in the defaults.
+
+    Args:
+        config: settings of the user; null means "not set", except inside free-form objects.
+        schema: JSON schema of all settings.
+
+    Returns:
+        A copy with defaults, as `complete` returns it.
+
+    Raises:
+        SettingsError: If there are problems; the message lists all of them, without values.
+    """
     plain: dict[str, Any] = _as_meant(_plain(dict(config), schema), schema)
     problems = [problem for error in _violations(plain, schema) for problem in _explain(error)]
-    problems += _odd_values(plain, schema)
-    if not problems:
-        _add_defaults(plain, schema)
-        problems = list(_contradictions(plain, schema, checks))
-    if problems:
-        raise SettingsError("; ".join(dict.fromkeys(problems)))
+    _raise_problems([*problems, *_odd_values(plain, schema)])
+    _add_defaults(plain, schema)
     return plain
+
+
+def _raise_problems(problems: Iterable[str]) -> None:
+    if distinct := dict.fromkeys(problems):
+        raise SettingsError("; ".join(distinct))
 
 
 def _violations(config: dict[str, Any], schema: Mapping[str, Any]) -> list[ValidationError]:

@@ -1,67 +1,226 @@
-"""The command `tap-cdp-export-duckdb`: target-duckdb with a patch for empty strings in keys.
-
-target-duckdb 0.8.0 loads an empty string as NULL, and then fails if the column is a key. It also lets DuckDB guess
-whether the first row of a batch is a header. This command replaces the COPY statement of that target. Meltano runs it
-in the virtual environment of the target.
-"""
+"""Take messages in the order of their arrival: collect records, load them, and pass STATE on once it is covered."""
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import target_duckdb  # type: ignore[import-untyped]
-from target_duckdb.db_sync import DbSync, primary_column_names  # type: ignore[import-untyped]
+import duckdb
+
+from tap_cdp_export.errors import Interrupted, LocalFailure
+from tap_cdp_export.loader.database import MoreMemoryNeeded, lift_memory_limit, transaction
+from tap_cdp_export.loader.diagnosis import explain
+from tap_cdp_export.loader.errors import UnusableInput
+from tap_cdp_export.loader.lines import decode, head_of
+from tap_cdp_export.loader.messages import ActivateVersion, Batch, Schema, State, typed
+from tap_cdp_export.loader.sources import BatchFile, Source, Spool
+from tap_cdp_export.loader.table import Table, Times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from logging import Logger
 
-_connect = target_duckdb.duckdb_connect
+_LARGEST_BATCH: Final = 128 * 2**20
+_LONGEST_WAIT: Final = 300.0
+"""Seconds after which STATE commits what stands before it, even if it is little."""
 
-
-def main() -> None:
-    """Load Singer messages from stdin into the database that is configured in the file passed as `--config`."""
-    DbSync.load_rows = load_rows
-    target_duckdb.duckdb_connect = connect
-    target_duckdb.main()
-
-
-def connect(config: dict[str, Any]) -> Any:  # noqa: ANN401 -- a connection; target_duckdb has no type hints
-    """Open the database, and create its folder if it does not exist.
-
-    Args:
-        config: settings of the target.
-
-    Returns:
-        The connection.
-    """
-    Path(config["path"]).parent.mkdir(parents=True, exist_ok=True)
-    return _connect(config)
+_NO_PREFIX: Final = b"\0"
+_DATA_ERRORS: Final = (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError, duckdb.IOException)
 
 
-def load_rows(sync: DbSync, records: Iterable[dict[str, Any]], count: int, temp_dir: str) -> None:
-    """Upsert a batch of records; empty strings in keys are kept, and the first row is never taken as a header.
+class Loader:
+    """Loads one input into one database."""
 
-    Args:
-        sync: the target's object for the stream.
-        records: the records, with unique keys.
-        count: number of records.
-        temp_dir: folder for the temporary CSV file.
-    """
-    message = sync.stream_schema_message
-    sync.logger.info("Loading %d rows into %s", count, sync.table_name(message["stream"]))
-    batch = sync.table_name(message["stream"], is_temporary=True)
-    options = "auto_detect false, header false, delim ',', quote '\"', escape '\"', new_line '\\r\\n'"
-    if keys := primary_column_names(message):
-        options += f", force_not_null ({', '.join(keys)})"
-    with NamedTemporaryFile("w", dir=temp_dir, suffix=".csv", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(map(sync.record_to_flattened, records))
-        file.flush()
-        sync.conn.execute(sync.create_table_query(table_name=batch, is_temporary=True))
-        sync.conn.execute(f"COPY {batch} FROM '{file.name}' ({options})")
-    if keys and (update := sync.update_from_temp_table(batch)):
-        sync.conn.execute(update)
-    sync.conn.execute(sync.insert_from_temp_table(batch))
-    sync.conn.execute(f"DROP TABLE {batch}")
+    def __init__(
+        self, database: duckdb.DuckDBPyConnection, config: Mapping[str, Any], output: BinaryIO, logger: Logger
+    ) -> None:
+        """Create a loader.
+
+        Args:
+            database: the connection.
+            config: the settings of the target.
+            output: takes the states.
+            logger: of the target.
+        """
+        self._database = database
+        self._config = config
+        self._output = output
+        self._logger = logger
+        self._tables: dict[str, Table] = {}
+        self._schemas: dict[str, Schema] = {}
+        self._pending: dict[str, list[Source]] = {}
+        self._spools: dict[str, Spool] = {}
+        self._rows = self._bytes = 0
+        self._received = _now()
+        self._last_commit = time.monotonic()
+        self._state: Any = None
+
+    def load(self, lines: Iterable[bytes]) -> None:
+        """Load all messages.
+
+        What stands before an unusable message, or before a signal, is committed, and its STATE is passed on.
+
+        Args:
+            lines: the messages.
+
+        Raises:
+            CdpExportError: If a message cannot be loaded.
+            Interrupted: If a signal arrives.
+        """
+        try:
+            self._collect(lines)
+        except (UnusableInput, Interrupted):
+            self._commit()
+            raise
+        self._commit()
+
+    def _collect(self, lines: Iterable[bytes]) -> None:
+        prefix, stream = _NO_PREFIX, ""
+        largest_rows = self._config["batch_size_rows"]
+        for number, line in enumerate(lines, 1):
+            if not line.startswith(prefix):
+                if line.isspace():
+                    continue
+                head = head_of(line, number)
+                if head.type != "RECORD":
+                    self._take(head.type, decode(line, number), number)
+                    continue
+                stream, prefix = head.stream, head.prefix or _NO_PREFIX
+            (self._spools.get(stream) or self._new_spool(stream)).append(line)
+            self._rows += 1
+            self._bytes += len(line)
+            if self._rows >= largest_rows or self._bytes >= _LARGEST_BATCH:
+                self._commit()
+
+    def _new_spool(self, stream: str) -> Spool:
+        sources = self._sources(stream)
+        spool = self._spools[stream] = Spool()
+        sources.append(spool)
+        return spool
+
+    def _sources(self, stream: str) -> list[Source]:
+        """Return what waits to be loaded into a stream's table."""
+        if stream not in self._tables:
+            raise UnusableInput(f"Records of {stream or 'a stream without a name'} come before its SCHEMA message.")
+        if not self._pending:
+            self._received = _now()
+        return self._pending.setdefault(stream, [])
+
+    def _take(self, message_type: str, message: dict[str, Any], number: int) -> None:
+        """Take a message that is not a RECORD."""
+        match message_type:
+            case "SCHEMA":
+                self._take_schema(typed(message, Schema, number))
+            case "STATE":
+                self._take_state(typed(message, State, number).value)
+            case "BATCH":
+                self._take_batch(typed(message, Batch, number))
+            case "ACTIVATE_VERSION":
+                self._activate(typed(message, ActivateVersion, number))
+            case _:
+                raise UnusableInput(f"Line {number} of the input is a message of the unknown type {message_type}.")
+
+    def _take_schema(self, message: Schema) -> None:
+        stream = message.stream
+        if self._schemas.get(stream) == message:
+            return
+        if stream in self._pending:
+            self._commit()
+        for other in self._tables:
+            if other != stream and other.lower() == stream.lower():
+                raise UnusableInput(f"The streams {other} and {stream} have names that DuckDB does not tell apart.")
+        old = self._tables.get(stream)
+        try:
+            with transaction(self._database):
+                table = Table(self._database, self._config, stream, message.schema, message.key_properties or [])
+        except _DATA_ERRORS as error:
+            reason = str(error).partition("\n")[0]
+            raise UnusableInput(f"The table of {stream} cannot be created or changed: {reason}") from None
+        table.has_unversioned_rows = old is not None and old.has_unversioned_rows
+        self._tables[stream] = table
+        self._schemas[stream] = message
+
+    def _take_state(self, state: Any) -> None:  # noqa: ANN401 -- any JSON
+        self._state = state
+        if not self._pending or time.monotonic() - self._last_commit > _LONGEST_WAIT:
+            self._commit()
+
+    def _take_batch(self, message: Batch) -> None:
+        sources = self._sources(message.stream)
+        self._spools.pop(message.stream, None)  # records that come later are loaded later
+        for url in message.manifest:
+            file = BatchFile(url, message.encoding, message.version)
+            sources.append(file)
+            self._bytes += file.size
+        if self._bytes >= _LARGEST_BATCH:
+            self._commit()
+
+    def _activate(self, message: ActivateVersion) -> None:
+        stream = message.stream
+        self._sources(stream)
+        self._commit()
+        with transaction(self._database):
+            rows = self._tables[stream].activate(message.version, _now())
+        if rows is None:
+            self._logger.warning(
+                "%s: ACTIVATE_VERSION is ignored, because records without a version were loaded before it.", stream
+            )
+        else:
+            self._logger.info("%s: %d rows of earlier versions are deleted or marked.", stream, rows)
+
+    def _commit(self) -> None:
+        """Load everything that waits in one transaction, delete its BATCH files, and pass STATE on."""
+        pending, state = self._pending, self._state
+        spools = [source for sources in pending.values() for source in sources if isinstance(source, Spool)]
+        self._pending, self._spools, self._state = {}, {}, None  # so that nothing is loaded again after an error
+        self._rows = self._bytes = 0
+        try:
+            if any(pending.values()):
+                self._load_pending(pending)
+        finally:
+            for spool in spools:
+                spool.remove()
+        self._last_commit = time.monotonic()
+        if state is not None:
+            self._write_state(state)
+
+    def _load_pending(self, pending: Mapping[str, list[Source]]) -> None:
+        start = time.monotonic()
+        times = Times(self._received, _now())
+        try:
+            counts = self._load_at_once(pending, times)
+        except MoreMemoryNeeded:
+            self._logger.info("DuckDB needs more memory for these records, and gets it.")
+            lift_memory_limit(self._database)
+            counts = self._load_at_once(pending, times)
+        loaded = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
+        self._logger.info("Loaded records: %s (%.1f s).", loaded, time.monotonic() - start)
+        if self._config["remove_batch_files"]:
+            for sources in pending.values():
+                for source in sources:
+                    if isinstance(source, BatchFile):
+                        source.remove()
+
+    def _load_at_once(self, pending: Mapping[str, list[Source]], times: Times) -> dict[str, int]:
+        """Load everything that waits in one transaction; return the number of records of each stream."""
+        counts: dict[str, int] = {}
+        stream = ""
+        try:
+            with transaction(self._database):
+                for stream, sources in pending.items():
+                    counts[stream] = self._tables[stream].load(sources, times)
+        except _DATA_ERRORS:
+            raise explain(self._database, self._tables[stream], pending[stream]) from None
+        return counts
+
+    def _write_state(self, state: Any) -> None:  # noqa: ANN401 -- any JSON
+        try:
+            self._output.write(json.dumps(state).encode() + b"\n")
+        except BrokenPipeError:
+            raise LocalFailure("The program that takes the states has ended.") from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

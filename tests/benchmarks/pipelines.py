@@ -54,8 +54,8 @@ def _copying(rows: int) -> dict[str, str]:
 
 _PIPELINES: Final = (
     _Pipeline("JSON lines", "target-jsonl"),
-    _Pipeline("DuckDB, 10,000 rows a batch", "target-duckdb"),
-    _Pipeline("DuckDB, 50,000 rows a batch", "target-duckdb", {"TARGET_DUCKDB_BATCH_SIZE_ROWS": "50000"}),
+    _Pipeline("DuckDB", "target-duckdb"),
+    _Pipeline("DuckDB, BATCH messages", "target-duckdb", in_batches=True),
     _Pipeline("PostgreSQL, INSERT, 10,000 rows a batch", "target-postgres", {"TARGET_POSTGRES_USE_COPY": "false"}),
     _Pipeline("PostgreSQL, COPY, 10,000 rows a batch", "target-postgres", _copying(10_000)),
     _Pipeline("PostgreSQL, COPY, 50,000 rows a batch", "target-postgres", _copying(50_000)),

@@ -191,6 +191,14 @@ def _pipelines(plan: Plan) -> list[Table]:
     ]
 
 
+def _loaders(plan: Plan) -> list[Table]:
+    from tests.benchmarks.loaders import loaders  # noqa: PLC0415 -- needs a package that the other benchmarks do not
+
+    return [
+        loaders(_PARTS[kind][plan.quick], plan.folder / "loaders", rounds=plan.rounds) for kind in ("users", "apsis")
+    ]
+
+
 BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "users": lambda plan: _stream("users", plan),
     "csv": lambda plan: _stream("csv", plan),
@@ -203,5 +211,6 @@ BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "pages": _pages,
     "large": _large,
     "pipelines": _pipelines,
+    "loaders": _loaders,
 }
-DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "pages", "large", "pipelines"})
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "pages", "large", "pipelines", "loaders"})

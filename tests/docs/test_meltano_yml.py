@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.resources
 import json
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from tests.helpers.about import ROOT, Setting, about, settings, streams
+from tap_cdp_export.loader.target import TargetDuckDB
+from tests.helpers.about import ROOT, Setting, about, leaves, settings, streams
 from tests.targets.meltano_project import MeltanoProject
 
 if TYPE_CHECKING:
@@ -31,19 +31,29 @@ def kind(setting: Setting) -> str:
     return "string" if setting.type == "number" else setting.type
 
 
-def described(setting: Setting) -> dict[str, Any]:
-    """The entry of a setting in meltano.yml."""
-    entry: dict[str, Any] = {
-        "name": setting.name,
-        "kind": kind(setting),
-        "label": setting.schema["title"],
-        "description": setting.schema["description"],
-    }
+def described(setting: Setting, value: str = "") -> dict[str, Any]:
+    """The entry of a setting in meltano.yml, in the order in which Meltano writes it."""
+    entry: dict[str, Any] = {"name": setting.name, "kind": kind(setting)}
+    if value:
+        entry["value"] = value
+    entry |= {"label": setting.schema["title"], "description": setting.schema["description"]}
     if setting.is_secret:
         entry["sensitive"] = True
     if "enum" in setting.schema:
         entry["options"] = [{"label": value.capitalize(), "value": value} for value in setting.schema["enum"]]
     return entry
+
+
+def described_loader() -> dict[str, Any]:
+    """What meltano.yml says of our loader; the other loaders write into the same schema and folder."""
+    values = {"path": "output/cdp.duckdb", "default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"}
+    return {
+        "description": str(TargetDuckDB.__doc__),
+        "capabilities": sorted(capability.value for capability in TargetDuckDB.capabilities),
+        "settings": [
+            described(setting, values.get(setting.name, "")) for setting in leaves(TargetDuckDB.config_jsonschema)
+        ],
+    }
 
 
 def test_the_file_follows_meltanos_schema() -> None:
@@ -70,13 +80,11 @@ def test_no_plugin_needs_the_hub() -> None:
     assert [plugin["name"] for plugin in plugins if not plugin.get("namespace") or not plugin.get("pip_url")] == []
 
 
-def test_duckdb_is_pinned_to_where_it_loses_no_rows() -> None:
-    assert LOADERS["target-duckdb"]["pip_url"].endswith("[duckdb]")
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {"target-duckdb==0.8.0", "duckdb<1.3"} <= set(extras["duckdb"])
-    values = {setting["name"]: setting.get("value") for setting in LOADERS["target-duckdb"]["settings"]}
-    assert values["add_metadata_columns"] is True
-    assert values["path"] == "output/cdp.duckdb"
+def test_our_loader_is_described_as_it_describes_itself() -> None:
+    entry = LOADERS["target-duckdb"]
+    assert {key: entry[key] for key in described_loader()} == described_loader(), "python -m tests.write_settings"
+    assert entry["pip_url"].endswith("[duckdb]")
+    assert entry["executable"] == TargetDuckDB.name
 
 
 def test_only_the_dev_environment_loads_invented_people() -> None:

@@ -43,7 +43,7 @@ def about() -> dict[str, Any]:
 
 def settings() -> list[Setting]:
     """All settings, in their order."""
-    return list(_leaves(about()["settings"]))
+    return list(leaves(about()["settings"]))
 
 
 @cache
@@ -59,9 +59,10 @@ def _output(*options: str) -> dict[str, Any]:
     return document
 
 
-def _leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[Setting]:
+def leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[Setting]:
+    """Yield the settings of a schema; those of nested objects with a fixed set of keys one by one."""
     for name, inner in schema["properties"].items():
         if inner.get("additionalProperties") is False:
-            yield from _leaves(inner, f"{prefix}{name}.")
+            yield from leaves(inner, f"{prefix}{name}.")
         else:
             yield Setting(f"{prefix}{name}", inner, name in schema.get("required", ()))

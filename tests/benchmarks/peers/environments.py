@@ -35,16 +35,27 @@ class NotInstallable(Exception):
     """A peer cannot be installed on this machine."""
 
 
-def _environment(name: str) -> Path:
-    """Create a peer's environment atomically, unless it exists."""
-    folder = CACHE / f"environment-{'-'.join(_PACKAGES[name]).replace('==', '-')}-{sys.version_info.minor}"
+def environment(*packages: str) -> Path:
+    """Create an environment atomically, unless it exists.
+
+    Args:
+        packages: what is installed, with versions.
+
+    Returns:
+        The folder of its commands.
+
+    Raises:
+        NotInstallable: If that is not possible on this machine.
+    """
+    name = "-".join(packages).replace("==", "-").replace("<", "-below-")
+    folder = CACHE / f"environment-{name}-{sys.version_info.minor}"
     if (folder / "whole").exists():
         return folder / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     CACHE.mkdir(exist_ok=True)
     for command in (
         [sys.executable, "-m", "venv", str(folder)],
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *_PACKAGES[name]],
+        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -68,9 +79,9 @@ def peers(part: Part, url: str, folder: Path, problems: list[str]) -> Iterator[V
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.json"
     config.write_text(json.dumps(plain_settings(part, url)))
-    for name in _PACKAGES:
+    for name, packages in _PACKAGES.items():
         try:
-            programs = _environment(name)
+            programs = environment(*packages)
         except NotInstallable as error:
             problems.append(f"{name} is not installable here: {error}")
             continue

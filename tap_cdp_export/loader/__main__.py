@@ -1,0 +1,25 @@
+"""The command: `tap-cdp-export-duckdb`, or `python -m tap_cdp_export.loader`."""
+
+from __future__ import annotations
+
+import sys
+
+from tap_cdp_export.cli.malloc import write_no_core_file
+from tap_cdp_export.errors import SettingsError
+
+
+def main() -> None:
+    """Run the command, or say that the extra is missing."""
+    write_no_core_file()
+    try:
+        from tap_cdp_export.loader.target import TargetDuckDB  # noqa: PLC0415 -- needs the extra
+    except ModuleNotFoundError as error:
+        if error.name != "duckdb":
+            raise
+        sys.stderr.write("The loader needs the package duckdb: install the tap with its extra duckdb.\n")
+        sys.exit(SettingsError.exit_code)
+    TargetDuckDB.cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The DuckDB file: opening it, transactions, and errors that say what to do."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from tap_cdp_export.errors import LocalFailure, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "memory_limit": "1GB",  # the cache would otherwise grow with the file
+    "TimeZone": "UTC",  # for times without an offset
+    "autoinstall_known_extensions": False,  # all that is needed is in the package
+}
+
+
+class MoreMemoryNeeded(LocalFailure):
+    """DuckDB has reached the limit of its memory; without the limit it may succeed."""
+
+
+@contextmanager
+def opened(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the file, and create it and its folder if they do not exist.
+
+    Args:
+        path: of the file.
+
+    Yields:
+        The connection.
+
+    Raises:
+        SettingsError: If the file is not a DuckDB file.
+        LocalFailure: If it is in use, or cannot be opened.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        database = duckdb.connect(path, config=_CONFIG)
+    except OSError as error:
+        raise LocalFailure(f"The folder of {path} cannot be created: {error.strerror}.") from None
+    except duckdb.Error as error:
+        raise _not_opened(path, str(error)) from None
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _not_opened(path: str, reason: str) -> LocalFailure | SettingsError:
+    if "lock" in reason:
+        return LocalFailure(f"{path} is in use by another program. Close it there, then run again.")
+    if "not a valid DuckDB" in reason or "version" in reason:
+        return SettingsError(f"{path} is not a file of this version of DuckDB ({duckdb.__version__}).")
+    return LocalFailure(f"{path} cannot be opened: {_first_line(reason)}")
+
+
+@contextmanager
+def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, or nothing of it.
+
+    Args:
+        database: the connection.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        MoreMemoryNeeded: If the limit of DuckDB's memory is reached.
+        LocalFailure: If the disk is full.
+    """
+    try:
+        database.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            database.execute("COMMIT")
+        except BaseException:
+            _roll_back(database)
+            raise
+    except duckdb.OutOfMemoryException as error:
+        raise MoreMemoryNeeded(f"DuckDB needs more memory: {_first_line(str(error))}") from None
+    except duckdb.IOException as error:
+        if "GZIP" in str(error):
+            raise
+        raise LocalFailure(f"DuckDB cannot write: {_first_line(str(error))}") from None
+
+
+def lift_memory_limit(database: duckdb.DuckDBPyConnection) -> None:
+    """Let DuckDB use as much memory as it does by default.
+
+    Args:
+        database: the connection, outside a transaction.
+    """
+    database.execute("SET memory_limit = '80%'")
+
+
+def _roll_back(database: duckdb.DuckDBPyConnection) -> None:
+    try:
+        database.execute("ROLLBACK")
+    except duckdb.Error:  # a failed COMMIT has rolled back already
+        return
+
+
+def _first_line(reason: str) -> str:
+    return reason.partition("\n")[0]

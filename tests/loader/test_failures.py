@@ -1,0 +1,182 @@
+"""What ends a load: each has a clear error, loses nothing that was committed, and hides what was not."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from tap_cdp_export.errors import LocalFailure, SettingsError
+from tap_cdp_export.loader import database
+from tap_cdp_export.loader.errors import UnusableInput
+from tests.loader.loading import TEXT, Warehouse, as_lines, record, schema, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYED = schema(["k"], k=TEXT, v=TEXT, o={"type": "object"})
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"type":"RECORD","stream":"t","record":{"k":"2","v":"x}\n', "t: a line is not a JSON object"),
+        (b'{"type":"RECORD","stream":"t","record":{"k":"2"}} {}\n', "t: a line is not a JSON object"),
+        (b'{"type":"RECORD","stream":"t","record":{"k":"\\ud800"}}\n', "t: a line is not a JSON object"),
+        (b'{"type":"RECORD","stream":"t","record":{"k":"\xff"}}\n', "t: a line is not a JSON object"),
+        (b'{"type":"RECORD","stream":"t","record":null}\n', "t: a message has no record"),
+        (b'{"type":"RECORD","stream":"t","record":[]}\n', "t: a message has no record"),
+        (b'{"type":"RECORD","stream":"t"}\n', "t: a message has no record"),
+        (b'{"type":"RECORD","stream":"t","record":{"k":"2","k":"3"}}\n', "t: a value of k does not fit"),
+        (b'{"type":"RECORD","record":{"k":"2"}}\n', "Records of a stream without a name"),
+        (b'{"type":"FILE","stream":"t"}\n', "Line 3 of the input is a message of the unknown type FILE"),
+        (b'{"type":"STATE"}\n', "Line 3 of the input is not a whole STATE message: .* `value`"),
+        (b'{"type":"SCHEMA","stream":"t"}\n', "Line 3 of the input is not a whole SCHEMA message: .* `schema`"),
+        (b'{"type":"SCHEMA","stream":"t","schema":5}\n', "Line 3 of the input is not a whole SCHEMA message"),
+        (b'{"type":"SCHEMA","schema":{}}\n', "Line 3 of the input is not a whole SCHEMA message: .* `stream`"),
+        (b'{"type":"BATCH","stream":"t","encoding":{"format":"jsonl"}}\n', "not a whole BATCH message: .* `manifest`"),
+        (b'{"type":"ACTIVATE_VERSION","stream":"t"}\n', "not a whole ACTIVATE_VERSION message: .* `version`"),
+        (b'{"type":"ACTIVATE_VERSION","stream":"z","version":1}\n', "Records of z come before its SCHEMA"),
+    ],
+)
+def test_an_unusable_line_has_a_reason(warehouse: Warehouse, line: bytes, reason: str) -> None:
+    with pytest.raises(UnusableInput, match=reason) as caught:
+        warehouse.load(KEYED, record(k="secret-1"), line, record(k="2"), state("after"))
+    assert "secret" not in str(caught.value)
+    assert warehouse.states == []
+
+
+def test_a_record_of_nearly_the_largest_size_is_loaded(warehouse: Warehouse) -> None:
+    warehouse.load(KEYED, record(k="1", v="x" * 49_000_000), record(k="2", v="y"))
+    assert warehouse.rows("k, length(v)") == [("1", 49_000_000), ("2", 1)]
+
+
+def test_records_that_need_more_memory_than_usual_get_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(database._CONFIG, "memory_limit", "30MB")  # noqa: SLF001 -- so that little data reaches it
+    caplog.set_level("INFO")
+    warehouse.load(KEYED, *(record(k=str(number), v="x" * 10_000_000) for number in range(4)), state(1))
+    assert "DuckDB needs more memory" in caplog.text
+    assert warehouse.rows("k, length(v)") == [(str(number), 10_000_000) for number in range(4)]
+    assert warehouse.states == [1]
+
+
+def test_a_record_over_50_mb_is_an_error(warehouse: Warehouse) -> None:
+    done = warehouse.run(KEYED, record(k="1"), state("before"), record(k="2", v="x" * 50_000_000), state("after"))
+    assert done.returncode == 12
+    assert done.stderr.decode().splitlines()[-1].endswith("Line 4 of the input is longer than 50 MB. (exit 12)")
+    assert done.stdout == b'"before"\n'
+    assert warehouse.rows("k") == [("1",)]
+
+
+def test_a_locked_file_is_named(warehouse: Warehouse) -> None:
+    warehouse.load(KEYED)
+    with duckdb.connect(str(warehouse.path)):
+        done = warehouse.run(KEYED)
+    assert done.returncode == 16
+    last_line = done.stderr.decode().splitlines()[-1]
+    assert last_line.endswith("t.duckdb is in use by another program. Close it there, then run again. (exit 16)")
+
+
+def test_a_file_that_is_no_database_is_named(warehouse: Warehouse) -> None:
+    warehouse.path.parent.mkdir(parents=True)
+    warehouse.path.write_text("no database" * 1000)
+    with pytest.raises(SettingsError, match="is not a file of this version of DuckDB"):
+        warehouse.load(KEYED)
+
+
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalFailure, match=r"The folder of .* cannot be created"):
+        Warehouse(tmp_path / "file" / "t.duckdb").load(KEYED)
+
+
+def test_a_view_of_the_streams_name_is_no_table(warehouse: Warehouse) -> None:
+    warehouse.path.parent.mkdir(parents=True)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("CREATE SCHEMA s; CREATE VIEW s.t AS SELECT 1 AS k")
+    with pytest.raises(UnusableInput, match=r"but that of its table is \(\)"):
+        warehouse.load(KEYED)
+
+
+def limited(warehouse: Warehouse) -> subprocess.CompletedProcess[bytes]:
+    """Load 30 MB in a process that can write files of 4 MB only, which fails like a full disk."""
+    lines = as_lines([record(k=str(number), v=f"{number}" * 300) for number in range(20_000)])
+    return subprocess.run(
+        warehouse.command(),
+        input=b"".join([*as_lines([KEYED]), *lines, *as_lines([state("after")])]),
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**22, 2**22)),
+        timeout=60,
+    )
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(warehouse: Warehouse) -> None:
+    warehouse.load(KEYED, record(k="1", v="x"))
+    done = limited(warehouse)
+    assert done.returncode == 16, done.stderr
+    assert b"cannot be read or written: File too large. (exit 16)" in done.stderr
+    assert done.stdout == b""
+    assert warehouse.rows("k, v") == [("1", "x")]
+
+
+@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_commits_what_has_arrived(warehouse: Warehouse, signal_number: int, exit_code: int) -> None:
+    process = started(warehouse)
+    send(process, KEYED, record(k="1"), state("covered"), record(k="2"))
+    time.sleep(0.5)  # the lines are read from the pipe before the signal arrives
+    process.send_signal(signal_number)
+    output, log = process.communicate(timeout=20)
+    assert process.returncode == exit_code, log
+    assert output == b'"covered"\n'
+    assert warehouse.rows("k") == [("1",), ("2",)]
+
+
+def test_a_killed_load_loses_no_row_that_a_state_covers(warehouse: Warehouse) -> None:
+    process = started(warehouse, batch_size_rows=2)
+    send(process, KEYED, record(k="1"), state("covered"), record(k="2"), state("pending"), record(k="3"))
+    assert process.stdout
+    assert process.stdout.readline() == b'"covered"\n'
+    process.kill()
+    process.communicate(timeout=20)
+    assert {("1",), ("2",)} <= set(warehouse.rows("k"))
+    warehouse.load(KEYED, record(k="2", v="again"), record(k="3", v="again"))
+    assert warehouse.rows("k, v") == [("1", None), ("2", "again"), ("3", "again")]
+
+
+def test_a_reader_of_states_that_has_gone_is_named(warehouse: Warehouse) -> None:
+    process = started(warehouse)
+    assert process.stdout
+    process.stdout.close()
+    send(process, KEYED, record(k="1"), state("x"))
+    assert process.stdin
+    process.stdin.close()
+    assert process.stderr
+    log = process.stderr.read().decode()
+    assert process.wait(timeout=20) == 16
+    assert log.splitlines()[-1].endswith("The program that takes the states has ended. (exit 16)")
+    process.stderr.close()
+    assert warehouse.rows("k") == [("1",)]
+
+
+def started(warehouse: Warehouse, **config: Any) -> subprocess.Popen[bytes]:
+    """Start the command, and wait until it reads."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(warehouse.command(**config), stdin=pipe, stdout=pipe, stderr=pipe)
+    while not warehouse.path.exists():
+        time.sleep(0.01)
+    return process
+
+
+def send(process: subprocess.Popen[bytes], *messages: Any) -> None:
+    """Write messages into the pipe."""
+    assert process.stdin
+    process.stdin.write(b"".join(as_lines(messages)))
+    process.stdin.flush()
