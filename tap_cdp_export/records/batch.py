@@ -126,6 +126,11 @@ def encode_records(records: Sequence[object], before: bytes = b"", after: bytes 
     Returns:
         Their lines.
     """
+    if len(records) == 1:  # it may be long, so it is not copied
+        line = bytearray(before)
+        _encoder.encode_into(records[0], line, -1)
+        line += after + b"\n"
+        return EncodedRecords(1, memoryview(line))
     lines = _encoder.encode_lines(records)
     if lines and (before or after):
         inner = memoryview(lines.replace(b"\n", after + b"\n" + before, len(records) - 1))[:-1]
