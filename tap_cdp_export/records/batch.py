@@ -89,11 +89,12 @@ def whole_records(batch: RecordBatch) -> list[dict[str, Any]]:
     """
     if not batch.columns:
         return [{} for _ in range(batch.number)]
-    rows = zip(*map(_decoded, batch.columns.values()), strict=True)
+    rows = zip(*map(plain_values, batch.columns.values()), strict=True)
     return [dict(zip(batch.columns, row, strict=True)) for row in rows]
 
 
-def _decoded(values: Iterable[Any]) -> list[Any]:
+def plain_values(values: Iterable[Any]) -> list[Any]:
+    """Make a column one with nothing in it that is still encoded."""
     column = list(values)
     if set(map(type, column)) <= _PLAIN_TYPES:
         return column

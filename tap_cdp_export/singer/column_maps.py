@@ -22,7 +22,7 @@ from singer_sdk.mapper import (
     SameRecordTransform,
 )
 
-from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
+from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, plain_values
 from tap_cdp_export.singer.stream_maps import expression_failed, mended, transformed
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class ColumnMap:
     def _mapped(self, whole: Lists) -> tuple[Lists, list[bool]]:
         """Make the columns that are made, and tell which records are kept."""
         names = [name for name in self._shown if name in whole] or [*whole][:1]  # one tells how many records there are
-        shown = {name: whole[name] for name in names}
+        shown = {name: plain_values(whole[name]) for name in names}
         rows = zip(*shown.values(), strict=True)
         found = [self._evaluated(dict(zip(names, row, strict=True))) for row in rows]
         mapped = [record for record in found if record is not None]
