@@ -161,16 +161,16 @@ class LongCells:
         """Take what a cell holds; where it is long, keep it and give a mark."""
         content = bytearray()
         while match := pattern.match(self._text, self._position):
-            content += match[0].encode()
+            part = match[0]
+            content += (part.replace('""', '"') if pattern is _QUOTED else part).encode()
             self._position = match.end()
             rest = self._text[self._position : self._position + 2]
             if rest not in {"", '"'} or not self._read_more():  # such a quote may be the first of two
                 break
         if len(content) <= _LONG_BYTES:
-            return content.decode()
+            text = content.decode()
+            return text.replace('"', '""') if pattern is _QUOTED else text
         self.hidden_lines += content.count(b"\n")
-        if pattern is _QUOTED and b'"' in content:
-            content = content.replace(b'""', b'"')
         if b"\0" in content:
             content = content.replace(b"\0", _REPLACEMENT.encode())
         self._kept.append(content)
