@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import pytest
 
 from tap_cdp_export.errors import CdpExportError
-from tap_cdp_export.files.compression import verified
+from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.batch import encode
@@ -59,6 +60,7 @@ _ALL_SELECTED: Final = 0.5
 _MAPPED: Final = 0.4
 _WHOLE: Final = 0.5
 _LONG: Final = 0.5
+_PART_BYTES: Final = 7
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
 
 
@@ -133,16 +135,19 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
 
 @contextmanager
 def _lowered(chance: random.Random, *limits: tuple[ModuleType, str]) -> Iterator[None]:
-    """Sometimes treat everything as long."""
-    usual = [(module, name, getattr(module, name)) for module, name in limits]
-    if chance.random() < _LONG:
-        for module, name, _ in usual:
-            setattr(module, name, 0)
-    try:
+    """Sometimes treat everything as long, and read CSV a few bytes at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if chance.random() < _LONG:
+            for module, name in limits:
+                patch.setattr(module, name, 0)
+            patch.setattr(csv_pages, "open_decompressed", _in_small_parts)
         yield
-    finally:
-        for module, name, value in usual:
-            setattr(module, name, value)
+
+
+def _in_small_parts(spool: Spool) -> Iterator[bytes]:
+    for chunk in open_decompressed(spool):
+        for start in range(0, len(chunk), _PART_BYTES):
+            yield chunk[start : start + _PART_BYTES]
 
 
 def output_lines(output: Output, batches: Iterable[RecordBatch]) -> Iterator[bytes]:
