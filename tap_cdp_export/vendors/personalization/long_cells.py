@@ -15,7 +15,7 @@ import re
 import secrets
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
@@ -143,7 +143,7 @@ class LongCells:
         Returns:
             The row.
         """
-        return [self._whole(cell) for cell in row] if self._kept else [*row]
+        return [self._whole(cell) for cell in row] if self._kept else cast("list[Cell]", row)
 
     def _whole(self, cell: str) -> Cell:
         before, mark, _ = cell.partition(self._mark)
