@@ -42,7 +42,16 @@ def object_under(key: str, first_inner_key: str) -> Container:
         key: the top-level key.
         first_inner_key: the first key of most members; other members are read correctly, but slower.
     """
+    return object_of(first_inner_key)._replace(key=key)
+
+
+def object_of(first_inner_key: str) -> Container:
+    """Describe a document that is an object of objects, such as `{"a":{...},"b":{...}}`.
+
+    Args:
+        first_inner_key: as in `object_under`.
+    """
     space = rb"[ \t\n\r]*"
     inner = json.dumps(first_inner_key).encode()
     boundary = rb"\}" + space + b"," + space + rb"(?=" + STRING + space + b":" + space + rb"\{" + space + inner + b")"
-    return Container(b"{", b"}", re.compile(boundary), key)
+    return Container(b"{", b"}", re.compile(boundary))

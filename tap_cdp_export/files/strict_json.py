@@ -217,7 +217,7 @@ def _parse_float(digits: str) -> float | Decimal | msgspec.Raw:
         return msgspec.Raw(digits.encode())
 
 
-def is_safe_to_pass_through(text: bytes, *, around: int = 0) -> bool:
+def is_safe_to_pass_through(text: bytes | bytearray, *, around: int = 0) -> bool:
     """Return True if raw JSON may be passed on undecoded, although a decoder skipped parts of it.
 
     msgspec checks the grammar of skipped parts, but neither their encoding, nor nesting, nor the length of numbers.
@@ -235,7 +235,7 @@ def is_safe_to_pass_through(text: bytes, *, around: int = 0) -> bool:
     return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
 
 
-def _is_utf8(text: bytes) -> bool:
+def _is_utf8(text: bytes | bytearray) -> bool:
     """Decode in pieces of 1 MiB: a `str` takes up to four times the memory of its UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
@@ -247,12 +247,12 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def has_nul(text: bytes) -> bool:
+def has_nul(text: bytes | bytearray) -> bool:
     r"""Return whether JSON may contain an escaped NUL: `\u0000` counts even behind an escaped backslash."""
     return b"\\" in text and _NUL.search(text) is not None
 
 
-def _may_hold_endless_number(text: bytes) -> bool:
+def _may_hold_endless_number(text: bytes | bytearray) -> bool:
     """Return whether JSON may contain an integer with more digits than Python parses (4,300).
 
     Only every 4,300th byte is probed: a number that is longer covers at least one of these. If a probed byte is a
@@ -269,7 +269,7 @@ def _may_hold_endless_number(text: bytes) -> bool:
     )
 
 
-def _brackets(text: bytes) -> bytes:
+def _brackets(text: bytes | bytearray) -> bytes | bytearray:
     r"""Return the brackets of JSON outside its strings, all of them square.
 
     For example, `{"a\"{":[{}]}`: escapes are removed (`{"a{":[{}]}`), then strings (`{:[{}]}`), then all but brackets
@@ -282,7 +282,7 @@ def _brackets(text: bytes) -> bytes:
     return _STRING.sub(b"", unescaped).translate(_SQUARE, _NOT_BRACKETS)
 
 
-def _is_shallow(brackets: bytes, most: int) -> bool:
+def _is_shallow(brackets: bytes | bytearray, most: int) -> bool:
     """Return whether balanced brackets are at most `most` levels deep: each round removes the innermost level.
 
     For example, three rounds for three levels: `[[][[]]]` -> `[[]]` -> `[]` -> nothing.

@@ -89,11 +89,12 @@ def whole_records(batch: RecordBatch) -> list[dict[str, Any]]:
     """
     if not batch.columns:
         return [{} for _ in range(batch.number)]
-    rows = zip(*map(_decoded, batch.columns.values()), strict=True)
+    rows = zip(*map(plain_values, batch.columns.values()), strict=True)
     return [dict(zip(batch.columns, row, strict=True)) for row in rows]
 
 
-def _decoded(values: Iterable[Any]) -> list[Any]:
+def plain_values(values: Iterable[Any]) -> list[Any]:
+    """Make a column one with nothing in it that is still encoded."""
     column = list(values)
     if set(map(type, column)) <= _PLAIN_TYPES:
         return column
@@ -126,6 +127,11 @@ def encode_records(records: Sequence[object], before: bytes = b"", after: bytes 
     Returns:
         Their lines.
     """
+    if len(records) == 1:  # it may be long, so it is not copied
+        line = bytearray(before)
+        _encoder.encode_into(records[0], line, -1)
+        line += after + b"\n"
+        return EncodedRecords(1, memoryview(line))
     lines = _encoder.encode_lines(records)
     if lines and (before or after):
         inner = memoryview(lines.replace(b"\n", after + b"\n" + before, len(records) - 1))[:-1]

@@ -250,7 +250,7 @@ class RecordMapper:
         """Make one record.
 
         Args:
-            fields: the vendor's object.
+            fields: the vendor's object; a value that is encoded already (`msgspec.Raw`) must fit its column.
             tap_columns: the values of the tap's own columns.
 
         Returns:
@@ -260,7 +260,10 @@ class RecordMapper:
         extra = {}
         for field, value in fields.items():
             column, convert = self._converters.get(field, (field, None))
-            converted = UNCONVERTIBLE if convert is None else None if value is None else convert(value)
+            if convert is None:
+                converted = UNCONVERTIBLE
+            else:
+                converted = value if value is None or type(value) is msgspec.Raw else convert(value)
             if converted is UNCONVERTIBLE:
                 extra[field] = value
             else:

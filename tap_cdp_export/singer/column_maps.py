@@ -23,7 +23,7 @@ from singer_sdk.mapper import (
     SameRecordTransform,
 )
 
-from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE
+from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, plain_values
 from tap_cdp_export.singer.stream_maps import corrected, expression_failed, transformed
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class ColumnMap:
     def _mapped(self, whole: Lists) -> tuple[Lists, list[bool]]:
         """Return the columns that are made, and for each record whether it is kept."""
         names = [name for name in self._read if name in whole] or [*whole][:1]  # without any, no number of records
-        rows = zip(*(whole[name] for name in names), strict=True)
+        rows = zip(*(plain_values(whole[name]) for name in names), strict=True)
         results = [self._evaluate(dict(zip(names, row, strict=True))) for row in rows]
         mapped = [record for record in results if record is not None]
         made = {name: [record[name] for record in mapped] for name in self._made}

@@ -90,7 +90,7 @@ def _write_archive(file: BinaryIO, size: int) -> None:
 
 
 class _Vendor(BaseHTTPRequestHandler):
-    """Serves token, export request and file of APSIS One, and export request and archive of Braze."""
+    """Serves token, export request and file of APSIS One, export request and archive of Braze, and a page of users."""
 
     protocol_version = "HTTP/1.1"
     file: Path
@@ -102,6 +102,9 @@ class _Vendor(BaseHTTPRequestHandler):
         self._send(200, json.dumps({**answer, "message": "success", "object_prefix": "p"}).encode())
 
     def do_GET(self) -> None:
+        if "/accounts." in self.path:
+            self._send(200, b"[]" if "/accounts.json" in self.path else b"name\n")
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(self.file.stat().st_size))
         self.end_headers()
@@ -119,7 +122,15 @@ class _Vendor(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serving(file: Path) -> Iterator[str]:
+def serving(file: Path) -> Iterator[str]:
+    """Serve a file as the export of every vendor.
+
+    Args:
+        file: the export.
+
+    Yields:
+        The server's origin.
+    """
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Vendor", (_Vendor,), {"file": file}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -142,7 +153,7 @@ def _settings(vendor: str, url: str) -> dict[str, Any]:
 
 def _measure_run(vendor: str, file: Path, folder: Path) -> tuple[int, int, int, float]:
     """Run the command; return exit code, number of records, peak memory in MiB, and seconds."""
-    with _serving(file) as url:
+    with serving(file) as url:
         config = folder / "config.json"
         config.write_text(json.dumps(_settings(vendor, url)))
         start_time = time.monotonic()

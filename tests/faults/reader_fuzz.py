@@ -9,17 +9,20 @@ import random
 import resource
 import signal
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import pytest
 
 from tap_cdp_export.errors import CdpExportError
-from tap_cdp_export.files.compression import verified
+from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import kind_of
+from tap_cdp_export.vendors.apsis import file_decoder
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.export_file import PROFILES, verify_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
@@ -28,6 +31,7 @@ from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
 from tap_cdp_export.vendors.braze import archive
 from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.vendors.braze.user_decoder import UserDecoder
+from tap_cdp_export.vendors.personalization import csv_pages, long_cells
 from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder
@@ -40,6 +44,7 @@ from tests.helpers.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
 
     from tap_cdp_export.records.batch import RecordBatch
     from tap_cdp_export.vendors.personalization.pages import PageDecoder
@@ -54,6 +59,8 @@ _BATCH_SECONDS: Final = 60
 _ALL_SELECTED: Final = 0.5
 _MAPPED: Final = 0.4
 _WHOLE: Final = 0.5
+_LONG: Final = 0.5
+_PART_BYTES: Final = 7
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
 
 
@@ -83,10 +90,13 @@ def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
     output = _some(chance, USERS)
     pages = CsvPages("users", USERS, "|")
     decoder = CsvPageDecoder(pages, plain.USER_MAPPER, tap_columns, output.selected_columns)
+
+    def decoded(spool: Spool) -> Iterator[bytes]:
+        with _lowered(chance, (csv_pages, "_TABLE_CHARACTERS"), (long_cells, "_LONG_BYTES")):
+            yield from output_lines(output, _page_batches(decoder, spool, chance))
+
     yield from _compared(
-        data,
-        lambda spool: output_lines(output, _page_batches(decoder, spool, chance)),
-        lambda spool: map(output.of_record, plain.users_of_csv(spool, pages, tap_columns)),
+        data, decoded, lambda spool: map(output.of_record, plain.users_of_csv(spool, pages, tap_columns))
     )
 
 
@@ -96,7 +106,8 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
 
     def decoded(spool: Spool) -> Iterator[bytes]:
         verify_file(spool)
-        parts = [part for chunk in read_verified_chunks(spool, PROFILES) for part in decoder.decode(chunk)]
+        with _lowered(chance, (file_decoder, "_LONG_BYTES"), (file_decoder, "_MANY_ENTRIES")):
+            parts = [part for chunk in read_verified_chunks(spool, PROFILES) for part in decoder.decode(chunk)]
         yield from output_lines(profiles, (part[0] for part in parts))
         yield from output_lines(events, (part[1] for part in parts))
 
@@ -120,6 +131,23 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     yield from _compared(
         data, decoded, lambda spool: map(output.of_record, plain.users_of_archive(spool, {"segment_id": "s"}))
     )
+
+
+@contextmanager
+def _lowered(chance: random.Random, *limits: tuple[ModuleType, str]) -> Iterator[None]:
+    """Sometimes treat everything as long, and read CSV a few bytes at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if chance.random() < _LONG:
+            for module, name in limits:
+                patch.setattr(module, name, 0)
+            patch.setattr(csv_pages, "open_decompressed", _in_small_parts)
+        yield
+
+
+def _in_small_parts(spool: Spool) -> Iterator[bytes]:
+    for chunk in open_decompressed(spool):
+        for start in range(0, len(chunk), _PART_BYTES):
+            yield chunk[start : start + _PART_BYTES]
 
 
 def output_lines(output: Output, batches: Iterable[RecordBatch]) -> Iterator[bytes]:

@@ -64,6 +64,11 @@ class AttributeColumns:
         """The columns that a catalog keeps."""
         return self._kept.keys()
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The IDs that `values` looks for."""
+        return frozenset().union([one for one, _ in self._attributes], *(ids for _, ids in self._tags))
+
     @classmethod
     def read(
         cls, definitions: Definitions, *, attributes: AbstractSet[str], tags: AbstractSet[str]

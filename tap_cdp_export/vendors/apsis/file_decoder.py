@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from functools import cached_property
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -27,15 +27,12 @@ from tap_cdp_export.vendors.apsis.export_file import (
     profile_records,
     profiles_of,
 )
+from tap_cdp_export.vendors.apsis.section_attributes import Entry, separate, separate_long
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-
-
-class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    value: Any
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
@@ -47,7 +44,7 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=Fals
 
 
 class _Section(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    attributes: dict[str, _Entry] | UnsetType | None = UNSET
+    attributes: dict[str, Entry] | UnsetType | None = UNSET
     events: list[_Event] | UnsetType | None = UNSET
 
 
@@ -66,6 +63,8 @@ class _LongProfile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _LONG_BYTES: Final = 1024 * 1024
 _EVENTS_AT_ONCE: Final = 1_000
+_MANY_ENTRIES: Final = 1_000
+_VALUE: Final = re.compile(rb'"value"')
 _long_profiles: Final = msgspec.json.Decoder(dict[str, _LongProfile])
 _NO_SECTIONS: Final = {NO_IDENTITY: _Section()}
 _profile: Final = msgspec.json.Decoder(_Profile)
@@ -116,7 +115,8 @@ class ExportFileDecoder:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 profiles = _long_profiles.decode(chunk)
                 sections = [section for profile in profiles.values() for section in profile.sections.values()]
-                if any(section.events for section in sections) and not _may_repeat_a_key(chunk, profiles.values()):
+                can_cut = any(section.events or _are_many(section.attributes) for section in sections)
+                if can_cut and not _may_repeat_a_key(chunk, profiles.values()):
                     return self._of_long(profiles)
         return self._short(chunk)
 
@@ -129,12 +129,13 @@ class ExportFileDecoder:
         return [self._flattened(profiles_of(chunk))]
 
     def _of_long(self, profiles: Mapping[str, _LongProfile]) -> Iterator[tuple[RecordBatch, ...]]:
-        """Treat a long profile as several: one without events, then 1,000 events at a time without all else."""
+        """Treat a long profile as several: sections without events, then 1,000 events at a time without all else."""
         for key, profile in profiles.items():
             events = {section_id: section.events or [] for section_id, section in profile.sections.items()}
             for section in profile.sections.values():
                 section.events = UNSET
-            yield from self._short(msgspec.json.encode({key: profile}))
+            for sections in _parted(profile.sections):
+                yield from self._without_events(key, sections)
             if not self._with_events:
                 continue
             for section_id, raws in events.items():
@@ -143,6 +144,17 @@ class ExportFileDecoder:
                     part = {key: _LongProfile({section_id: section})}
                     for (batch,) in self._events_alone._short(msgspec.json.encode(part)):  # noqa: SLF001 -- of this class
                         yield (RecordBatch({}, 0), batch) if self._with_profiles else (batch,)
+
+    def _without_events(self, key: str, sections: dict[str, _LongSection]) -> Iterable[tuple[RecordBatch, ...]]:
+        """Give the rows of a few short sections or one long one."""
+        for section_id, section in sections.items():
+            if self._with_profiles and _are_many(section.attributes):
+                entries = separate_long(section.attributes, self._attribute_ids, self._columns.ids)
+                if entries:
+                    optional = self._columns.values(entries.wanted_attributes, entries.wanted_tags)
+                    rows = self._rows([key], [section_id], [entries.attributes], [entries.tags], [optional])
+                    return [self._wanted(rows, RecordBatch({}, 0))]
+        return self._short(msgspec.json.encode({key: _LongProfile(sections)}))
 
     @cached_property
     def _events_alone(self) -> ExportFileDecoder:
@@ -189,24 +201,27 @@ class ExportFileDecoder:
         section_ids: list[str] = []
         attributes: list[dict[str, Any]] = []
         tags: list[list[str]] = []
-        attribute_ids = self._attribute_ids
         for key, profile in profiles.items():
             for section_id, section in (profile.sections or _NO_SECTIONS).items():
-                values = {}
-                nulls = []
-                for entry_id, entry in (section.attributes or {}).items():
-                    if entry.value is None and entry_id not in attribute_ids:
-                        nulls.append(entry_id)
-                    else:
-                        values[entry_id] = entry.value
+                values, nulls = separate(section.attributes or {}, self._attribute_ids)
                 keys.append(key)
-                section_ids.append(section_id or NO_IDENTITY)
+                section_ids.append(section_id)
                 attributes.append(values)
                 tags.append(nulls)
         optional = list(map(self._columns.values, attributes, tags)) if self._columns.names else []
+        return self._rows(keys, section_ids, attributes, tags, optional)
+
+    def _rows(
+        self,
+        keys: Sequence[str],
+        section_ids: Sequence[str],
+        attributes: Sequence[Any],
+        tags: Sequence[Any],
+        optional: Sequence[Mapping[str, Any]],
+    ) -> RecordBatch:
         columns: dict[str, Iterable[Any]] = {
             "profile_key": keys,
-            "section_id": section_ids,
+            "section_id": [section_id or NO_IDENTITY for section_id in section_ids],
             "attributes": attributes,
             "tags": tags,
             **self._tap_values(len(keys)),
@@ -246,6 +261,24 @@ class ExportFileDecoder:
 
     def _tap_values(self, number: int) -> dict[str, Iterable[str]]:
         return {name: repeat(value, number) for name, value in self._tap_columns.items()}
+
+
+def _are_many(attributes: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
+    """Tell whether attributes are long because of their number, and not because one of them is."""
+    if isinstance(attributes, UnsetType):
+        return False
+    return next(islice(_VALUE.finditer(memoryview(attributes)), _MANY_ENTRIES, None), None) is not None
+
+
+def _parted(sections: Mapping[str, _LongSection]) -> list[dict[str, _LongSection]]:
+    """Put sections with many entries apart: of 1, 2, 3, 4, where 3 is long, `[{1, 2}, {3}, {4}]` is made."""
+    parts: list[dict[str, _LongSection]] = [{}]
+    for section_id, section in sections.items():
+        if _are_many(section.attributes):
+            parts += [{section_id: section}, {}]
+        else:
+            parts[-1][section_id] = section
+    return [part for part in parts if part] or [{}]
 
 
 def _may_repeat_a_key(run: bytes, profiles: Iterable[_Profile | _LongProfile]) -> bool:

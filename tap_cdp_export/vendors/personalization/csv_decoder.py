@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch, batch_of, struct
 from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column, kind_of
+from tap_cdp_export.vendors.personalization.long_cells import LongCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.records.mapper import RecordMapper
     from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+    from tap_cdp_export.vendors.personalization.long_cells import Cell
 
     Cells = tuple[str, ...]
 
@@ -76,7 +78,7 @@ class CsvPageDecoder:
         """
         for header, rows in self._pages.tables(page):
             try:
-                yield RecordBatch(self._column_by_column(header, rows), len(rows))
+                yield RecordBatch(self._column_by_column(header, _short(rows)), len(rows))
             except _UnexpectedForm:
                 yield self._row_by_row(header, rows)
 
@@ -108,9 +110,20 @@ class CsvPageDecoder:
         read["extra"] = _extra(others, columns) if others else repeat(None, len(rows))
         return {name: read[name] for name in self._selected}
 
-    def _row_by_row(self, header: list[str], rows: list[list[str]]) -> RecordBatch:
-        records = (self._mapper.record(self._pages.object(header, row), self._tap_columns) for row in rows)
-        return batch_of([{name: record[name] for name in self._selected} for record in records])
+    def _row_by_row(self, header: list[str], rows: list[list[Cell]]) -> RecordBatch:
+        records = []
+        rows.reverse()
+        while rows:  # a row may be long, so it is let go
+            record = self._mapper.record(self._pages.object(header, rows.pop()), self._tap_columns)
+            records.append({name: record[name] for name in self._selected})
+        return batch_of(records)
+
+
+def _short(rows: list[list[Cell]]) -> list[list[str]]:
+    """Return rows without long cells, which could only be in the last row."""
+    if any(isinstance(cell, LongCell) for cell in rows[-1]):
+        raise _UnexpectedForm
+    return cast("list[list[str]]", rows)
 
 
 def _texts(cells: Cells) -> Iterable[str | None]:

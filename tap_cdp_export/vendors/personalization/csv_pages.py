@@ -20,11 +20,13 @@ from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.records.mapper import camel_case, kind_of
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.vendors.personalization.long_cells import LongCell, LongCells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_cdp_export.files.spool import Spool
+    from tap_cdp_export.vendors.personalization.long_cells import Cell
 
 _ROWS: Final = 500
 _MOST_BLANK: Final = 4 * 2**20
@@ -60,9 +62,10 @@ class CsvPages:
             "array": self.split,
         }
         properties = schema["properties"]
-        self._readers = {camel_case(name): readers.get(kind_of(inner), str) for name, inner in properties.items()}
+        self._kinds = {camel_case(name): kind_of(inner) for name, inner in properties.items()}
+        self._readers = {name: readers.get(kind, str) for name, kind in self._kinds.items()}
 
-    def tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]]]]:
+    def tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[Cell]]]]:
         """Read one page, some rows at a time.
 
         Args:
@@ -92,41 +95,35 @@ class CsvPages:
             UnusableAnswer: As `tables` does, but before the first piece.
         """
         ends: list[int] = []
-        for _, _, end in self._tables(spool):
+        for end in (end for _, _, end in self._tables(spool)):  # the last table is not kept
             ends.append(end)
             STOP.raise_if_stopped()
-        lines = iter(_Lines(open_decompressed(spool)))
-        header = "".join(islice(lines, ends[0]))
+        lines = _byte_lines(open_decompressed(spool))
+        header = b"".join(islice(lines, ends[0]))
         for start, end in pairwise(ends):
-            yield (header + "".join(islice(lines, end - start))).encode("utf-8-sig")
+            piece = io.BytesIO()
+            piece.write(header)
+            piece.writelines(islice(lines, end - start))
+            yield piece.getvalue()
 
-    def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[str]], int]]:
+    def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[Cell]], int]]:
         """Read the header, then some rows at a time; tell how many lines of text were read so far."""
         csv.field_size_limit(2 * MEMBER_BYTES)  # the lines are stricter
-        lines = _Lines(open_decompressed(spool))
-        rows = csv.reader(lines, strict=True)
+        rows = _Rows(open_decompressed(spool))
         number = 1
         try:
-            header = self._names(next(rows, []))
-            yield header, [], rows.line_num
-            key = header.index("name") if header else 0
-            filled = filter(None, rows)
-            while table := lines.table(filled):
-                for place, row in enumerate(table, start=number):
-                    if len(row) != len(header):
-                        raise UnusableAnswer(
-                            f"Row {place} of a CSV page has {len(row)} cells, its header {len(header)}."
-                        )
-                    if not row[key]:
-                        raise UnusableAnswer(f"Row {place} of a CSV page has no identifier.")
-                yield header, table, rows.line_num
+            header = self._names(rows.header())
+            yield header, [], rows.line_number
+            while table := rows.table():
+                _check(table, header, number)
+                yield header, table, rows.line_number
                 number += len(table)
         except UnicodeDecodeError:
             raise UnusableAnswer("A CSV page is not valid UTF-8.") from None
         except csv.Error:
             raise IncompleteAnswer("A CSV page ends inside a quoted cell, or is no CSV.") from None
 
-    def object(self, header: list[str], row: list[str]) -> dict[str, Any]:
+    def object(self, header: list[str], row: list[Cell]) -> dict[str, Any]:
         """Make the object of one row.
 
         Args:
@@ -166,29 +163,68 @@ class CsvPages:
             raise UnusableAnswer(f"The header of a CSV page has no column for the identifier.{hint}")
         return names
 
-    def _value(self, name: str, cell: str) -> Any:  # noqa: ANN401 -- as JSON would have it
+    def _value(self, name: str, cell: Cell) -> Any:  # noqa: ANN401 -- as JSON would have it
+        if isinstance(cell, LongCell):
+            return self._long_value(name, cell)
         return self._readers.get(name, str)(strict_json.replace_unstorable(cell)) if cell else None
 
+    def _long_value(self, name: str, cell: LongCell) -> Any:  # noqa: ANN401 -- as JSON would have it
+        """Encode what a cell holds without decoding it, where that can be."""
+        value: Any = None
+        kind = "name" if name == "name" else self._kinds.get(name, "string")
+        if kind == "string":
+            value = cell.json_text()
+        elif kind == "array":
+            value = cell.json_array(self._list_separator)
+        elif kind == "object":
+            value = cell.json_object()
+        return self._value(name, cell.text()) if value is None else value
 
-class _Lines:
-    """Cuts decoded text behind each newline; a quoted newline is put together again by the CSV reader."""
+
+class _Rows:
+    """The rows of a page. Text is cut behind each newline; the CSV reader puts a cell of many lines together again."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._texts = codecs.iterdecode(chunks, "utf-8-sig")
         self._size = 0
+        self._texts = self._checked(codecs.iterdecode(chunks, "utf-8-sig"))
+        self._long_cells = LongCells(self._texts)
+        self._rows = csv.reader(self._lines(), strict=True)
+        self._lines_of_rows = 0
 
-    def __iter__(self) -> Iterator[str]:
+    @property
+    def line_number(self) -> int:
+        """How many lines of text the rows so far take."""
+        return self._rows.line_num + self._long_cells.hidden_lines
+
+    def header(self) -> list[str]:
+        """Read the first row; empty if there is none."""
+        row = next(self._rows, [])
+        self._lines_of_rows = self._rows.line_num
+        return [cell if isinstance(cell, str) else cell.text() for cell in self._long_cells.put_back(row)]
+
+    def table(self) -> list[list[Cell]]:
+        """Read some rows: fewer where they are long, and none behind one with a long cell."""
+        table: list[list[Cell]] = []
+        for row in self._rows:
+            self._lines_of_rows = self._rows.line_num
+            if row:
+                table.append(self._long_cells.put_back(row))
+                if len(table) == _ROWS or self._size > _TABLE_CHARACTERS:
+                    break
+        if self._size > MEMBER_BYTES // 4 and any(_size(row) > MEMBER_BYTES for row in table):
+            raise _too_long()
+        self._size = 0
+        return table
+
+    def _lines(self) -> Iterator[str]:
         pending: list[str] = []
-        size = blank = 0
-        for text in self._texts:
-            STOP.raise_if_stopped()
-            size += len(text)
-            blank += 2 * text.count("\n\n") + 4 * text.count("\n\r\n")
-            if blank > _MOST_BLANK and 2 * blank > size:
-                raise UnusableAnswer("A CSV page consists of blank lines for the most part; it is not read.")
-            self._size += len(text)
-            if self._size > MEMBER_BYTES + _TABLE_CHARACTERS + len(text):
-                raise _too_long()
+        for part in self._texts:
+            text = part
+            if self._size > _TABLE_CHARACTERS + len(text):  # a single row is as long
+                is_quoted = self._rows.line_num > self._lines_of_rows
+                line, text = self._long_cells.take_out("".join([*pending, text]), is_quoted=is_quoted)
+                pending = []
+                yield line
             first, newline, others = text.partition("\n")
             pending.append(first + newline)
             if newline:
@@ -200,21 +236,52 @@ class _Lines:
         if last := "".join(pending):
             yield last
 
-    def table(self, rows: Iterator[list[str]]) -> list[list[str]]:
-        """Take some of the rows that a CSV reader makes of these lines: fewer where they are long."""
-        table: list[list[str]] = []
-        for row in rows:
-            table.append(row)
-            if len(table) == _ROWS or self._size > _TABLE_CHARACTERS:
-                break
-        if self._size > MEMBER_BYTES // 4 and any(_size(row) > MEMBER_BYTES for row in table):
-            raise _too_long()
-        self._size = 0
-        return table
+    def _checked(self, texts: Iterable[str]) -> Iterator[str]:
+        size = blank = 0
+        for text in texts:
+            STOP.raise_if_stopped()
+            size += len(text)
+            blank += 2 * text.count("\n\n") + 4 * text.count("\n\r\n")
+            if blank > _MOST_BLANK and 2 * blank > size:
+                raise UnusableAnswer("A CSV page consists of blank lines for the most part; it is not read.")
+            self._size += len(text)
+            if self._size > MEMBER_BYTES + _TABLE_CHARACTERS + len(text):
+                raise _too_long()
+            yield text
 
 
-def _size(row: list[str]) -> int:
-    return sum(len(cell.encode()) for cell in row)
+def _byte_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut bytes behind each newline; a line is not kept once it is given."""
+    pending = bytearray()
+    for chunk in chunks:
+        first, newline, others = chunk.partition(b"\n")
+        pending += first + newline
+        if newline:
+            yield _emptied(pending)
+            whole, newline, rest = others.rpartition(b"\n")
+            yield from io.BytesIO(whole + newline)
+            pending += rest
+    if pending:
+        yield _emptied(pending)
+
+
+def _emptied(pending: bytearray) -> bytes:
+    line = bytes(pending)
+    pending.clear()
+    return line
+
+
+def _check(table: list[list[Cell]], header: list[str], number: int) -> None:
+    key = header.index("name") if header else 0
+    for place, row in enumerate(table, start=number):
+        if len(row) != len(header):
+            raise UnusableAnswer(f"Row {place} of a CSV page has {len(row)} cells, its header {len(header)}.")
+        if not row[key]:
+            raise UnusableAnswer(f"Row {place} of a CSV page has no identifier.")
+
+
+def _size(row: list[Cell]) -> int:
+    return sum(len(cell if isinstance(cell, LongCell) else cell.encode()) for cell in row)
 
 
 def _too_long() -> UnusableAnswer:

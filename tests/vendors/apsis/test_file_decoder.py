@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from tap_cdp_export.vendors.apsis import file_decoder
+from tap_cdp_export.vendors.apsis import file_decoder, section_attributes
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
+from tap_cdp_export.vendors.apsis.section_attributes import separate
 from tests.helpers.outputs import Output
+
+if TYPE_CHECKING:
+    from tap_cdp_export.vendors.apsis.definitions import Definitions
 
 TAP_COLUMNS = {"window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
 
@@ -26,6 +31,15 @@ USUAL = {
     "1189": {"attributes": {"3": {"value": None}}},
     "1190": {"attributes": None, "events": None},
 }
+MANY = {
+    "2000": {
+        "attributes": {
+            f"{number}-\u00e5\U0001f600": {"value": choice}
+            for number, choice in enumerate([None, "text\n\U0001f600", 1.5e300, {"a": [None]}, True] * 2_000)
+        }
+        | {"1": {"value": None}, "2": {"value": "wanted"}, "3": {"value": None}}
+    }
+}
 PROFILES_OF_ALL_KINDS = {
     "usual": USUAL,
     "an odd event": {**USUAL, "1188": {"events": [event(1), event(2, topic="t"), event(3, createdAt="soon")]}},
@@ -33,17 +47,34 @@ PROFILES_OF_ALL_KINDS = {
     "a NUL": {**USUAL, "1188": {"events": [event(1, correlationId="\0")]}},
     "no events": {"1187": {"attributes": {str(number): {"value": number} for number in range(5_000)}}},
     "no sections": None,
+    "no sections in it": {},
+    "many attributes, tags and events": {**MANY, **USUAL, "": MANY["2000"]},
+    "an odd attribute": {"2000": {"attributes": {**MANY["2000"]["attributes"], "odd": {"value": 1, "history": []}}}},
+    "an odd value": {"2000": {"attributes": {**MANY["2000"]["attributes"], "odd": 1}}},
+    "a number out of range": {"2000": {"attributes": {**MANY["2000"]["attributes"], "large": {"value": 10**400}}}},
+    "attributes in a list": {"2000": {"attributes": {"1": {"value": [{"value": 1}] * 3_000}}}},
 }
+
+
+class _Definitions:
+    """Two attributes and a tag."""
+
+    def of_sections(self, kind: str) -> list[tuple[Any, dict[str, Any]]]:
+        section = SimpleNamespace(discriminator="s")
+        ids = {"attributes": "24", "tags": "3"}[kind]
+        return [(section, {"name": f"Name {one}", "versions": [{"id": one}]}) for one in ids]
+
+
+COLUMNS = AttributeColumns.read(cast("Definitions", _Definitions()), attributes={"2", "4"}, tags={"3"})
 
 
 def records(chunk: bytes, streams: str) -> tuple[list[Any], list[Any], int]:
     with_profiles, with_events = "p" in streams, "e" in streams
-    decoder = ExportFileDecoder(
-        TAP_COLUMNS, AttributeColumns(), {"1"}, with_profiles=with_profiles, with_events=with_events
-    )
+    decoder = ExportFileDecoder(TAP_COLUMNS, COLUMNS, {"1"}, with_profiles=with_profiles, with_events=with_events)
     parts = list(decoder.decode(chunk))
     assert {*map(len, parts)} == {with_profiles + with_events}
-    profiles = Output(PROFILES["properties"]).rows(part[0] for part in parts) if with_profiles else []
+    names = [*PROFILES["properties"], *COLUMNS.names]
+    profiles = Output(names).rows(part[0] for part in parts) if with_profiles else []
     events = Output(EVENTS["properties"]).rows(part[-1] for part in parts) if with_events else []
     return profiles, events, max(part[-1].number for part in parts)
 
@@ -57,6 +88,7 @@ def test_a_long_profile_becomes_the_same_records(
     at_once = records(run, streams)
     monkeypatch.setattr(file_decoder, "_LONG_BYTES", 5_000)
     monkeypatch.setattr(file_decoder, "_EVENTS_AT_ONCE", 100)
+    monkeypatch.setattr(file_decoder, "_MANY_ENTRIES", 1)
     in_parts = records(run, streams)
     assert in_parts[:2] == at_once[:2]
     if sections is USUAL and "e" in streams:
@@ -69,3 +101,27 @@ def test_a_section_of_a_long_profile_that_comes_twice_loses_nothing(monkeypatch:
     monkeypatch.setattr(file_decoder, "_LONG_BYTES", 5_000)
     _, events, _ = records(run, "pe")
     assert [row["data"]["n"] for row in events] == [*range(200)]
+
+
+def test_attributes_of_a_long_section_are_never_whole_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[int] = []
+
+    def separated(entries: Any, ids: Any) -> Any:
+        pieces.append(len(entries))
+        return separate(entries, ids)
+
+    monkeypatch.setattr(section_attributes, "separate", separated)
+    entries = {str(number): {"value": "x" * 50} for number in range(50_000)}
+    profiles, _, _ = records(json.dumps({"key": {"sections": {"1": {"attributes": entries}}}}).encode(), "p")
+    assert profiles[0]["attributes"] == {name: entry["value"] for name, entry in entries.items()}
+    assert max(pieces) < 5_000
+
+
+@pytest.mark.parametrize("distance", [0, 20_000])
+def test_an_attribute_that_comes_twice_in_a_long_section_has_its_last_value(distance: int) -> None:
+    names = [*map(str, range(25_000))]
+    names.insert(distance + 4, "3")
+    entries = b",".join(b'"%b":{"value":"%050d"}' % (name.encode(), place) for place, name in enumerate(names))
+    profiles, _, _ = records(b'{"key":{"sections":{"1":{"attributes":{%b}}}}}' % entries, "p")
+    assert profiles[0]["attributes"]["3"] == f"{distance + 4:050d}"
+    assert len(profiles[0]["attributes"]) == 25_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records.mapper import RecordMapper
+from tap_cdp_export.records.mapper import RecordMapper, camel_case
 from tap_cdp_export.vendors.personalization import csv_pages
 from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+from tap_cdp_export.vendors.personalization.long_cells import LongCells
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
 from tests.helpers.json_documents import STORABLE_TEXTS
 from tests.helpers.outputs import Output
@@ -30,7 +32,12 @@ COLUMNS = st.lists(CELLS.filter(lambda name: name and not name.lstrip().startswi
 
 
 def objects(pages: CsvPages, page: Spool) -> list[dict[str, Any]]:
-    return [pages.object(header, row) for header, rows in pages.tables(page) for row in rows]
+    found = [pages.object(header, row) for header, rows in pages.tables(page) for row in rows]
+    return [{name: decoded(value) for name, value in fields.items()} for fields in found]
+
+
+def decoded(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
 def read(
@@ -212,3 +219,80 @@ def test_a_row_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, cells:
                 read(page)
         else:
             assert any("x" * 100 in str(found) for found in read(page))
+
+
+TEXT = 'say "hi", \0 or\r\nnot; \U0001f600\n' * 300
+LONG_ROWS = {
+    "one text": ["a", "x" * 9_000],
+    "a text and what follows": ["a", "x" * 9_000, "b", "", "c"],
+    "quotes, commas and newlines": ["a", TEXT, TEXT, "b", TEXT],
+    "the identifier": [TEXT, "b"],
+    "nothing but quotes": ["a", '"' * 8_001, "b", "," * 9_000],
+    "nothing but newlines": ["a", "\n" * 2_000, "b", "\r\n" * 2_000],
+    "an object": ["a", "", "", "", "", json.dumps({"a": TEXT, "b": [1.5, None, 10**30]}, indent=1)],
+    "no object": ["a", "", "", "", "", json.dumps([TEXT])],
+    "a text where an object should be": ["a", "", "", "", "", TEXT],
+    "an object with a NUL": ["a", "", "", "", "", json.dumps({"a": "\0" + "x" * 9_000})],
+    "an object with half a character": ["a", "", "", "", "", json.dumps({"a": "\ud83d" + "x" * 9_000})],
+    "a list": ["a", "", "", "", "", "", "|".join(f"\U0001f600 {number}" for number in range(3_000))],
+    "a list of nothing": ["a", "", "", "", "", "", "|" * 9_000],
+    "a number": ["a", "", "", "", "", "", "", " " * 9_000 + "5"],
+}
+LONG_HEADER = ["name", "displayName", "odd", "emailAddress", "other", "attributes", "segments", "totalActions"]
+
+
+@pytest.mark.parametrize("separator", [None, "|"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("cells", LONG_ROWS.values(), ids=LONG_ROWS)
+def test_a_long_row_becomes_the_record_of_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, cells: list[str], end: str, quoting: Any, separator: str | None
+) -> None:
+    row = cells + [""] * (len(LONG_HEADER) - len(cells))
+    page = written([LONG_HEADER, ["b", *[""] * 7], row, ["c", TEXT, *[""] * 6]], end=end, quoting=quoting)
+    expected = rows_of(page, separator)
+    assert len(expected) == 3
+    monkeypatch.setattr(csv_pages, "_TABLE_CHARACTERS", 1_000)
+    taken_out: list[bool] = []
+
+    def take_out(cells: LongCells, text: str, *, is_quoted: bool) -> tuple[str, str]:
+        taken_out.append(is_quoted)
+        return original(cells, text, is_quoted=is_quoted)
+
+    original = LongCells.take_out
+    monkeypatch.setattr(LongCells, "take_out", take_out)
+    for size in (7, 64, 1_001, 4_096):
+        assert rows_of(page, separator, size) == expected
+        assert [row for piece in cut(page) for row in rows_of(piece, separator)] == expected
+    assert taken_out
+
+
+def rows_of(page: bytes, separator: str | None, size: int = 10**6) -> list[dict[str, Any]]:
+    decoder = CsvPageDecoder(
+        CsvPages("users", USERS, separator),
+        RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case),
+        {"dataset_id": "d"},
+        [*USERS["properties"]],
+    )
+    with Spool([page]) as spool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_pages, "open_decompressed", lambda spool: spool.chunks(size))
+        return Output(USERS["properties"]).rows(decoder.decode(spool))
+
+
+@pytest.mark.parametrize("end", ['"', '"x,\n', "", '"\r', '"\rx\n', '"\r\r\n'])
+@pytest.mark.parametrize("size", [1, 50, 4_096])
+def test_a_long_cell_that_ends_oddly_is_refused_as_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, end: str, size: int
+) -> None:
+    page = ('name,x\na,"canary' + "x\n" * 5_000 + end).encode()
+
+    def outcome() -> object:
+        try:
+            return rows_of(page, None, size)
+        except UnusableAnswer as error:
+            return str(error)
+
+    expected = outcome()
+    monkeypatch.setattr(csv_pages, "_TABLE_CHARACTERS", 1_000)
+    assert outcome() == expected
+    assert "canary" not in str(expected) or end in {'"', '"\r', '"\r\r\n'}

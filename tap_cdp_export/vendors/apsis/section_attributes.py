@@ -1,0 +1,125 @@
+"""The attributes and tags of a section; those of a long one some hundreds at a time.
+
+A section with hundreds of thousands of attributes takes many times its size as Python objects. So each piece of it is
+decoded, encoded again and joined. With two members a piece:
+
+    {"1":{"value":"a"},"2":{"value":null},"3":{"value":7}}      attributes   tags
+    {"1":{"value":"a"},"2":{"value":null}}                      {"1":"a"     ["2"
+    {"3":{"value":7}}                                           ,"3":7}      ]
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.json_container import object_of
+from tap_cdp_export.records.batch import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+_READ_BYTES: Final = 64 * 1024
+_BUCKETS: Final = 64
+_ENTRIES: Final = object_of("value")
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An attribute or a tag of the documented form."""
+
+    value: Any
+
+
+class LongAttributes(NamedTuple):
+    """What a long section holds.
+
+    Attributes:
+        attributes: a JSON object of values by ID.
+        tags: a JSON array of IDs.
+        wanted_attributes: those values whose IDs were asked for.
+        wanted_tags: those IDs that were asked for.
+    """
+
+    attributes: msgspec.Raw
+    tags: msgspec.Raw
+    wanted_attributes: dict[str, Any]
+    wanted_tags: list[str]
+
+
+_entries: Final = msgspec.json.Decoder(dict[str, Entry])
+
+
+def separate(entries: Mapping[str, Entry], attribute_ids: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+    """Tell attributes from tags, which have no value.
+
+    Args:
+        entries: of a section, by ID.
+        attribute_ids: IDs known to be attributes', so that a null there is no tag.
+
+    Returns:
+        The values of attributes by ID, and the IDs of tags.
+    """
+    values = {}
+    tags = []
+    for entry_id, entry in entries.items():
+        if entry.value is None and entry_id not in attribute_ids:
+            tags.append(entry_id)
+        else:
+            values[entry_id] = entry.value
+    return values, tags
+
+
+def separate_long(
+    entries: msgspec.Raw, attribute_ids: Collection[str], wanted: Collection[str]
+) -> LongAttributes | None:
+    """Tell attributes from tags, piece by piece.
+
+    Args:
+        entries: of a section, as encoded; without a NUL.
+        attribute_ids: as for `separate`.
+        wanted: IDs of which the values are needed.
+
+    Returns:
+        What `separate` gives, encoded; None if an entry is not of the documented form, or an ID may come twice.
+    """
+    attributes, tags = bytearray(b"{"), bytearray(b"[")
+    wanted_attributes: dict[str, Any] = {}
+    wanted_tags: list[str] = []
+    hashes = [array("q") for _ in range(_BUCKETS)]  # far smaller than a set of the IDs
+    try:
+        for piece in read_chunks(_cut(entries), _ENTRIES, _entries.decode, _refuse, is_verified=True):
+            for number in map(hash, piece):
+                hashes[number % _BUCKETS].append(number)
+            values, tag_ids = separate(piece, attribute_ids)
+            _extend(attributes, values)
+            _extend(tags, tag_ids)
+            wanted_attributes |= {entry_id: values[entry_id] for entry_id in wanted if entry_id in values}
+            wanted_tags += [entry_id for entry_id in tag_ids if entry_id in wanted]
+    except UnusableAnswer:
+        return None
+    if any(len(set(bucket)) < len(bucket) for bucket in hashes):
+        return None
+    attributes += b"}"
+    tags += b"]"
+    return LongAttributes(msgspec.Raw(attributes), msgspec.Raw(tags), wanted_attributes, wanted_tags)
+
+
+def _cut(entries: msgspec.Raw) -> Iterator[bytes]:
+    with memoryview(entries) as view:
+        for start in range(0, len(view), _READ_BYTES):
+            yield bytes(view[start : start + _READ_BYTES])
+
+
+def _refuse(_entries: object) -> dict[str, Entry]:
+    raise UnusableAnswer("An attribute of the export is not of the documented form.")
+
+
+def _extend(json: bytearray, members: Iterable[Any]) -> None:
+    """Put members behind those of a JSON object or array that is still open."""
+    if members:
+        if len(json) > 1:
+            json += b","
+        json += memoryview(encode(members))[1:-1]
