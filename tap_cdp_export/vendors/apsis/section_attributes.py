@@ -17,6 +17,7 @@ import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.json_container import object_of
+from tap_cdp_export.files.json_splitter import read_chunks
 from tap_cdp_export.records.batch import encode
 
 if TYPE_CHECKING:

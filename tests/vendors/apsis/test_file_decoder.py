@@ -10,13 +10,14 @@ import pytest
 
 from tap_cdp_export.vendors.apsis import file_decoder, section_attributes
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.vendors.apsis.definitions import Definition
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.vendors.apsis.section_attributes import separate
 from tests.helpers.outputs import Output
 
 if TYPE_CHECKING:
-    from tap_cdp_export.vendors.apsis.definitions import Definitions
+    from tap_cdp_export.vendors.apsis.definitions import Definitions, Section
 
 TAP_COLUMNS = {"window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
 
@@ -59,10 +60,10 @@ PROFILES_OF_ALL_KINDS = {
 class _Definitions:
     """Two attributes and a tag."""
 
-    def of_sections(self, kind: str) -> list[tuple[Any, dict[str, Any]]]:
-        section = SimpleNamespace(discriminator="s")
+    def of_kind(self, kind: str) -> list[Definition]:
+        section = cast("Section", SimpleNamespace(discriminator="s"))
         ids = {"attributes": "24", "tags": "3"}[kind]
-        return [(section, {"name": f"Name {one}", "versions": [{"id": one}]}) for one in ids]
+        return [Definition.of(section, {"name": f"Name {one}", "versions": [{"id": one}]}) for one in ids]
 
 
 COLUMNS = AttributeColumns.read(cast("Definitions", _Definitions()), attributes={"2", "4"}, tags={"3"})
