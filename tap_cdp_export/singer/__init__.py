@@ -12,6 +12,6 @@ is pinned to its minor version.
   `_write_activate_version_message` of `Stream`.
 - Overridden in `TapCDPExport`: `_validate_config` and `_setup_signal_handlers` of `Tap`.
 - The name of the frame of `CustomStreamMap._eval`, in which an expression failed.
-- Read or set: `_tap`, `_stream_version` and `_initialized_at` of `Stream`, `_config` and `_env_var_prefix` of `Tap`. A `StreamMap` reads
-  `flattening_options` and `transformed_schema` for each record, so they may be replaced.
+- Read or set: `_tap`, `_stream_version` and `_initialized_at` of `Stream`, `_config` and `_env_var_prefix` of `Tap`.
+  A `StreamMap` reads `flattening_options` and `transformed_schema` for each record, so they may be replaced.
 """
