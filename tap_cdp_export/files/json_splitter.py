@@ -331,34 +331,40 @@ class JsonSplitter(Generic[T]):
 
     def _first_member(self, text: str) -> int:
         """Return the index behind the container's opening bracket, or behind null; 0 if more text is needed."""
-        outer = self._opening.decode() if self._key is None else "{"
+        start = skip_space(text, 0) if self._key is None else self._value_of_key(text)
+        opening = self._opening.decode()
+        if start == len(text):
+            return 0
+        if text[start] == opening:
+            return start + 1
+        if text[start] == _NULL[0]:
+            return _end_of_null(text, start)
+        if self._key is None:
+            raise _unexpected_beginning(opening)
+        raise UnusableAnswer(f"In a JSON file {self._key} is something else than documented.")
+
+    def _value_of_key(self, text: str) -> int:
+        """Return the index of the value under the container's key; the length of the text if more is needed."""
         position = skip_space(text, 0)
         if position == len(text):
-            return 0
-        if self._key is None and text[position] == _NULL[0]:
-            return _end_of_null(text, position)
-        if text[position] != outer:
-            raise UnusableAnswer(f"A JSON file was expected to begin with {outer}; this is something else.")
+            return position
+        if text[position] != "{":
+            raise _unexpected_beginning("{")
         position += 1
-        while self._key is not None:
+        while True:
             key = skip_space(text, position)
             if text[key : key + 1] == "}":
                 raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
             key_end = value_end(text, key, '"')
             value = skip_separator(text, key_end, ":")
             if not value or value == len(text):
-                return 0
+                return len(text)
             if json.loads(text[key:key_end]) == self._key:
-                if text[value] == _NULL[0]:
-                    return _end_of_null(text, value)
-                if text[value] != self._opening.decode():
-                    raise UnusableAnswer(f"In a JSON file {self._key} is something else than documented.")
-                return value + 1
+                return value
             end = skip_space(text, value_end(text, value, text[value]) or len(text))
             if text[end : end + 1] not in {",", "}"}:
-                return 0
+                return len(text)
             position = end + (text[end] == ",")
-        return position
 
     def _check_tail(self) -> None:
         """Check that the document closes, and that only whitespace follows."""
@@ -383,3 +389,7 @@ def _end_of_null(text: str, start: int) -> int:
     if not _NULL.startswith(text[start : start + len(_NULL)]):
         raise strict_json.InvalidJSON("is not valid JSON")
     return start + len(_NULL) if text.startswith(_NULL, start) else 0
+
+
+def _unexpected_beginning(expected: str) -> UnusableAnswer:
+    return UnusableAnswer(f"A JSON file was expected to begin with {expected}; this is something else.")

@@ -3,8 +3,8 @@
 The grammar of RFC 8259 in UTF-8, with exact integers, and numbers beyond the range of a double kept as `Decimal`. A NUL
 or lone surrogate in a string becomes U+FFFD, since databases reject them; a bare `NaN`, `Infinity` or `-Infinity`, as
 Java and Python write them, becomes null; a byte order mark before the value is skipped. All other invalid JSON is an
-error whose message never quotes the input. Of a repeated key the last value counts, as in other parsers; where an object becomes
-rows, `joined` merges the values instead. See docs/reliability.md, section 6.
+error whose message never quotes the input. Of a repeated key the last value counts, as in other parsers; where an
+object becomes rows, `joined` merges the values instead. See docs/reliability.md, section 6.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ UNCONVERTIBLE: Final = object()
 
 _LARGEST_INTEGER: Final = 2**63 - 1
 _FIRST_MILLISECONDS: Final = 10**11  # as seconds it is the year 5138, as milliseconds March 1973
-_EPOCH_TEXT: Final = re.compile(r"[0-9]{10,15}")  # fewer digits may be a date such as 20240301
+_EPOCH_DIGITS: Final = frozenset({10, 13})  # seconds and milliseconds from 2001 to 2286
+_DATE_DIGITS: Final = len("20240301")
 _UNSET_TEXTS: Final = frozenset({"0", "-1"})
 _SPACED_ZONE: Final = re.compile(r" ([-+][0-9]{2}:?[0-9]{2})$")
 _TIME_LENGTH: Final = len("2024-03-01T08:30:00.000Z")
@@ -86,7 +87,9 @@ def any_time(value: object) -> object:
         `2025-06-15T15:06:40.000Z`.
     """
     if isinstance(value, str):
-        return _from_epoch(int(value)) if _EPOCH_TEXT.fullmatch(value) else _iso_time(value)
+        if value.isdecimal() and len(value) != _DATE_DIGITS:
+            return _from_epoch(int(value)) if len(value) in _EPOCH_DIGITS else UNCONVERTIBLE
+        return _iso_time(value)
     number = _number(value)
     return _from_epoch(number) if isinstance(number, int | float) else UNCONVERTIBLE
 

@@ -172,7 +172,7 @@ def test_numbers_beyond_a_double_are_kept_as_they_are() -> None:
         b'[{"name": "a", "attributes": {"x": ' + b"[{" * 120 + b'"":1' + b"}]" * 120 + b"}}]",
         b'[{"name": "a", "attributes": {"x": ' + b'["]",' * 300 + b"1" + b',"["]' * 300 + b"}}]",
         b'[{"name": "a", "attributes": {"n": ' + b"9" * 5_000 + b"}}]",
-        b'[{"name": "a", "attributes": {"n": NaN}}]',
+        b'[{"name": "a", "attributes": {"n": nan}}]',
         b'[{"name": "a", "attributes": {"n": "\xff"}}]',
         b'[{"name": "a"}',
         b'[{"name": "a"}]]',

@@ -156,7 +156,7 @@ def test_a_value_that_fits_is_in_its_column_and_not_in_extra(field: str, value: 
     assert record["extra"] is None
 
 
-@pytest.mark.parametrize("value", [0, -1, 0.0, -1.0, -62_135_596_800_000, "0", "-1"])
+@pytest.mark.parametrize("value", [0, -1, 0.0, -1.0, -62_135_596_800_000, "0", "-1"], ids=repr)
 def test_a_time_that_java_or_go_write_for_an_unset_one_is_null(value: object) -> None:
     record = SHAPE.record({"when": value}, OWN_VALUES)
     assert (record["when"], record["extra"]) == (None, None)
