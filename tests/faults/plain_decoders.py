@@ -13,7 +13,14 @@ from tap_cdp_export.files.compression import lines, open_decompressed
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.records.mapper import RecordMapper, any_time, camel_case
-from tap_cdp_export.vendors.apsis.export_file import PROFILES, event_records, profile_records, profiles_of, verify_file
+from tap_cdp_export.vendors.apsis.export_file import (
+    PROFILES,
+    KnownIds,
+    event_records,
+    profile_records,
+    profiles_of,
+    verify_file,
+)
 from tap_cdp_export.vendors.braze import archive
 from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS as BRAZE_TAP_COLUMNS
 from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
@@ -52,12 +59,12 @@ def users_of_csv(page: Spool, pages: CsvPages, tap_columns: Mapping[str, str]) -
 
 
 def profiles_and_events_of(
-    file: Spool, tap_columns: Mapping[str, str], attribute_ids: set[str]
+    file: Spool, tap_columns: Mapping[str, str], known: KnownIds
 ) -> tuple[list[Record], list[Record]]:
     """Decode an export file of APSIS One, profile by profile."""
     verify_file(file)
     pairs = [pair for chunk in read_verified_chunks(file, PROFILES) for pair in profiles_of(chunk)]
-    profiles = [row for key, profile in pairs for row in profile_records(key, profile, tap_columns, attribute_ids)]
+    profiles = [row for key, profile in pairs for row in profile_records(key, profile, tap_columns, known)]
     return profiles, [row for key, profile in pairs for row in event_records(key, profile, tap_columns)]
 
 

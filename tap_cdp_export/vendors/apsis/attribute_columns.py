@@ -49,12 +49,14 @@ class AttributeColumns:
     Attributes:
         properties: their JSON schemas by name.
         attribute_ids: the IDs of all attributes that the account defines.
+        tag_ids: the IDs of all its tags.
     """
 
     def __init__(self) -> None:
         """Begin with none."""
         self.properties: dict[str, Any] = {}
         self.attribute_ids: set[str] = set()
+        self.tag_ids: set[str] = set()
         self._attributes: list[tuple[str, str]] = []
         self._tags: list[tuple[str, frozenset[str]]] = []
         self.follow({})
@@ -81,6 +83,7 @@ class AttributeColumns:
             for kind in ("attributes", "tags")
         )
         made.attribute_ids = {identifier for attribute in attributes for identifier in attribute.ids}
+        made.tag_ids = {identifier for tag in tags for identifier in tag.ids}
         properties: list[th.Property[Any]] = []
         for column, shared in _named(_ATTRIBUTE, attributes, named_identifiers(settings["attributes"])):
             kind = _type(shared[0])

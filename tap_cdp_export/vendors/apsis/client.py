@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import RequestRefused, UnusableAnswer
+from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in, reason_of
@@ -37,6 +38,7 @@ _URL_FIELDS: Final = ("file_download_url_v2", "file_download_url", "poll_url", "
 _URL_BEGINNINGS: Final = ("https://", "http://", "/")
 _SECOND_VERSION: Final = "_v2"
 _LARGEST_BODY: Final = 100_000
+_LARGEST_REASON: Final = 64 * 1024
 _WORDS_OF_SIZE: Final = re.compile(rb"too (large|big|much)|data ?set|size", re.IGNORECASE)
 
 _POLL_ANSWERS: Final = {
@@ -165,7 +167,7 @@ class ApsisExporter:
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
-                verify_file(spool)
+                _verify(spool)
             except BaseException:
                 spool.close()
                 raise
@@ -187,6 +189,19 @@ class ApsisExporter:
         """
         if result.spool:
             yield result.spool
+
+
+def _verify(spool: Spool) -> None:
+    """Verify a file; quote the reason of an object that is an error in place of it, with `profiles` or without."""
+    try:
+        verify_file(spool)
+    except NoMembers:
+        pass
+    else:
+        if spool.chunk_offsets or not reason_of(spool.head(_LARGEST_REASON)):
+            return
+    reason = reason_of(spool.head(_LARGEST_REASON))
+    raise NoMembers(f"APSIS One sent an object without profiles in place of the export file.{reason}")
 
 
 def _bounds(request: ExportRequest) -> dict[str, str]:

@@ -21,6 +21,7 @@ from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column
 from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.apsis.export_file import (
     JOINED,
+    KnownIds,
     event_key,
     event_records,
     identifier,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    value: Any
+    value: Any = None
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, rename="camel", gc=False):
@@ -80,7 +81,7 @@ class ExportFileDecoder:
         self,
         tap_columns: Mapping[str, str],
         columns: AttributeColumns,
-        attribute_ids: set[str],
+        known: KnownIds,
         *,
         with_profiles: bool,
         with_events: bool,
@@ -90,13 +91,13 @@ class ExportFileDecoder:
         Args:
             tap_columns: values of the tap's own columns.
             columns: what fills the optional columns of profiles.
-            attribute_ids: IDs known to be attributes', so that a null there is no tag.
+            known: IDs whose kind is known.
             with_profiles: whether to give records of `apsis_profiles`.
             with_events: whether to give records of `apsis_events`.
         """
         self._tap_columns = tap_columns
         self._columns = columns
-        self._attribute_ids = attribute_ids
+        self._known = known
         self._with_profiles = with_profiles
         self._with_events = with_events
 
@@ -146,9 +147,7 @@ class ExportFileDecoder:
 
     @cached_property
     def _events_alone(self) -> ExportFileDecoder:
-        return ExportFileDecoder(
-            self._tap_columns, self._columns, self._attribute_ids, with_profiles=False, with_events=True
-        )
+        return ExportFileDecoder(self._tap_columns, self._columns, self._known, with_profiles=False, with_events=True)
 
     def _parts(self, chunk: bytes) -> list[tuple[RecordBatch, ...]]:
         with suppress(msgspec.ValidationError):
@@ -169,7 +168,7 @@ class ExportFileDecoder:
         events: list[dict[str, Any]] = []
         for key, profile in profiles:
             if self._with_profiles:
-                records = profile_records(key, profile, self._tap_columns, self._attribute_ids)
+                records = profile_records(key, profile, self._tap_columns, self._known)
                 sections += ({**row, **self._columns.values(row["attributes"], row["tags"])} for row in records)
             if self._with_events:
                 events += event_records(key, profile, self._tap_columns)
@@ -189,16 +188,17 @@ class ExportFileDecoder:
         section_ids: list[str] = []
         attributes: list[dict[str, Any]] = []
         tags: list[list[str]] = []
-        attribute_ids = self._attribute_ids
+        is_tag = self._known.is_tag
         for key, profile in profiles.items():
             for section_id, section in (profile.sections or _NO_SECTIONS).items():
                 values = {}
                 nulls = []
                 for entry_id, entry in (section.attributes or {}).items():
-                    if entry.value is None and entry_id not in attribute_ids:
+                    value = entry.value
+                    if (value is None or value is True) and is_tag(entry_id, value):
                         nulls.append(entry_id)
                     else:
-                        values[entry_id] = entry.value
+                        values[entry_id] = value
                 keys.append(key)
                 section_ids.append(section_id or NO_IDENTITY)
                 attributes.append(values)
@@ -236,7 +236,7 @@ class ExportFileDecoder:
             "type_id": [None if event.type_id is UNSET else event.type_id for event in events],
             "correlation_id": [None if event.correlation_id is UNSET else event.correlation_id for event in events],
             "source_event_time": _times(
-                None if event.source_event_time is UNSET else event.source_event_time or None for event in events
+                None if event.source_event_time is UNSET else event.source_event_time for event in events
             ),
             "created_at": _times(None if event.created_at is UNSET else event.created_at for event in events),
             "data": [None if event.data is UNSET else event.data for event in events],

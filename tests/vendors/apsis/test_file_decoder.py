@@ -9,6 +9,7 @@ import pytest
 
 from tap_cdp_export.vendors.apsis import file_decoder
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
+from tap_cdp_export.vendors.apsis.export_file import KnownIds
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.helpers.outputs import Output
@@ -33,13 +34,15 @@ PROFILES_OF_ALL_KINDS = {
     "a NUL": {**USUAL, "1188": {"events": [event(1, correlationId="\0")]}},
     "no events": {"1187": {"attributes": {str(number): {"value": number} for number in range(5_000)}}},
     "no sections": None,
+    "tags in all their forms": {"s": {"attributes": {"1": {}, "2": {"value": True}, "3": {"value": True}, "4": {}}}},
+    "a section of null": {"s": None, "t": {"events": [event(1)]}},
 }
 
 
 def records(chunk: bytes, streams: str) -> tuple[list[Any], list[Any], int]:
     with_profiles, with_events = "p" in streams, "e" in streams
     decoder = ExportFileDecoder(
-        TAP_COLUMNS, AttributeColumns(), {"1"}, with_profiles=with_profiles, with_events=with_events
+        TAP_COLUMNS, AttributeColumns(), KnownIds({"1"}, {"2"}), with_profiles=with_profiles, with_events=with_events
     )
     parts = list(decoder.decode(chunk))
     assert {*map(len, parts)} == {with_profiles + with_events}
