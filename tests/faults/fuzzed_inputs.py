@@ -21,6 +21,9 @@ _VALUES: Final = (
     b"0", b"-1", b"1700000000", b'"1700000000"', b'"2024-03-01 09:00:00.5 +0100"',
     b'"a},{\\"name\\":\\"b\\"}"', b'"\\\\"', b"1700000000000", b'"2024-01-01T00:00:00.000Z"', b'"9999-99-99"', b"// c",
 )  # fmt: skip
+_FILES: Final = (
+    "a.txt", "../../up", "/root", "a/", "ü", "same", "same", "_SUCCESS", "__MACOSX/x", "C:\\x", ".", "x" * 300,
+)  # fmt: skip
 _NAMES: Final = (
     "name", "displayName", "attributes", "segments", "lastActivity", "totalActions", "engagementScore", "braze_id",
     "custom_attributes", "created_at", "sections", "events", "value", "profiles", "extra", "dataset_id", "window_end",
@@ -90,23 +93,40 @@ def zipped(random: Random, content: bytes) -> bytes:
         warnings.simplefilter("ignore")  # duplicate names are intended
         with zipfile.ZipFile(out, "w", random.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))) as archive:
             for _ in range(random.randrange(1, 4)):
-                name = random.choice(("a.txt", "../../up", "/root", "a/", "ü", "same", "same", "C:\\x", ".", "x" * 300))
+                name = random.choice(
+                    (
+                        "a.txt",
+                        "../../up",
+                        "/root",
+                        "a/",
+                        "ü",
+                        "same",
+                        "same",
+                        "_SUCCESS",
+                        "__MACOSX/x",
+                        "C:\\x",
+                        ".",
+                        "x" * 300,
+                    )
+                )
                 method = random.choice((None, None, None, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
                 archive.writestr(name, content, method)
             if random.random() < 0.01:
                 archive.writestr("bomb", b" " * (1 << random.randrange(16, 25)))
-    data = bytearray(out.getvalue())
+    data = bytearray(random.choice((b"", b"", b"PK\x07\x08")) + out.getvalue())
     if random.random() < 0.1:
         offset = data.find(b"PK\x01\x02")
         field = random.choice((8, 10, 16, 20, 24, 28, 34, 42))  # flags, method, CRC, sizes, name, disk, offset
         struct.pack_into("<H", data, offset + field, random.randrange(65_536))
-    return bytes(data)
+    return gzip.compress(data, 1, mtime=0) if random.random() < 0.1 else bytes(data)
 
 
 def gzipped(random: Random, content: bytes) -> bytes:
     """Build a gzip file of two members, sometimes with trailing bytes."""
     middle = random.randrange(len(content) + 1)
     data = gzip.compress(content[:middle], 1, mtime=0) + gzip.compress(content[middle:], 1, mtime=0)
+    if random.random() < 0.1:
+        data = gzip.compress(data, 1, mtime=0)
     return data + random.choice((b"", b"", b"", b"\0\0", b"junk", b"\x1f\x8b"))
 
 

@@ -70,14 +70,15 @@ def profiles_and_events_of(
 
 def users_of_archive(file: Spool, tap_columns: Mapping[str, str]) -> Iterator[Record]:
     """Decode an archive of Braze, line by line."""
+    file = archive.unpacked(file)
     archive.verify(file)
     for block in archive.line_blocks_of(file):
         for _, line in lines([block], limit=MEMBER_BYTES):
             try:
-                (user,) = archive.users_of(line)
+                users = archive.users_of(line)
             except strict_json.InvalidJSON:
                 raise UnusableAnswer("A line is no user.") from None
-            yield BRAZE_MAPPER.record(user, tap_columns)
+            yield from (BRAZE_MAPPER.record(user, tap_columns) for user in users)
 
 
 def _named(user: Record) -> Record:

@@ -116,7 +116,8 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     output = _some(chance, BRAZE_USERS)
     decoder = UserDecoder("s", output.selected_columns)
 
-    def decoded(spool: Spool) -> Iterator[bytes]:
+    def decoded(download: Spool) -> Iterator[bytes]:
+        spool = archive.unpacked(download)
         archive.verify(spool)
         with archive.naming_bad_lines(spool):
             yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))

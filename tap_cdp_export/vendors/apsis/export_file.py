@@ -88,7 +88,8 @@ def named_identifiers(items: Any) -> set[str]:  # noqa: ANN401 -- any JSON
         items = list(items.values())
     if isinstance(items, list):
         return set().union(*map(named_identifiers, items))
-    return {identifier(items)} if isinstance(identifier(items), str) else set()
+    text = identifier(items)
+    return {text.strip()} if isinstance(text, str) else set()
 
 
 def _sections(profile: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from tap_cdp_export.http.public_addresses import is_private_host
 from tap_cdp_export.http.responses import is_framed, retry_after
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
-from tap_cdp_export.vendors.braze.archive import verify
+from tap_cdp_export.vendors.braze.archive import unpacked, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult:
         said = next(chunks, b"")
         is_expired = any(mark in said for mark in _EXPIRED)
         return PollResult(ExportStatus.GONE if is_expired else status, retry_after=retry_after(answer))
-    spool = Spool(chunks)
+    spool = unpacked(Spool(chunks))
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
         verify(spool)

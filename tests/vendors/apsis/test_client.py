@@ -311,7 +311,7 @@ def test_the_poll_url_is_found_wherever_the_vendor_puts_it(
     "url",
     [
         "https://evil.test/x",
-        "http://api.apsis.one/x",
+        "http://api.apsis.one:8080/x",
         "https://api.apsis.one:8443/x",
         "https://api.apsis.one.evil.test/x",
         "https://api.apsis.one@evil.test/x",

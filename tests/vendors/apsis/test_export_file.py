@@ -129,7 +129,7 @@ def test_true_is_a_tag_only_where_its_id_is_known_as_a_tags_alone() -> None:
     profile = {"sections": {"1": {"attributes": {"7": {"value": True}, "8": True}}}}
     (tagged,) = profiles(profile, tags={"7", "8"})
     assert (tagged["tags"], tagged["attributes"], tagged["extra"]) == (["7", "8"], {}, None)
-    for known in ({"7", "8"}, set[str]()):
+    for known in ({"7", "8"}, frozenset[str]()):
         (row,) = profiles(profile, known, known)
         assert (row["tags"], row["attributes"], row["extra"]) == ([], {"7": True}, {"attributes": {"8": True}})
 
@@ -203,7 +203,7 @@ def test_nothing_of_a_profile_is_dropped(
         {"sections": ["canary"]},
         {"sections": "canary"},
         {"sections": {"1": ["canary"]}},
-        {"sections": {"1": None}},
+        {"sections": {"1": False}},
         {"sections": {"1": {"attributes": ["canary"]}}},
         {"sections": {"1": {"attributes": "canary"}}},
     ],

@@ -308,6 +308,11 @@ def test_the_download_carries_nothing_that_names_the_customer(requests_mock: Moc
     assert "braze-api-key" not in str(requests_mock.last_request.headers)
 
 
+def test_a_zip_that_is_sent_with_content_encoding_gzip_is_unpacked(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, content=gzip.compress(ARCHIVE), headers={"Content-Encoding": "gzip"})
+    assert poll(exporter()) == (READY, ARCHIVE)
+
+
 @pytest.mark.parametrize(("status", "body"), [(403, ACCESS_DENIED), (403, b""), (404, b"<Error/>")])
 def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: int, body: bytes) -> None:
     requests_mock.get(STORAGE_URL, status_code=status, content=body)
