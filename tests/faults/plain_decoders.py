@@ -70,9 +70,10 @@ def profiles_and_events_of(
 
 def users_of_archive(file: Spool, tap_columns: Mapping[str, str]) -> Iterator[Record]:
     """Decode an archive of Braze, line by line."""
-    file = archive.unpacked(file)
-    archive.verify(file)
-    for block in archive.line_blocks_of(file):
+    with archive.unpacked(file) as unpacked:
+        archive.verify(unpacked)
+        blocks = list(archive.line_blocks_of(unpacked))
+    for block in blocks:
         for _, line in lines([block], limit=MEMBER_BYTES):
             try:
                 users = archive.users_of(line)

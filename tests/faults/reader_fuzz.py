@@ -117,10 +117,10 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     decoder = UserDecoder("s", output.selected_columns)
 
     def decoded(download: Spool) -> Iterator[bytes]:
-        spool = archive.unpacked(download)
-        archive.verify(spool)
-        with archive.naming_bad_lines(spool):
-            yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
+        with archive.unpacked(download) as spool:
+            archive.verify(spool)
+            with archive.naming_bad_lines(spool):
+                yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
 
     yield from _compared(
         data, decoded, lambda spool: map(output.of_record, plain.users_of_archive(spool, {"segment_id": "s"}))

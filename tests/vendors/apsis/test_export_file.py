@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -33,6 +33,9 @@ from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.helpers.json_documents import OBJECTS, VALUES
 from tests.helpers.outputs import Output
 
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
 TAP_COLUMNS = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
 EVENT = {
@@ -58,9 +61,9 @@ PROFILE = {
 
 
 def profiles(
-    profile: dict[str, Any], known: set[str] | None = None, tags: set[str] | None = None
+    profile: dict[str, Any], known: AbstractSet[str] = frozenset(), tags: AbstractSet[str] = frozenset()
 ) -> list[dict[str, Any]]:
-    return list(profile_records(KEY, copy.deepcopy(profile), TAP_COLUMNS, KnownIds(known or set(), tags or set())))
+    return list(profile_records(KEY, copy.deepcopy(profile), TAP_COLUMNS, KnownIds(known, tags)))
 
 
 def events(*given_events: Any, section: str = "1187", key: str = KEY) -> list[dict[str, Any]]:
