@@ -104,7 +104,7 @@ def test_null_for_an_empty_section_is_a_row_and_null_for_all_profiles_is_none(sa
     assert len(others) == len(other.records("apsis_profiles")) - len(rows)
     assert others
     assert all((row["attributes"], row["tags"], row["extra"]) == ({}, [], None) for row in others)
-    nothing = {"extra_body": {"attributes": [], "tags": []}}
+    nothing: dict[str, Any] = {"extra_body": {"attributes": [], "tags": []}}
     assert run_with(sandbox, "apsis", {}, **nothing).records("apsis_profiles") == []
 
 
