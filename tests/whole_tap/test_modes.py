@@ -269,7 +269,7 @@ def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox)
     sandbox.options.faults = [Fault(path="/accounts.json", skip=2, status=400)]
     failed = run_tap(settings, catalog=catalog)
     assert failed.exit_code == 10
-    sandbox.options.faults = [Fault(path="/accounts.json", skip=2, status=404)]
+    sandbox.options.faults = [Fault(path="/accounts.json", skip=2, times=2, status=404)]
     ended = run_tap(settings, catalog=catalog)
     assert ended.exit_code == 0
     assert ended.records("accounts")

@@ -128,9 +128,14 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
             except RequestRefused as error:
                 if error.status != HTTPStatus.NOT_FOUND or not number:
                     raise
+            try:  # once more, as a single 404 may be a gateway's
+                return client.page(stream.name, dataset, window, page=number, page_size=page_size)
+            except RequestRefused as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
                 stream.suppress_activate_version()  # nothing proves that it was the end
                 logger.warning(
-                    "%s: the vendor answered 404 to page %d of dataset %s; taken for the end, as page %d came.%s",
+                    "%s: the vendor answered 404 twice to page %d of dataset %s; taken for the end, as page %d came.%s",
                     stream.name,
                     number,
                     dataset,

@@ -428,8 +428,19 @@ def test_null_nothing_or_404_beyond_the_last_page_is_the_end(
     assert run.exit_code == 0
     assert len(run.records("users")) == number
     assert bookmark(run, "users") == WHOLE
-    assert ("404 to page 1 of dataset engage; taken for the end" in caplog.text) == (last.get("status_code") == 404)
+    assert ("404 twice to page 1 of dataset engage; taken for the end" in caplog.text) == (
+        last.get("status_code") == 404
+    )
     assert "canary" not in caplog.text
+
+
+def test_a_single_404_is_not_taken_for_the_end(requests_mock: Mocker, caplog: pytest.LogCaptureFixture) -> None:
+    pages = [{"json": [{"name": name}]} for name in "abc"]
+    requests_mock.get(url(), [pages[0], {"status_code": 404}, *pages[1:], {"json": []}])
+    assert names(users()) == ["a", "b", "c"]
+    assert "taken for the end" not in caplog.text
+    requests_mock.get(url(), [pages[0], {"status_code": 404}, {"status_code": 400}])
+    assert users().exit_code == 10
 
 
 def test_times_that_are_not_set_or_in_seconds_and_bare_nans_are_read(
