@@ -126,11 +126,11 @@ def epoch_column(values: Iterable[int | None]) -> list[Any]:
     Returns:
         For each value RFC 3339 text, None or `UNCONVERTIBLE`.
     """
-    values = list(values)
+    values = milliseconds = list(values)
     if min(filter(None, values), default=_FIRST_MILLISECONDS) < _FIRST_MILLISECONDS or 0 in values:
-        values = [None if value is None or value <= 0 else _milliseconds(value) for value in values]
+        milliseconds = [None if value is None or value <= 0 else _milliseconds(value) for value in values]
     try:
-        return epoch_texts(values)
+        return epoch_texts(milliseconds)
     except OverflowError:
         return [None if value is None else epoch_time(value) for value in values]
 

@@ -178,6 +178,7 @@ def test_an_epoch_column_takes_seconds_and_text_too(value: object, text: str) ->
 
 
 @given(values=st.lists(st.none() | st.integers(-(2**63), 2**63) | st.sampled_from([0, -1, 10**11, 1_709_287_200])))
+@example(values=[1, 2**62])
 def test_a_column_of_numbers_becomes_what_each_of_them_does(values: list[int | None]) -> None:
     assert epoch_column(values) == [None if value is None else epoch_time(value) for value in values]
 
