@@ -22,6 +22,7 @@ INFLATE_ERROR: Final = cast("type[Exception]", zlib.error)  # the library's stub
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 GZIP_WBITS: Final = 31
+_MOST_LAYERS: Final = 2
 _SMALL_BYTES: Final = 3 * 2**20
 _TYPICAL_RATIO: Final = 24
 _BLOCK_BYTES: Final = 128 * 1024
@@ -119,7 +120,7 @@ def is_small(spool: Spool, *, most: int | None = None) -> bool:
 
 
 def open_decompressed(spool: Spool) -> Iterator[bytes]:
-    """Read a file, decompressed if it is gzip.
+    """Read a file, decompressed if it is gzip, also where what was sent as gzip was a gzip file already.
 
     Args:
         spool: the file.
@@ -131,7 +132,10 @@ def open_decompressed(spool: Spool) -> Iterator[bytes]:
         IncompleteAnswer: If a gzip member is truncated.
         UnusableAnswer: If gzip data is corrupt, a decompression bomb, or followed by other data.
     """
-    return guard_ratio(decompress(spool.chunks()), spool.size)
+    chunks = spool.chunks()
+    for _ in range(_MOST_LAYERS):
+        chunks = guard_ratio(decompress(chunks), spool.size)
+    return chunks
 
 
 def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:

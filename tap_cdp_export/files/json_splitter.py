@@ -37,7 +37,7 @@ _CHUNK_BYTES: Final = 128 * 1024
 _SURROUNDINGS_BYTES: Final = 16 * 2**20
 _NEAR_BYTES: Final = 2 * 1024
 _MAX_GUESSES: Final = 8
-_BOM: Final = b"\xef\xbb\xbf"
+_NULL: Final = "null"
 _BLANKS: Final = b" \t\n\r"
 _ONE_OBJECT: Final = {
     b"[": re.compile(rb"\[[ \t\n\r]*\{"),
@@ -288,11 +288,11 @@ class JsonSplitter(Generic[T]):
         The mark may arrive in parts: `\xef\xbb`, then `\xbf[{"a":1}]`. Three bytes are read before it is looked for;
         `{"a":1}]` is left in the buffer.
         """
-        while len(self._buffer) < len(_BOM) and self._read_more():
+        while len(self._buffer) < len(strict_json.BOM) and self._read_more():
             pass
-        if self._buffer.startswith(_BOM):
-            self._consume(len(_BOM))
-        self._skip_to_first_member()
+        if self._buffer.startswith(strict_json.BOM):
+            self._consume(len(strict_json.BOM))
+        self._is_closed = self._skip_to_first_member()
 
     def _enter_repeated_key(self) -> bool:
         """Skip to the first member under a repetition of the container's key; return False, unmoved, without one."""
@@ -304,21 +304,22 @@ class JsonSplitter(Generic[T]):
         self._consume(len(self._buffer) - len(tail))
         self._buffer = self._buffer.replace(b",", b"{", 1)  # `,"key":{...}}` becomes a document: `{"key":{...}}`
         try:
-            self._skip_to_first_member()
+            self._is_closed = self._skip_to_first_member()
         except (NoMembers, IncompleteAnswer):
             self._buffer = self._buffer.replace(b"{", b",", 1)
             return False
-        self._has_members = self._is_closed = False
+        self._has_members = False
         return True
 
-    def _skip_to_first_member(self) -> None:
+    def _skip_to_first_member(self) -> bool:
+        """Skip what is before the first member; return True if null stands in place of the container."""
         prefix_size = _NEAR_BYTES
         while True:
             text = decode_prefix(self._buffer[:prefix_size])
             position = self._first_member(text)
             if position:
                 self._consume(len(text[:position].encode()))
-                return
+                return text.endswith(_NULL, 0, position)
             if prefix_size < len(self._buffer):
                 prefix_size *= 2
                 continue
@@ -329,31 +330,41 @@ class JsonSplitter(Generic[T]):
                 raise IncompleteAnswer("A JSON file ends too early, or is no JSON at all.")
 
     def _first_member(self, text: str) -> int:
-        """Return the index behind the container's opening bracket; 0 if more text is needed."""
-        outer = self._opening.decode() if self._key is None else "{"
+        """Return the index behind the container's opening bracket, or behind null; 0 if more text is needed."""
+        start = skip_space(text, 0) if self._key is None else self._value_of_key(text)
+        opening = self._opening.decode()
+        if start == len(text):
+            return 0
+        if text[start] == opening:
+            return start + 1
+        if text[start] == _NULL[0]:
+            return _end_of_null(text, start)
+        if self._key is None:
+            raise _unexpected_beginning(opening)
+        raise UnusableAnswer(f"In a JSON file {self._key} is something else than documented.")
+
+    def _value_of_key(self, text: str) -> int:
+        """Return the index of the value under the container's key; the length of the text if more is needed."""
         position = skip_space(text, 0)
         if position == len(text):
-            return 0
-        if text[position] != outer:
-            raise UnusableAnswer(f"A JSON file was expected to begin with {outer}; this is something else.")
+            return position
+        if text[position] != "{":
+            raise _unexpected_beginning("{")
         position += 1
-        while self._key is not None:
+        while True:
             key = skip_space(text, position)
             if text[key : key + 1] == "}":
                 raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
             key_end = value_end(text, key, '"')
             value = skip_separator(text, key_end, ":")
             if not value or value == len(text):
-                return 0
+                return len(text)
             if json.loads(text[key:key_end]) == self._key:
-                if text[value] != self._opening.decode():
-                    raise UnusableAnswer(f"In a JSON file {self._key} is something else than documented.")
-                return value + 1
+                return value
             end = skip_space(text, value_end(text, value, text[value]) or len(text))
             if text[end : end + 1] not in {",", "}"}:
-                return 0
+                return len(text)
             position = end + (text[end] == ",")
-        return position
 
     def _check_tail(self) -> None:
         """Check that the document closes, and that only whitespace follows."""
@@ -371,3 +382,14 @@ class JsonSplitter(Generic[T]):
             tail = document[end:]
         if tail.strip():
             raise UnusableAnswer("Something follows the end of a JSON file.")
+
+
+def _end_of_null(text: str, start: int) -> int:
+    """Return the index behind a null, which some writers send for what is empty; 0 if it is cut off."""
+    if not _NULL.startswith(text[start : start + len(_NULL)]):
+        raise strict_json.InvalidJSON("is not valid JSON")
+    return start + len(_NULL) if text.startswith(_NULL, start) else 0
+
+
+def _unexpected_beginning(expected: str) -> UnusableAnswer:
+    return UnusableAnswer(f"A JSON file was expected to begin with {expected}; this is something else.")

@@ -1,9 +1,10 @@
 """Strict JSON decoding for untrusted input.
 
 The grammar of RFC 8259 in UTF-8, with exact integers, and numbers beyond the range of a double kept as `Decimal`. A NUL
-or lone surrogate in a string becomes U+FFFD, since databases reject them. All other invalid JSON is an error whose
-message never quotes the input. Of a repeated key the last value counts, as in other parsers; where an object becomes
-rows, `joined` merges the values instead. See docs/reliability.md, section 6.
+or lone surrogate in a string becomes U+FFFD, since databases reject them; a bare `NaN`, `Infinity` or `-Infinity`, as
+Java and Python write them, becomes null; a byte order mark before the value is skipped. All other invalid JSON is an
+error whose message never quotes the input. Of a repeated key the last value counts, as in other parsers; where an
+object becomes rows, `joined` merges the values instead. See docs/reliability.md, section 6.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import mmap
 import re
 import sys
 from decimal import Decimal, InvalidOperation
@@ -36,6 +38,13 @@ _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _NOT_BRACKETS_OR_QUOTES: Final = bytes(set(_NOT_BRACKETS) - set(b'"'))
 _strict: Final = msgspec.json.Decoder()
 _raw_array: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+BOM: Final = b"\xef\xbb\xbf"
+"""Byte order mark of UTF-8."""
+
+_HAS_REPLACED: Final = 0
+_IS_TOLD: Final = 1
+_nonfinite: Final = mmap.mmap(-1, 2)  # shared with the processes that are forked later
 
 T = TypeVar("T")
 
@@ -79,6 +88,7 @@ def decode(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- any JSON
     Raises:
         InvalidJSON: If the text is not valid JSON.
     """
+    text = text.removeprefix(BOM)
     if b"\\u0000" not in text:
         try:
             if not repeats_a_key(text, joined):
@@ -169,15 +179,13 @@ def decode_slowly(text: bytes, *, joined: int = 0) -> Any:  # noqa: ANN401 -- an
 def _load(text: bytes, finish: Callable[[Any], T], make_object: type[_Pairs] | None = None) -> T:
     try:
         value = json.loads(
-            text.decode(), parse_constant=_reject_constant, parse_float=_parse_float, object_pairs_hook=make_object
+            text.decode(), parse_constant=_replace_constant, parse_float=_parse_float, object_pairs_hook=make_object
         )
         return finish(value)
     except UnicodeDecodeError:
         raise InvalidJSON("is not valid UTF-8") from None
     except RecursionError:
         raise InvalidJSON("is nested too deeply") from None
-    except InvalidJSON:
-        raise
     except ValueError:
         raise InvalidJSON("is not valid JSON") from None
 
@@ -203,8 +211,16 @@ def _merge(old: Any, new: Any, joined: int) -> Any:  # noqa: ANN401 -- any JSON
     return old if new is None else new
 
 
-def _reject_constant(_constant: str) -> None:
-    raise InvalidJSON("holds NaN or Infinity")
+def _replace_constant(_constant: str) -> None:
+    """Give null for a bare NaN or infinity."""
+    _nonfinite[_HAS_REPLACED] = True
+
+
+def has_new_nonfinite() -> bool:
+    """Tell once whether a bare NaN or infinity has become null, in this process or one forked from it."""
+    is_new = bool(_nonfinite[_HAS_REPLACED]) and not _nonfinite[_IS_TOLD]
+    _nonfinite[_IS_TOLD] |= is_new
+    return is_new
 
 
 def _parse_float(digits: str) -> float | Decimal | msgspec.Raw:
@@ -337,7 +353,7 @@ def replace_unstorable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
     return value
 
 
-_scanner: Final = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_parse_float)
+_scanner: Final = json.JSONDecoder(parse_constant=_replace_constant, parse_float=_parse_float)
 
 
 def end_of_value(text: str, start: int) -> int:
@@ -351,7 +367,7 @@ def end_of_value(text: str, start: int) -> int:
         Index behind its last character; 0 if the value is truncated or has a syntax error.
 
     Raises:
-        InvalidJSON: If no continuation could make it usable, as with NaN or too deep nesting.
+        InvalidJSON: If no continuation could make it usable, as with too deep nesting.
     """
     try:
         return _scanner.raw_decode(text, start)[1]
@@ -359,7 +375,5 @@ def end_of_value(text: str, start: int) -> int:
         raise InvalidJSON("is nested too deeply") from None
     except json.JSONDecodeError:
         return 0
-    except InvalidJSON:
-        raise
     except ValueError:  # an integer with more digits than Python parses
         raise InvalidJSON("holds a number out of range") from None

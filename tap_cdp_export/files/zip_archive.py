@@ -17,12 +17,14 @@ from isal import isal_zlib
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files.compression import INFLATE_ERROR, check_ratio, drain
+from tap_cdp_export.files.side_files import is_side_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
-"""First bytes of a zip archive: a local file header, or the end record of an empty archive."""
+SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"PK00")
+"""First bytes of a zip archive: a local file header, the end record of an empty archive, or the mark of one that was
+or could have been split."""
 
 _LOCAL_SIGNATURE: Final = SIGNATURES[0]
 _LOCAL_HEADER: Final = struct.Struct("<4s2xH18xHH")
@@ -32,6 +34,7 @@ _COMPRESSED_BYTES: Final = 128 * 1024
 _INFLATED_BYTES: Final = 256 * 1024
 _VERIFY_THREADS: Final = 2
 _LARGEST_DESCRIPTOR: Final = 24
+_LARGEST_PADDING: Final = 64 * 1024
 _LARGEST_DIRECTORY: Final = 8 * 2**20
 """About 70,000 files; the vendor puts up to 5,000 users into each."""
 
@@ -40,7 +43,7 @@ _ERRORS: Final = (zipfile.BadZipFile, INFLATE_ERROR, struct.error, EOFError, OSE
 
 
 def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
-    """Read all files in a zip archive; folders are skipped.
+    """Read all files in a zip archive; folders and side files are skipped.
 
     Args:
         file: the archive, seekable.
@@ -58,7 +61,8 @@ def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
         entries = archive.infolist()
         check_ratio(sum(entry.file_size for entry in entries), archive.start_dir)
         for entry in entries:
-            if entry.file_size or not entry.filename.endswith("/"):
+            is_folder = entry.filename.endswith("/") and not entry.file_size
+            if not is_folder and not is_side_file(entry.filename):
                 yield _decompressed(shared_file, entry)
 
 
@@ -108,14 +112,19 @@ def _check_gaps(file: _SharedFile, archive: zipfile.ZipFile) -> None:
 
         0..99 a | 100..199 b | 200.. directory   ->   starts = [0, 200], ends = [0, 100]
 
-    Between the end of `a` (100) and the directory (200) are more bytes than a data descriptor has (24): an error.
+    Between the end of `a` (100) and the directory (200) are more bytes than a data descriptor has (24): an error,
+    unless they are zeros, with which members are aligned.
     """
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     starts = [*(entry.header_offset for entry in entries), archive.start_dir]
     ends = [0, *(_data_start(file, entry) + entry.compress_size for entry in entries)]
     for end, start in zip(ends, starts, strict=True):
-        if not 0 <= start - end <= _LARGEST_DESCRIPTOR:
+        if not 0 <= start - end <= _LARGEST_PADDING or _has_more_than_padding(file.read(end, start - end)):
             raise zipfile.BadZipFile
+
+
+def _has_more_than_padding(gap: bytes) -> bool:
+    return len(gap.rstrip(b"\0")) > _LARGEST_DESCRIPTOR
 
 
 def _data_start(file: _SharedFile, entry: zipfile.ZipInfo) -> int:

@@ -20,10 +20,10 @@ from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch
 from tap_cdp_export.records.mapper import (
     UNCONVERTIBLE,
     RecordMapper,
+    any_time,
     epoch_column,
     epoch_time,
     iso_column,
-    iso_time,
     kind_of,
 )
 
@@ -50,7 +50,7 @@ _TYPES: Final[dict[str, Any]] = {
 }
 _TIMES: Final[dict[Converter, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]] = {
     epoch_time: (_INTEGER, epoch_column),
-    iso_time: (str, iso_column),
+    any_time: (str, iso_column),
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
@@ -70,6 +70,7 @@ class JsonRecordDecoder:
         selected: Collection[str],
         *,
         required: str,
+        aliases: Sequence[str] = (),
     ) -> None:
         """Compile the decoders.
 
@@ -78,10 +79,12 @@ class JsonRecordDecoder:
             tap_columns: values of the tap's own columns.
             selected: names of the columns to decode.
             required: the text column that is never empty; decoded in any case.
+            aliases: the vendor's other names of it, for objects that have none; with them a whole number becomes text.
         """
         self._mapper = mapper
         self._tap_columns = tap_columns
         self._required = required
+        self._aliases = aliases
         self._selected = selected = frozenset({*selected, required})
         self._to_vendor_name = mapper.to_vendor_name
         self._columns = mapper.columns
@@ -308,11 +311,14 @@ class JsonRecordDecoder:
         return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
     def _record(self, fields: dict[str, Any]) -> dict[str, Any]:
-        required = fields.get(self._to_vendor_name(self._required))
-        if not isinstance(required, str) or not required:
-            raise strict_json.InvalidJSON(
-                f"holds a record that has no text as its {self._to_vendor_name(self._required)}"
-            )
+        field = self._to_vendor_name(self._required)
+        if self._aliases:
+            name = next((alias for alias in (field, *self._aliases) if fields.get(alias) is not None), field)
+            value = fields.get(name)
+            identifier = str(value) if type(value) is int else value
+            fields = {field: identifier, **{key: inner for key, inner in fields.items() if key not in {name, field}}}
+        if not isinstance(fields.get(field), str) or not fields[field]:
+            raise strict_json.InvalidJSON(f"holds a record that has no text as its {field}")
         return self._mapper.record(fields, self._tap_columns)
 
 

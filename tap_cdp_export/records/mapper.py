@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,10 @@ UNCONVERTIBLE: Final = object()
 
 _LARGEST_INTEGER: Final = 2**63 - 1
 _FIRST_MILLISECONDS: Final = 10**11  # as seconds it is the year 5138, as milliseconds March 1973
-_MAX_EPOCH_DIGITS: Final = 15
+_EPOCH_DIGITS: Final = frozenset({10, 13})  # seconds and milliseconds from 2001 to 2286
+_DATE_DIGITS: Final = len("20240301")
+_UNSET_TEXTS: Final = frozenset({"0", "-1"})
+_SPACED_ZONE: Final = re.compile(r" ([-+][0-9]{2}:?[0-9]{2})$")
 _TIME_LENGTH: Final = len("2024-03-01T08:30:00.000Z")
 
 
@@ -63,42 +67,58 @@ def _array(item: Converter | None) -> Converter:
     return convert
 
 
-def epoch_time(value: object) -> object:
-    """Convert epoch milliseconds for a date-time column.
-
-    Args:
-        value: any JSON value.
-
-    Returns:
-        RFC 3339 text, or `UNCONVERTIBLE`: `1750000000000` gives `2025-06-15T15:06:40.000Z`.
-    """
-    milliseconds = value if type(value) is int else _integer(value)
+def _from_epoch(number: float) -> object:
+    """Convert seconds or milliseconds since 1970: no vendor has times before March 1973 in milliseconds."""
+    milliseconds = _integer(round(number * 1000) if abs(number) < _FIRST_MILLISECONDS else number)
     try:
         return from_epoch_milliseconds(milliseconds) if isinstance(milliseconds, int) else UNCONVERTIBLE
     except OverflowError:
         return UNCONVERTIBLE
 
 
-def iso_time(value: object) -> object:
-    """Convert an ISO 8601 time, also one followed by ` UTC`, for a date-time column.
+def any_time(value: object) -> object:
+    """Convert a time in any form: ISO 8601, or seconds or milliseconds since 1970, as a number or as text.
 
     Args:
         value: any JSON value.
 
     Returns:
-        RFC 3339 text, or `UNCONVERTIBLE`: `2024-03-01 08:30:00.000 UTC` gives `2024-03-01T08:30:00.000Z`.
+        RFC 3339 text, or `UNCONVERTIBLE`: `1750000000`, `1750000000000` and `2025-06-15 15:06:40 UTC` all give
+        `2025-06-15T15:06:40.000Z`.
     """
-    if not isinstance(value, str):
-        return UNCONVERTIBLE
+    if isinstance(value, str):
+        if value.isdecimal() and len(value) != _DATE_DIGITS:
+            return _from_epoch(int(value)) if len(value) in _EPOCH_DIGITS else UNCONVERTIBLE
+        return _iso_time(value)
+    number = _number(value)
+    return _from_epoch(number) if isinstance(number, int | float) else UNCONVERTIBLE
+
+
+def epoch_time(value: object) -> object:
+    """Convert a time as `any_time` does, where 0 and negative numbers mean that it is not set.
+
+    Args:
+        value: any JSON value.
+
+    Returns:
+        RFC 3339 text, None for a time that is not set, or `UNCONVERTIBLE`.
+    """
+    number = _number(value)
+    is_unset = value in _UNSET_TEXTS if isinstance(value, str) else isinstance(number, int | float) and number <= 0
+    return None if is_unset else any_time(value)
+
+
+def _iso_time(text: str) -> object:
+    """Convert an ISO 8601 time, also one with ` UTC` or ` +0200` behind it."""
     try:
-        time = datetime.fromisoformat(value.removesuffix(" UTC"))
+        time = datetime.fromisoformat(_SPACED_ZONE.sub(r"\1", text.removesuffix(" UTC")))
         return time_text(time if time.tzinfo else time.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return UNCONVERTIBLE
 
 
 def epoch_column(values: Iterable[int | None]) -> list[Any]:
-    """Convert a column of epoch milliseconds, as `epoch_time` does.
+    """Convert a column of numbers, as `epoch_time` does.
 
     Args:
         values: integers and nulls.
@@ -106,15 +126,21 @@ def epoch_column(values: Iterable[int | None]) -> list[Any]:
     Returns:
         For each value RFC 3339 text, None or `UNCONVERTIBLE`.
     """
-    values = list(values)
+    values = milliseconds = list(values)
+    if min(filter(None, values), default=_FIRST_MILLISECONDS) < _FIRST_MILLISECONDS or 0 in values:
+        milliseconds = [None if value is None or value <= 0 else _milliseconds(value) for value in values]
     try:
-        return epoch_texts(values)
+        return epoch_texts(milliseconds)
     except OverflowError:
         return [None if value is None else epoch_time(value) for value in values]
 
 
+def _milliseconds(number: int) -> int:
+    return number * 1000 if number < _FIRST_MILLISECONDS else number
+
+
 def iso_column(values: Iterable[str | None]) -> list[object]:
-    """Convert a column of ISO 8601 times, as `iso_time` does.
+    """Convert a column of ISO 8601 times, as `any_time` does.
 
     Args:
         values: texts and nulls.
@@ -125,7 +151,7 @@ def iso_column(values: Iterable[str | None]) -> list[object]:
     values = list(values)
     converted = _convert_in_one_text([value for value in values if value is not None])
     if converted is None:
-        return [None if value is None else iso_time(value) for value in values]
+        return [None if value is None else any_time(value) for value in values]
     times = iter(converted)
     return [None if value is None else next(times) for value in values]
 
@@ -146,23 +172,6 @@ def _convert_in_one_text(values: list[str]) -> list[str] | None:
     except msgspec.ValidationError:
         return None
     return texts
-
-
-def any_time(value: object) -> object:
-    """Convert a time whose form is not documented: ISO 8601, or seconds or milliseconds since 1970, also as text.
-
-    Args:
-        value: any JSON value.
-
-    Returns:
-        RFC 3339 text, or `UNCONVERTIBLE`.
-    """
-    number = _number(value)
-    if isinstance(value, str) and value.isdecimal() and value.isascii():
-        number = int(value) if len(value) <= _MAX_EPOCH_DIGITS else UNCONVERTIBLE
-    if isinstance(number, int | float):
-        return epoch_time(round(number * 1000) if abs(number) < _FIRST_MILLISECONDS else number)
-    return iso_time(value)
 
 
 _CONVERTERS: Final[dict[str, Converter]] = {

@@ -49,6 +49,11 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
         gzip: Compress pages up to 5,000 records if the client accepts gzip.
         content_length: Send Content-Length for pages up to 5,000 records; if false, they are chunked.
         raw_record: Raw text that is sent as the first record of the first JSON page; "" is none.
+        json_key: Field of the identifier in JSON.
+        times: Form of times: "milliseconds", "seconds", ISO 8601 "text" with an offset, or "unset" (0 or -1).
+        bare_nan: Write a bare NaN in JSON where the engagement has not changed.
+        past_end: Response to a JSON page past the end: an "empty" list, "null", or status "204" or "404".
+        gzip_layers: Number of times the body is compressed as gzip.
         csv_bom: Start the CSV with a byte-order mark.
         csv_crlf: End CSV lines with CR LF.
         csv_end: Content of a CSV page past the end: the "header" only, or nothing ("empty").
@@ -59,6 +64,8 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
         csv_blank_last_line: The CSV ends with a blank line.
         csv_duplicate_header: Give two CSV columns the same header.
         csv_list_separator: Separator of the segments in a CSV cell.
+        csv_delimiter: Separator of the CSV cells.
+        csv_blank_first_line: The CSV begins with a blank line.
     """
 
     api_key_id: str = "sandbox-key-id"
@@ -80,6 +87,11 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
     gzip: bool = False
     content_length: bool = True
     raw_record: str = ""
+    json_key: str = "name"
+    times: Literal["milliseconds", "seconds", "text", "unset"] = "milliseconds"
+    bare_nan: bool = False
+    past_end: Literal["empty", "null", "204", "404"] = "empty"
+    gzip_layers: int = 0
     csv_bom: bool = False
     csv_crlf: bool = False
     csv_end: Literal["header", "empty"] = "header"
@@ -90,6 +102,8 @@ class PersonalizationOptions(Struct, forbid_unknown_fields=True):
     csv_blank_last_line: bool = False
     csv_duplicate_header: bool = False
     csv_list_separator: str = "|"
+    csv_delimiter: str = ","
+    csv_blank_first_line: bool = False
 
 
 class ApsisOptions(Struct, forbid_unknown_fields=True):
@@ -109,6 +123,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         url_field: Response field with the poll URL; "" sends a Location header instead.
         same_export: Every export request gets the poll URL of the first export.
         relative_url: The poll URL is relative to the host.
+        poll_url_origin: Origin of the poll URL, such as http://api.apsis.one; "" is that of the request.
         poll_mode: Status until the file is ready: 404 ("v1") or 202 ("v2").
         polls_before_ready: Number of polls that get "not ready" first.
         ready_after_seconds: Seconds that must also pass before the file is ready.
@@ -127,6 +142,11 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
         metadata: Send a top-level `metadata` "before" or "after" the profiles, or "none".
         topics: Send topic states in each section, under a key that was not requested.
         raw_profile: Raw text that is sent as the first profile of the file, including its key; "" is none.
+        null_for_empty: Write null for empty profiles, and for sections that would be left out as empty.
+        tags: Form of a tag: a "null" value, an "absent" one, or "true".
+        times: Form of times: "milliseconds", "seconds", or ISO 8601 "text" with an offset.
+        byte_order_mark: Begin the file with a byte order mark.
+        gzip_layers: Number of times the file is compressed where the client accepts gzip.
         late_seconds: Maximum delay between an event's `createdAt` and its visibility.
         least_late_seconds: Minimum of that delay.
     """
@@ -144,6 +164,7 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     url_field: str = "file_download_url"
     same_export: bool = False
     relative_url: bool = False
+    poll_url_origin: str = ""
     poll_mode: Literal["v1", "v2"] = "v1"
     polls_before_ready: int = 2
     ready_after_seconds: float = 0
@@ -161,6 +182,11 @@ class ApsisOptions(Struct, forbid_unknown_fields=True):
     metadata: Literal["none", "before", "after"] = "none"
     topics: bool = False
     raw_profile: str = ""
+    null_for_empty: bool = False
+    tags: Literal["null", "absent", "true"] = "null"
+    times: Literal["milliseconds", "seconds", "text"] = "milliseconds"
+    byte_order_mark: bool = False
+    gzip_layers: int = 1
     late_seconds: int = 900
     least_late_seconds: int = 0
 
@@ -193,6 +219,13 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         blank_members: Number of members with 64 MiB of newlines at the end of each zip.
         broken_lines: Number of lines in each export that are not valid JSON.
         raw_line: Raw text that is sent as the first line of each archive; "" is none.
+        byte_order_marks: Begin each member of the archive with a byte order mark.
+        side_files: Put __MACOSX, .DS_Store and _SUCCESS into each zip and into the bucket.
+        zip_mark: First bytes of a zip: "none", or the mark of one that could have been split ("split").
+        zip_padding: Number of zero bytes before each member of a zip.
+        gzip_layers: Number of times the archive is compressed as gzip on its way, as Content-Encoding.
+        prefix_form: Form of object_prefix: as "recorded", or "other".
+        times: Form of created_at: as "recorded", with milliseconds and an "offset", or "seconds".
         empty_segment: Export of an empty segment: "empty_zip", "empty_member" or "never_ready".
         bucket_folder: Local folder that stands for the company's own bucket; exports are written below it.
         bucket_part_seconds: Pause before each archive in the bucket.
@@ -224,6 +257,13 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     blank_members: int = 0
     broken_lines: int = 0
     raw_line: str = ""
+    byte_order_marks: bool = False
+    side_files: bool = False
+    zip_mark: Literal["none", "split"] = "none"
+    zip_padding: int = 0
+    gzip_layers: int = 0
+    prefix_form: Literal["recorded", "other"] = "recorded"
+    times: Literal["recorded", "offset", "seconds"] = "recorded"
     empty_segment: Literal["empty_zip", "empty_member", "never_ready"] = "empty_zip"
     bucket_folder: str | None = None
     bucket_part_seconds: float = 0.02

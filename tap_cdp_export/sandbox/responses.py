@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections import deque
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 _CHUNK = 64 * 1024
+_GZIP = 16 + zlib.MAX_WBITS
+_FAST = 1
 _YIELD_EVERY = 32  # parts; each is a record, so that makes a few milliseconds of work
 
 
@@ -30,6 +34,28 @@ def json_response(
 def unchecked(text: str) -> bytes:
     """Encode the text of an option; a lone surrogate gives invalid UTF-8 on purpose."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def gzipped(parts: Iterable[bytes], layers: int = 1) -> Iterable[bytes]:
+    """Compress the parts into one gzip member, several times if asked; a part may be empty while zlib buffers."""
+    for _ in range(layers):
+        parts = _gzipped(parts)
+    return parts
+
+
+def _gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    for part in parts:
+        yield compressor.compress(part)
+    yield compressor.flush()
+
+
+def time_in(form: str, at: int) -> int | str:
+    """Write a time in epoch milliseconds, in seconds, or as ISO 8601 text with an offset."""
+    if form == "text":
+        zone = timezone(timedelta(hours=1))
+        return datetime.fromtimestamp(at / 1000, zone).isoformat(timespec="milliseconds")
+    return at // 1000 if form == "seconds" else at
 
 
 async def streamed(parts: Iterable[bytes]) -> AsyncIterator[bytes]:

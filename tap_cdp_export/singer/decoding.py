@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.singer.workers import in_this_process, map_ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from tap_cdp_export.records.batch import EncodedRecords, RecordBatch
     from tap_cdp_export.singer.stream import ExportStream
+
+logger = logging.getLogger(__name__)
 
 
 def decode_chunks(
@@ -32,6 +36,18 @@ def decode_chunks(
         LocalFailure: If the system kills a worker.
         Exception: Whatever `decode` or `chunks` raises, after the batches of the chunks before.
     """
+    with closing(_decoded(decode, chunks, streams)) as decoded:
+        for batches in decoded:
+            if strict_json.has_new_nonfinite():
+                logger.warning("The vendor sends NaN or infinite numbers, which are no JSON; null is given for them.")
+            yield batches
+
+
+def _decoded(
+    decode: Callable[[bytes], Iterable[tuple[RecordBatch, ...]]],
+    chunks: Iterable[bytes],
+    streams: Sequence[ExportStream],
+) -> Generator[Iterable[tuple[RecordBatch | EncodedRecords, ...]]]:
     if not all(stream.can_encode_columns() for stream in streams):
         for chunk in chunks:
             yield in_this_process(decode, chunk)

@@ -24,7 +24,7 @@ from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import kind_of
 from tap_cdp_export.vendors.apsis import file_decoder
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
-from tap_cdp_export.vendors.apsis.export_file import PROFILES, verify_file
+from tap_cdp_export.vendors.apsis.export_file import PROFILES, KnownIds, verify_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS as EVENT_COLUMNS
 from tap_cdp_export.vendors.apsis.schemas import PROFILES as PROFILE_COLUMNS
@@ -33,7 +33,7 @@ from tap_cdp_export.vendors.braze.schemas import USERS as BRAZE_USERS
 from tap_cdp_export.vendors.braze.user_decoder import UserDecoder
 from tap_cdp_export.vendors.personalization import csv_pages, long_cells
 from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
-from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+from tap_cdp_export.vendors.personalization.csv_pages import KEY_ALIASES, CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder
 from tap_cdp_export.vendors.personalization.schemas import USERS
 from tests.faults import fuzzed_inputs as inputs
@@ -61,6 +61,7 @@ _MAPPED: Final = 0.4
 _WHOLE: Final = 0.5
 _LONG: Final = 0.5
 _PART_BYTES: Final = 7
+_KNOWN: Final = KnownIds({"1"}, {"2"})
 _TIMES: Final = {"window_start": "2024-01-01T00:00:00.000Z", "window_end": "2024-01-02T00:00:00.000Z"}
 
 
@@ -68,7 +69,10 @@ def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     tap_columns = {"dataset_id": "d", **_TIMES}
     output = _some(chance, USERS, filtered=False)
     selected = output.selected_columns
-    decoder = JsonPageDecoder(JsonRecordDecoder(plain.USER_MAPPER, tap_columns, selected, required="name"))
+    names = KEY_ALIASES["users"]
+    decoder = JsonPageDecoder(
+        JsonRecordDecoder(plain.USER_MAPPER, tap_columns, selected, required="name", aliases=names)
+    )
     yield from _compared(
         data,
         lambda spool: output_lines(output, _page_batches(decoder, spool, chance)),
@@ -102,7 +106,7 @@ def _read_csv(data: bytes, chance: random.Random) -> Iterator[bytes]:
 
 def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
     profiles, events = _some(chance, PROFILE_COLUMNS), _some(chance, EVENT_COLUMNS)
-    decoder = ExportFileDecoder(_TIMES, AttributeColumns(), {"1"}, with_profiles=True, with_events=True)
+    decoder = ExportFileDecoder(_TIMES, AttributeColumns(), _KNOWN, with_profiles=True, with_events=True)
 
     def decoded(spool: Spool) -> Iterator[bytes]:
         verify_file(spool)
@@ -112,7 +116,7 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
         yield from output_lines(events, (part[1] for part in parts))
 
     def expected(spool: Spool) -> Iterator[dict[str, Any] | None]:
-        profile_rows, event_rows = plain.profiles_and_events_of(spool, _TIMES, {"1"})
+        profile_rows, event_rows = plain.profiles_and_events_of(spool, _TIMES, _KNOWN)
         yield from map(profiles.of_record, profile_rows)
         yield from map(events.of_record, event_rows)
 
@@ -123,10 +127,11 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     output = _some(chance, BRAZE_USERS)
     decoder = UserDecoder("s", output.selected_columns)
 
-    def decoded(spool: Spool) -> Iterator[bytes]:
-        archive.verify(spool)
-        with archive.naming_bad_lines(spool):
-            yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
+    def decoded(download: Spool) -> Iterator[bytes]:
+        with archive.unpacked(download) as spool:
+            archive.verify(spool)
+            with archive.naming_bad_lines(spool):
+                yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
 
     yield from _compared(
         data, decoded, lambda spool: map(output.of_record, plain.users_of_archive(spool, {"segment_id": "s"}))
@@ -255,6 +260,8 @@ def _counted(data: bytes, count: int) -> str:
         whole: Any = json.loads(data.decode("utf-8-sig", "surrogatepass"))
     except (ValueError, RecursionError):
         return "_read_array accepted what is no JSON"
+    if whole is None:
+        return "" if not count else "_read_array made records of null"
     is_array = isinstance(whole, list) and all(isinstance(member, dict) for member in whole)
     return "" if is_array and len(whole) == count else "_read_array gave another number of records"
 

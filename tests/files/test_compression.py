@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import compression
-from tap_cdp_export.files.compression import decompress, line_blocks, lines
+from tap_cdp_export.files.compression import decompress, drain, line_blocks, lines, open_decompressed
+from tap_cdp_export.files.spool import Spool
 from tests.helpers.archives import gzipped
 from tests.helpers.json_documents import in_chunks
 
@@ -157,3 +158,20 @@ def test_a_long_line_is_joined_once(read: Callable[..., Iterator[object]]) -> No
     finally:
         tracemalloc.stop()
     assert peak < 2.2 * size
+
+
+@given(data=st.binary(max_size=500), cut=st.booleans())
+def test_gzip_in_gzip_is_read_to_its_end(data: bytes, *, cut: bool) -> None:
+    inner = gzip.compress(data, mtime=0)
+    with Spool([gzip.compress(inner[:-1] if cut else inner, mtime=0)]) as spool:
+        if cut:
+            with pytest.raises(IncompleteAnswer):
+                drain(open_decompressed(spool))
+        else:
+            assert b"".join(open_decompressed(spool)) == data
+
+
+def test_a_gzip_in_gzip_in_gzip_is_not_unpacked_further() -> None:
+    inner = gzip.compress(b"x", mtime=0)
+    with Spool([gzip.compress(gzip.compress(inner, mtime=0), mtime=0)]) as spool:
+        assert b"".join(open_decompressed(spool)) == inner

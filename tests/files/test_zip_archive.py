@@ -45,6 +45,41 @@ def test_every_file_is_read_in_order(files: dict[str, bytes], method: int, comme
     zip_archive.verify(file)
 
 
+def padded(data: bytes, size: int, filling: bytes) -> bytes:
+    """Put bytes before each member of an archive, and move the offsets in its directory."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for entry in old.infolist():
+            out.write(filling * size)
+            new.start_dir = out.tell()
+            new.writestr(entry.filename, old.read(entry), entry.compress_type)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("size", [1, 24, 25, 4_096, 60_000])
+def test_zeros_between_members_are_padding_and_anything_else_is_damage(size: int) -> None:
+    archive = zipped({"a": b"a" * 100, "b": b"b" * 100})
+    assert members(padded(archive, size, b"\0")) == [b"a" * 100, b"b" * 100]
+    if size > 24:
+        with pytest.raises(IncompleteAnswer):
+            members(padded(archive, size, b"x"))
+        with pytest.raises(IncompleteAnswer):
+            members(padded(archive, 70_000, b"\0"))
+
+
+@pytest.mark.parametrize("mark", [b"PK\x07\x08", b"PK00"])
+@given(files=FILES.filter(bool))
+def test_an_archive_that_could_have_been_split_is_read(mark: bytes, files: dict[str, bytes]) -> None:
+    archive = mark + zipped(files)
+    assert archive.startswith(zip_archive.SIGNATURES)
+    assert members(archive) == list(files.values())
+
+
+def test_files_that_archivers_leave_beside_the_data_are_passed_over() -> None:
+    files = {"__MACOSX/._a.txt": b"x", "a.txt": b"a", ".DS_Store": b"x", "b/_SUCCESS": b"", "b/._c": b"x", "_d": b"d"}
+    assert members(zipped(files)) == [b"a", b"d"]
+
+
 def test_damage_in_any_file_is_found_when_files_are_verified_in_parallel() -> None:
     contents = [b"%d" % number * 100_000 for number in range(8)]
     archive = zipped({f"file {number}": content for number, content in enumerate(contents)}, zipfile.ZIP_STORED)

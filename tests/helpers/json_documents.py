@@ -104,7 +104,7 @@ MALFORMED_MEMBERS = {
     "bad UTF-8": b'{"a":"\xff"}',
     "bad UTF-8 in a key": b'{"\xff":1}',
     "an integer of 5000 digits": b'{"a":' + b"1" * 5000 + b"}",
-    "NaN": b'{"a":NaN}',
+    "half a NaN": b'{"a":Na}',
     "deep nesting": b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
     "a raw newline in a text": b'{"a":"\n"}',
     "an unknown escape": b'{"a":"\\x"}',

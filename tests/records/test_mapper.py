@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from singer_sdk import typing as th
 
-from tap_cdp_export.records.mapper import RecordMapper, any_time, camel_case, epoch_time, iso_time
+from tap_cdp_export.records.mapper import RecordMapper, any_time, camel_case, epoch_column, epoch_time
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
 from tap_cdp_export.vendors.apsis.schemas import EVENT_TAP_COLUMNS, EVENTS
 from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS as OWN_OF_BRAZE
@@ -79,7 +79,7 @@ def test_every_record_is_as_its_schema_says(
         schema,
         tap_columns=tap_columns,
         to_vendor_name=to_vendor_name,
-        time=iso_time if to_vendor_name is str else epoch_time,
+        time=any_time if to_vendor_name is str else epoch_time,
     )
     keys = {name for name, inner in schema["properties"].items() if "null" not in inner["type"]}
     own_values: dict[str, Any] = {**dict.fromkeys(tap_columns), **dict.fromkeys(tap_columns & keys, "k")}
@@ -118,7 +118,8 @@ def test_an_unknown_field_is_kept_under_its_own_name_even_if_it_is_null() -> Non
         ("flag", "false"),
         ("when", "soon"),
         ("when", True),
-        ("when", 1.5),
+        ("when", 1_709_287_200_000.5),
+        ("when", "20240301123"),
         ("when", 10**18),
         ("free", []),
         ("free", "{}"),
@@ -155,13 +156,39 @@ def test_a_value_that_fits_is_in_its_column_and_not_in_extra(field: str, value: 
     assert record["extra"] is None
 
 
+@pytest.mark.parametrize("value", [0, -1, 0.0, -1.0, -62_135_596_800_000, "0", "-1"], ids=repr)
+def test_a_time_that_java_or_go_write_for_an_unset_one_is_null(value: object) -> None:
+    record = SHAPE.record({"when": value}, OWN_VALUES)
+    assert (record["when"], record["extra"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (10**11 - 1, "5138-11-16T09:46:39.000Z"),
+        (10**11, "1973-03-03T09:46:40.000Z"),
+        (1_709_287_200, "2024-03-01T10:00:00.000Z"),
+        (1_709_287_200.5, "2024-03-01T10:00:00.500Z"),
+        ("1709287200000", "2024-03-01T10:00:00.000Z"),
+        ("2024-03-01T11:00:00.007+01:00", "2024-03-01T10:00:00.007Z"),
+    ],
+)
+def test_an_epoch_column_takes_seconds_and_text_too(value: object, text: str) -> None:
+    assert SHAPE.record({"when": value}, OWN_VALUES)["when"] == text
+
+
+@given(values=st.lists(st.none() | st.integers(-(2**63), 2**63) | st.sampled_from([0, -1, 10**11, 1_709_287_200])))
+@example(values=[1, 2**62])
+def test_a_column_of_numbers_becomes_what_each_of_them_does(values: list[int | None]) -> None:
+    assert epoch_column(values) == [None if value is None else epoch_time(value) for value in values]
+
+
 @given(value=VALUES | st.floats())
 def test_reading_epoch_milliseconds_never_fails_and_gives_one_width(value: Any) -> None:
     text = epoch_time(value)
     if isinstance(text, str):
         assert len(text) == 24
-        assert isinstance(value, int | float)
-        assert math.isfinite(value)
+        assert isinstance(value, str) or math.isfinite(value)
 
 
 @pytest.mark.parametrize(
@@ -172,16 +199,20 @@ def test_reading_epoch_milliseconds_never_fails_and_gives_one_width(value: Any) 
         ("2021-07-07T20:45:24.000+00:00", "2021-07-07T20:45:24.000Z"),
         ("2021-07-07T22:45:24+02:00", "2021-07-07T20:45:24.000Z"),
         ("2015-01-02T03:04:05Z", "2015-01-02T03:04:05.000Z"),
+        ("2020-06-17 19:27:44 +0000", "2020-06-17T19:27:44.000Z"),
+        ("2024-03-01 11:00:00.123 +01:00", "2024-03-01T10:00:00.123Z"),
+        ("20240301", "2024-03-01T00:00:00.000Z"),
+        ("1701010112345", "2023-11-26T14:48:32.345Z"),
     ],
 )
 def test_every_spelling_of_a_time_that_braze_is_known_for_is_read(value: str, text: str) -> None:
-    assert iso_time(value) == text
+    assert any_time(value) == text
 
 
 @given(value=VALUES | st.text(max_size=20) | st.datetimes().map(datetime.isoformat))
 @example(value="0001-01-01T00:00:00+14:00")
 def test_reading_a_spelled_time_never_fails_and_gives_one_width(value: Any) -> None:
-    text = iso_time(value)
+    text = any_time(value)
     if isinstance(text, str):
         assert len(text) == 24
         assert datetime.fromisoformat(text).tzinfo == UTC

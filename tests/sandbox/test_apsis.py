@@ -262,10 +262,12 @@ def test_status_and_field_of_the_export_response_are_options(
     assert answer.json()[field].startswith(sandbox.api_url + "/")
 
 
-def test_the_poll_url_may_be_relative_or_in_a_header(sandbox: Sandbox, client: Client) -> None:
+def test_the_poll_url_may_be_relative_of_another_origin_or_in_a_header(sandbox: Sandbox, client: Client) -> None:
     sandbox.options.update({"apsis": {"relative_url": True}})
     assert client.request_export().json()["file_download_url"].startswith("/audience/")
-    sandbox.options.update({"apsis": {"url_field": ""}})
+    sandbox.options.update({"apsis": {"relative_url": False, "poll_url_origin": "http://api.apsis.one"}})
+    assert client.request_export().json()["file_download_url"].startswith("http://api.apsis.one/audience/")
+    sandbox.options.update({"apsis": {"relative_url": True, "url_field": ""}})
     answer = client.request_export()
     assert answer.headers["location"].startswith("/audience/")
     assert answer.content == b""

@@ -34,13 +34,14 @@ def known(rows: list[Row]) -> list[Row]:
         {"csv_columns_vary": True, "csv_shuffled": True},
         {"csv_key": "id", "csv_duplicate_header": True},
         {"exponents": True, "csv_quoted_newlines": True},
+        {"csv_key": "Name", "csv_delimiter": ";", "csv_blank_first_line": True, "gzip_layers": 1},
     ],
 )
 @pytest.mark.parametrize("page_size", [0, 70])
 def test_every_dialect_gives_the_users_of_json(sandbox: Sandbox, dialect: dict[str, Any], page_size: int) -> None:
     json_run = run_csv(sandbox, format="json", page_size=page_size)
     sandbox.options.update({"personalization": dialect})
-    csv_run = run_csv(sandbox, page_size=page_size)
+    csv_run = run_csv(sandbox, page_size=page_size, csv_delimiter=dialect.get("csv_delimiter", ","))
     assert csv_run.exit_code == 0, csv_run.log
     assert known(csv_run.records("users")) == known(json_run.records("users"))
     assert known(csv_run.records("accounts")) == known(json_run.records("accounts"))
@@ -97,3 +98,10 @@ def test_a_part_of_a_csv_page_is_not_taken_for_the_whole(sandbox: Sandbox) -> No
     run = run_csv(sandbox)
     assert run.exit_code == 12
     assert not run.records("users")
+
+
+def test_another_delimiter_is_an_error_that_names_the_setting(sandbox: Sandbox) -> None:
+    sandbox.options.personalization.csv_delimiter = ";"
+    run = run_csv(sandbox)
+    assert run.exit_code == 12
+    assert "set personalization.csv_delimiter" in run.last_line

@@ -274,7 +274,11 @@ def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox)
     sandbox.options.faults = [Fault(path="/accounts.json", skip=2, status=400)]
     failed = run_tap(settings, catalog=catalog)
     assert failed.exit_code == 10
-    for run in (retired, failed):
+    sandbox.options.faults = [Fault(path="/accounts.json", skip=2, times=2, status=404)]
+    ended = run_tap(settings, catalog=catalog)
+    assert ended.exit_code == 0
+    assert ended.records("accounts")
+    for run in (retired, failed, ended):
         assert all(message["type"] != "ACTIVATE_VERSION" for message in run.messages)
 
 

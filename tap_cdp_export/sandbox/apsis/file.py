@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_cdp_export.sandbox.apsis import definitions
-from tap_cdp_export.sandbox.responses import unchecked
+from tap_cdp_export.sandbox.responses import time_in, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tap_cdp_export.sandbox.options import ApsisOptions
 
-_GZIP = 16 + zlib.MAX_WBITS
-_FAST = 1
+_TIMES = frozenset({"createdAt", "sourceEventTime"})
+_TAG_IDS = frozenset(version for definition in definitions.TAGS for version in definitions.versions(definition))
 _METADATA = {
     "sections": {
         section.number: {"events": {}, "attributes": {}, "name": section.name, "profiles": {"not": "these"}}
@@ -30,31 +29,50 @@ def export_file(profiles: Iterable[tuple[str, dict[str, Any]]], options: ApsisOp
     metadata = _text(_METADATA, options)
     gap = b"\n" if options.pretty else b""
     colon = b": " if options.pretty else b":"
-    yield b"{" + gap
+    yield b"\xef\xbb\xbf" * options.byte_order_mark + b"{" + gap
     if options.metadata == "before":
         yield b'"metadata"' + colon + metadata + b"," + gap
-    yield b'"profiles"' + colon + b"{"
-    lead = gap
-    if options.raw_profile:
-        yield lead + unchecked(options.raw_profile)
-        lead = b"," + gap
-    for key, profile in profiles:
-        if options.topics:
-            _add_topics(profile)
-        yield lead + msgspec.json.encode(key) + colon + _text(profile, options)
-        lead = b"," + gap
-    yield gap + b"}"
+    yield b'"profiles"' + colon
+    members = _members(profiles, options, colon)
+    first = next(members, None)
+    if first is None:
+        yield b"null" if options.null_for_empty else b"{" + gap + b"}"
+    else:
+        yield b"{" + gap + first
+        yield from (b"," + gap + member for member in members)
+        yield gap + b"}"
     if options.metadata == "after":
         yield b"," + gap + b'"metadata"' + colon + metadata
     yield gap + b"}"
 
 
-def gzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress the parts into one gzip member; a compressed part may be empty while zlib buffers."""
-    compressor = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
-    for part in parts:
-        yield compressor.compress(part)
-    yield compressor.flush()
+def _members(profiles: Iterable[tuple[str, dict[str, Any]]], options: ApsisOptions, colon: bytes) -> Iterator[bytes]:
+    """Yield the encoded profiles with their keys."""
+    if options.raw_profile:
+        yield unchecked(options.raw_profile)
+    for key, profile in profiles:
+        if options.topics:
+            _add_topics(profile)
+        _reshape(profile, options)
+        yield msgspec.json.encode(key) + colon + _text(profile, options)
+
+
+def _reshape(profile: dict[str, Any], options: ApsisOptions) -> None:
+    """Write times and tags in the form that the options ask for."""
+    for section in profile["sections"].values():
+        if section.get("events"):
+            section["events"] = [_with_times(event, options.times) for event in section["events"]]
+        for entry_id in section["attributes"].keys() & _TAG_IDS:
+            section["attributes"][entry_id] = {"null": {"value": None}, "absent": {}, "true": {"value": True}}[
+                options.tags
+            ]
+    if options.null_for_empty:
+        missing = [section.number for section in definitions.SECTIONS if section.number not in profile["sections"]]
+        profile["sections"].update(dict.fromkeys(missing))
+
+
+def _with_times(event: dict[str, Any], form: str) -> dict[str, Any]:
+    return {name: time_in(form, value) if name in _TIMES and value else value for name, value in event.items()}
 
 
 def _text(value: dict[str, Any], options: ApsisOptions) -> bytes:

@@ -12,13 +12,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from tap_cdp_export.sandbox.apsis import definitions
-from tap_cdp_export.sandbox.apsis.file import export_file, gzipped
+from tap_cdp_export.sandbox.apsis.file import export_file
 from tap_cdp_export.sandbox.apsis.refusal import Refused
 from tap_cdp_export.sandbox.apsis.request import parse_export
 from tap_cdp_export.sandbox.apsis.token import Tokens
 from tap_cdp_export.sandbox.clock import DAY, HOUR
 from tap_cdp_export.sandbox.request_log import body_of, entry_of
-from tap_cdp_export.sandbox.responses import RateLimit, json_response, streamed
+from tap_cdp_export.sandbox.responses import RateLimit, gzipped, json_response, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -116,7 +116,7 @@ class Apsis:
             job = next(iter(self._jobs.values()))
         self._jobs[job.identifier] = job
         entry_of(request).job = job.identifier
-        host = "" if options.relative_url else str(request.base_url).rstrip("/")
+        host = "" if options.relative_url else options.poll_url_origin or str(request.base_url).rstrip("/")
         url = f"{host}/audience/profiles/exports/{job.identifier}?{_ACCOUNT}"
         if not options.url_field:
             return Response(status_code=options.request_status, headers={"location": url})
@@ -177,7 +177,9 @@ class Apsis:
         if not _accepts_gzip(request.headers.get("accept-encoding", "")):
             return StreamingResponse(streamed(parts), media_type="application/json")
         headers = {"content-encoding": "gzip", "vary": "Accept-Encoding"}
-        return StreamingResponse(streamed(gzipped(parts)), 200, headers, "application/json")
+        return StreamingResponse(
+            streamed(gzipped(parts, self._options.apsis.gzip_layers)), 200, headers, "application/json"
+        )
 
     def _profiles(self, job: _Job) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the profiles of the segment; none unless an attribute or a tag was requested."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.sandbox.options import BrazeOptions
 
-_GZIP = 16 + zlib.MAX_WBITS
 _FAST = 1
+SIDE_FILES = ("__MACOSX/._users.txt", ".DS_Store", "_SUCCESS")
 _FIRST_LINES = 300  # the first member is small
 _BLANK_MEBIBYTES = 64
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -46,7 +45,12 @@ def zipped(lines: Iterable[bytes], options: BrazeOptions, name_seed: str) -> Ite
     """
     buffer, remaining_lines = _WriteBuffer(), iter(lines)
     random = Random(name_seed)  # noqa: S311 - every download has the same names
+    if options.zip_mark == "split":
+        buffer.write(b"PK\x07\x08")
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST) as archive:  # type: ignore[call-overload]  # zipfile needs only write and flush of an unseekable file
+        for name in SIDE_FILES if options.side_files else ():
+            _pad(archive, options)
+            archive.writestr(name, b"no users")
         first_line = next(remaining_lines, None)
         if first_line is None:
             if options.empty_segment == "empty_member":
@@ -55,8 +59,9 @@ def zipped(lines: Iterable[bytes], options: BrazeOptions, name_seed: str) -> Ite
         number = 0
         while first_line is not None:
             member_lines = min(_FIRST_LINES, options.lines_per_file) if number == 0 else options.lines_per_file
+            _pad(archive, options)
             with archive.open(_member(random, options), "w") as member:
-                member.write(first_line)
+                member.write(b"\xef\xbb\xbf" * options.byte_order_marks + first_line)
                 for line in islice(remaining_lines, member_lines - 1):
                     member.write(line)
                     yield buffer.take()
@@ -72,12 +77,10 @@ def zipped(lines: Iterable[bytes], options: BrazeOptions, name_seed: str) -> Ite
     yield buffer.take()
 
 
-def gzipped(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Compress the lines into one gzip member, without a tar; a part may be empty while zlib buffers."""
-    compressor = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
-    for line in lines:
-        yield compressor.compress(line)
-    yield compressor.flush()
+def _pad(archive: zipfile.ZipFile, options: BrazeOptions) -> None:
+    """Write zeros before the next member."""
+    if archive.fp:
+        archive.fp.write(b"\0" * options.zip_padding)
 
 
 def _member(random: Random, options: BrazeOptions) -> zipfile.ZipInfo:

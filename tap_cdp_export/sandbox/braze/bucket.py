@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tap_cdp_export.sandbox.braze.archive import gzipped, zipped
+from tap_cdp_export.sandbox.braze.archive import SIDE_FILES, zipped
+from tap_cdp_export.sandbox.responses import gzipped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -34,6 +35,8 @@ async def write_archives(
         options: Number of lines in a file, and pauses.
         gzip: Write plain gzip of lines instead of a zip with text members.
     """
+    for side_file in SIDE_FILES[1:] if options.side_files else ():
+        yield _write_atomically(parent / side_file, b"no users")
     batch, is_first = list(islice(lines, options.lines_per_file)), True
     while batch:
         next_batch = list(islice(lines, options.lines_per_file))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tap_cdp_export.sandbox import shopping
 from tap_cdp_export.sandbox.braze.history import HISTORIES
 from tap_cdp_export.sandbox.clock import DAY, day, rfc3339, time_of_day
+from tap_cdp_export.sandbox.responses import time_in
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS
 from tap_cdp_export.sandbox.shopping import Customer, spent_cents
 
@@ -72,6 +73,7 @@ class Style(NamedTuple):
     custom_attributes: frozenset[str] = frozenset()
     mixed_types: bool = True
     extra_field: bool = False
+    times: str = "recorded"
 
 
 def contains(segment: Segment, customer: Customer) -> bool:
@@ -102,6 +104,8 @@ def user(customer: Customer, style: Style) -> dict[str, Any]:
         for name, value in values.items()
         if name in fields and (value or value == 0 or (name in _MAY_BE_EMPTY and customer.person.key % 3 == 0))
     }
+    if style.times != "recorded" and "created_at" in line:
+        line["created_at"] = time_in({"offset": "text"}.get(style.times, style.times), customer.person.joined)
     if style.extra_field:
         line["subscription_score"] = customer.person.key % 100
     return line

@@ -12,14 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from tap_cdp_export.sandbox.braze import export_users
-from tap_cdp_export.sandbox.braze.archive import gzipped, zipped
+from tap_cdp_export.sandbox.braze.archive import zipped
 from tap_cdp_export.sandbox.braze.bucket import folder_of, write_archives
 from tap_cdp_export.sandbox.braze.callback import post_json
 from tap_cdp_export.sandbox.clock import HOUR
-from tap_cdp_export.sandbox.responses import unchecked
+from tap_cdp_export.sandbox.responses import gzipped, unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Iterable, Iterator
 
     from tap_cdp_export.sandbox.options import Options
     from tap_cdp_export.sandbox.population import Population
@@ -82,6 +82,8 @@ class Exports:
         """Accept an export."""
         options = self._options.braze
         prefix = f"{uuid.uuid4()}-{int(time.time())}"
+        if options.prefix_form == "other":
+            prefix = f"export.{uuid.uuid4().hex}"
         export = Export(prefix, secrets.token_urlsafe(32), request, self._population.now(), options.broken_lines)
         self._exports[export.token] = export
         self._request_log.export_opened(request.segment.identifier)
@@ -127,12 +129,13 @@ class Exports:
                 yield previous_line or line
             previous_line = line
 
-    def archive(self, export: Export) -> Iterator[bytes]:
+    def archive(self, export: Export) -> Iterable[bytes]:
         """Yield the archive of the export; repeated downloads are identical."""
         options = self._options.braze
         output_format = export.request.output_format if options.archive == "asked" else options.archive
         lines = self.lines(export)
-        return gzipped(lines) if output_format == "gzip" else zipped(lines, options, export.token)
+        data = gzipped(lines) if output_format == "gzip" else zipped(lines, options, export.token)
+        return gzipped(data, options.gzip_layers)
 
     def _end(self, export: Export, storage_url: str | None) -> None:
         """Finish the export with the outcome that the options ask for."""

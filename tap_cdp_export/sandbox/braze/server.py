@@ -151,6 +151,7 @@ class Braze:
             fields=fields & export_users.FIELDS,
             custom_attributes=attributes,
             mixed_types=self._options.braze.mixed_types,
+            times=self._options.braze.times,
             extra_field=self._options.braze.extra_field,
         )
         return ExportRequest(segment, style, output_format, callback)

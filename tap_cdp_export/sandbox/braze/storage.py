@@ -54,7 +54,8 @@ class BrazeStorage:
             return _error_response(options.expired_code)
         if request.method == "HEAD":
             return Response(media_type="application/zip")
-        return StreamingResponse(streamed(self._exports.archive(export)), media_type="application/zip")
+        headers = {"content-encoding": "gzip"} if options.gzip_layers else None
+        return StreamingResponse(streamed(self._exports.archive(export)), 200, headers, "application/zip")
 
 
 def _error_response(code: str) -> Response:

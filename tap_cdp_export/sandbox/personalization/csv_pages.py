@@ -48,9 +48,12 @@ def csv_page(
     if options.csv_shuffled:
         columns.reverse()
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n" if options.csv_crlf else "\n")
+    line_end = "\r\n" if options.csv_crlf else "\n"
+    writer = csv.writer(text, lineterminator=line_end, delimiter=options.csv_delimiter)
     if options.csv_bom:
         text.write("\ufeff")
+    if options.csv_blank_first_line:
+        text.write(line_end)
     has_duplicate = options.csv_duplicate_header
     writer.writerow(
         [options.csv_key if name == "name" else name for name in columns] + ["lastActivity"] * has_duplicate
@@ -59,7 +62,7 @@ def csv_page(
         writer.writerow([_cell(row.get(name), options) for name in columns] + ["again"] * has_duplicate)
         yield _drain(text)
     if options.csv_blank_last_line:
-        text.write("\r\n" if options.csv_crlf else "\n")
+        text.write(line_end)
     yield _drain(text)
 
 

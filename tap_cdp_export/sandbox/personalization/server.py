@@ -15,17 +15,18 @@ from starlette.routing import BaseRoute, Route
 
 from tap_cdp_export.sandbox.personalization import export_users as view
 from tap_cdp_export.sandbox.personalization.csv_pages import csv_page
-from tap_cdp_export.sandbox.responses import streamed, unchecked
+from tap_cdp_export.sandbox.responses import gzipped, streamed, time_in, unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from starlette.requests import Request
 
-    from tap_cdp_export.sandbox.options import Options
+    from tap_cdp_export.sandbox.options import Options, PersonalizationOptions
     from tap_cdp_export.sandbox.population import Population
 
 _LARGEST_BUFFERED = 5_000  # records of the largest page that is sent with Content-Length
+_TIMES = frozenset({"firstActivity", "lastActivity", "segmentJoined"})
 _FIRST_MILLISECONDS = 100_000_000_000  # smaller values would be seconds
 
 
@@ -72,10 +73,18 @@ class Personalization:
             return Response(str(refusal), refusal.status, headers, "text/plain")
         media_type = "application/json" if parameters.suffix == "json" else "text/csv"
         records = self._records(parameters)
+        if parameters.suffix == "json" and parameters.page and options.past_end != "empty":
+            first = next(records, None)
+            if first is None:
+                return _past_end(options.past_end)
+            records = itertools.chain([first], records)
+        parts: Iterable[bytes]
         if parameters.suffix == "csv":
             parts = csv_page(records, parameters.kind, options, paged=parameters.page_size is not None)
         else:
-            parts = _array(records, unchecked(options.raw_record) if parameters.page == 0 else b"")
+            shaped = (_json_record(record, options) for record in records)
+            parts = _array(shaped, unchecked(options.raw_record) if parameters.page == 0 else b"")
+        parts = gzipped(parts, options.gzip_layers)
         if parameters.page_size is None or parameters.page_size > _LARGEST_BUFFERED or not options.content_length:
             return StreamingResponse(streamed(parts), media_type=media_type)
         body = b"".join([chunk async for chunk in streamed(parts)])
@@ -191,6 +200,9 @@ class Personalization:
                 record = view.account(position, opened, at, parameters.window, outdated=outdated)
             if options.moving_times:
                 record["lastActivity"] = at + response_number
+            for field in _TIMES & record.keys():
+                unset = -(record["totalActions"] % 2)
+                record[field] = unset if options.times == "unset" else time_in(options.times, record[field])
             yield record
 
     def _slice(self, parameters: _Parameters, entries: int) -> tuple[int, int]:
@@ -216,6 +228,19 @@ def _whole(request: Request, name: str, least: int) -> int | None:
     if not (text.isascii() and text.isdecimal()) or int(text) < least:
         raise _Refused(400, f"{name} is not valid")
     return int(text)
+
+
+def _json_record(record: dict[str, Any], options: PersonalizationOptions) -> dict[str, Any]:
+    """Write a record with the names and numbers that the options ask for."""
+    if options.bare_nan and record["engagementPercentChange"] == 0:
+        record["engagementPercentChange"] = msgspec.Raw(b"NaN")
+    return {options.json_key if name == "name" else name: value for name, value in record.items()}
+
+
+def _past_end(form: str) -> Response:
+    if form.isdecimal():
+        return Response(b"" if form == "204" else "Page not found", int(form))
+    return Response(form, media_type="application/json")
 
 
 def _array(records: Iterator[dict[str, Any]], first: bytes) -> Iterator[bytes]:

@@ -93,7 +93,7 @@ class ApsisApi:
         """
         try:
             absolute = urljoin(base or self.base_url + "/", url)
-            is_own = origin(absolute) == origin(self.base_url)
+            is_own = self._is_own(origin(absolute))
         except ValueError:
             absolute, is_own = "", False
         if not is_own:
@@ -104,3 +104,8 @@ class ApsisApi:
         parts = urlsplit(absolute)
         path = parts.path or "/"
         return f"{path}?{parts.query}" if parts.query else path
+
+    def _is_own(self, found: tuple[str, str, int]) -> bool:
+        """Compare an origin with the API's; one behind a proxy may give http URLs, which are asked for over https."""
+        own = origin(self.base_url)
+        return found == own or (own == ("https", found[1], 443) and found == ("http", found[1], 80))

@@ -49,12 +49,14 @@ class AttributeColumns:
     Attributes:
         properties: their JSON schemas by name.
         attribute_ids: the IDs that are known to be an attribute's: all that the account defines.
+        tag_ids: the same of tags.
     """
 
     def __init__(self) -> None:
         """Begin with none."""
         self.properties: dict[str, Any] = {}
         self.attribute_ids: set[str] = set()
+        self.tag_ids: set[str] = set()
         self._attributes: list[tuple[str, str]] = []
         self._tags: list[tuple[str, frozenset[str]]] = []
         self.follow({})
@@ -86,6 +88,7 @@ class AttributeColumns:
         made = cls()
         all_attributes, all_tags = definitions.of_kind("attributes"), definitions.of_kind("tags")
         made.attribute_ids = {identifier for attribute in all_attributes for identifier in attribute.ids}
+        made.tag_ids = {identifier for tag in all_tags for identifier in tag.ids}
         properties: list[th.Property[Any]] = []
         for column, shared in _named(_ATTRIBUTE, all_attributes, attributes):
             kind = _type(shared[0])

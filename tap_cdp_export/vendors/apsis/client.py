@@ -38,6 +38,7 @@ _URL_FIELDS: Final = ("file_download_url_v2", "file_download_url", "poll_url", "
 _URL_BEGINNINGS: Final = ("https://", "http://", "/")
 _SECOND_VERSION: Final = "_v2"
 _LARGEST_BODY: Final = 100_000
+_LARGEST_REASON: Final = 64 * 1024
 _REPEATS: Final = 3  # after 408, 5xx or a lost answer, as the vendor's own modules do
 _WORDS_OF_SIZE: Final = re.compile(r"too (large|big|much data)|data ?set[^.]*(exceed|limit)", re.IGNORECASE)
 
@@ -189,7 +190,7 @@ class ApsisExporter:
             spool = Spool(chunks)
             logger.info("Export downloaded: %d bytes.", spool.size)
             try:
-                verify_file(spool)
+                _verify(spool)
             except NoMembers as error:  # a "status of error", such as for a data set that is too large
                 spool.close()
                 return PollResult(ExportStatus.FAILED, error=error)
@@ -211,6 +212,19 @@ class ApsisExporter:
         """
         if result.spool:
             yield result.spool
+
+
+def _verify(spool: Spool) -> None:
+    """Verify a file; quote the reason of an object that is an error in place of it, with `profiles` or without."""
+    try:
+        verify_file(spool)
+    except NoMembers:
+        pass
+    else:
+        if spool.chunk_offsets or not reason_of(spool.head(_LARGEST_REASON)):
+            return
+    reason = reason_of(spool.head(_LARGEST_REASON))
+    raise NoMembers(f"APSIS One sent an object without profiles in place of the export file.{reason}")
 
 
 def request_bounds(request: ExportRequest) -> tuple[str, str]:

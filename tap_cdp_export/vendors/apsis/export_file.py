@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ from tap_cdp_export.vendors.apsis.schemas import EVENT_TAP_COLUMNS, EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from tap_cdp_export.files.spool import Spool
 
@@ -87,18 +88,44 @@ def named_identifiers(items: Any) -> set[str]:  # noqa: ANN401 -- any JSON
         items = list(items.values())
     if isinstance(items, list):
         return set().union(*map(named_identifiers, items))
-    return {identifier(items)} if isinstance(identifier(items), str) else set()
+    text = identifier(items)
+    return {text.strip()} if isinstance(text, str) else set()
 
 
 def _sections(profile: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the sections of a profile; null stands for an empty one."""
     sections = profile.get("sections") or {}
-    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
+    if not isinstance(sections, dict) or not all(isinstance(one, dict | None) for one in sections.values()):
         raise UnusableAnswer("A profile of the export has sections that are no objects.")
-    return sections
+    return {section_id: section or {} for section_id, section in sections.items()}
+
+
+class KnownIds(NamedTuple):
+    """IDs whose kind is known, from the settings or the definitions: the file does not tell tags from attributes.
+
+    Attributes:
+        attributes: IDs of attributes.
+        tags: IDs of tags.
+    """
+
+    attributes: AbstractSet[str] = frozenset()
+    tags: AbstractSet[str] = frozenset()
+
+    def is_tag(self, entry_id: str, value: object) -> bool:
+        """Return whether an entry is a tag: null or absent, or true where a tag is known; never a known attribute.
+
+        Args:
+            entry_id: ID of an attribute or a tag.
+            value: of the entry; None if it is absent.
+        """
+        return (value is None or (value is True and entry_id in self.tags)) and entry_id not in self.attributes
 
 
 def profile_records(
-    key: str, profile: Mapping[str, Any], tap_columns: Mapping[str, str], attribute_ids: set[str]
+    key: str,
+    profile: Mapping[str, Any],
+    tap_columns: Mapping[str, str],
+    known: KnownIds,
 ) -> Iterator[dict[str, Any]]:
     """Flatten a profile: one record for each section, and one for a profile without any.
 
@@ -106,7 +133,7 @@ def profile_records(
         key: the profile's export key.
         profile: as in the file.
         tap_columns: the tap's own columns.
-        attribute_ids: IDs of attributes, so that a null there is no tag.
+        known: IDs whose kind is known.
 
     Yields:
         Records of `apsis_profiles`.
@@ -120,15 +147,21 @@ def profile_records(
         tags: list[str] = []
         others: dict[str, Any] = {}
         for entry_id, entry in entries.items():
-            if not isinstance(entry, dict) or "value" not in entry:
+            fields = {} if entry is None else {"value": True} if entry is True else entry
+            is_known = entry_id in known.attributes or entry_id in known.tags
+            if not isinstance(fields, dict) or (fields and "value" not in fields and not is_known):
                 others[entry_id] = entry
                 continue
-            if entry["value"] is None and entry_id not in attribute_ids:
+            value = fields.get("value")
+            if known.is_tag(entry_id, value):
                 tags.append(entry_id)
+            elif entry is True:  # no attribute's value is known to come bare
+                others[entry_id] = entry
+                continue
             else:
-                attributes[entry_id] = entry["value"]
-            if len(entry) > 1:  # such as an attribute's history
-                others[entry_id] = {name: value for name, value in entry.items() if name != "value"}
+                attributes[entry_id] = value
+            if rest := {name: inner for name, inner in fields.items() if name != "value"}:  # such as a history
+                others[entry_id] = rest
         extra = {
             **unknown,
             **{name: value for name, value in section.items() if name not in {"attributes", "events"}},
@@ -182,8 +215,6 @@ def event_records(key: str, profile: Mapping[str, Any], tap_columns: Mapping[str
                 if field in event:
                     event[field] = identifier(event[field])
             own_key = event_key(key, section_id, event)
-            if event.get("sourceEventTime") == 0:  # the source did not say
-                event["sourceEventTime"] = None
             yield _event_mapper.record(
                 event, {"profile_key": key, "section_id": section_id, "event_key": own_key, **tap_columns}
             )

@@ -21,6 +21,7 @@ from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column
 from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.apsis.export_file import (
     JOINED,
+    KnownIds,
     event_key,
     event_records,
     identifier,
@@ -79,7 +80,7 @@ class ExportFileDecoder:
         self,
         tap_columns: Mapping[str, str],
         columns: AttributeColumns,
-        attribute_ids: set[str],
+        known: KnownIds,
         *,
         with_profiles: bool,
         with_events: bool,
@@ -89,13 +90,13 @@ class ExportFileDecoder:
         Args:
             tap_columns: values of the tap's own columns.
             columns: what fills the optional columns of profiles.
-            attribute_ids: IDs known to be attributes', so that a null there is no tag.
+            known: IDs whose kind is known.
             with_profiles: whether to give records of `apsis_profiles`.
             with_events: whether to give records of `apsis_events`.
         """
         self._tap_columns = tap_columns
         self._columns = columns
-        self._attribute_ids = attribute_ids
+        self._known = known
         self._with_profiles = with_profiles
         self._with_events = with_events
 
@@ -149,7 +150,7 @@ class ExportFileDecoder:
         """Give the rows of a few short sections or one long one."""
         for section_id, section in sections.items():
             if self._with_profiles and _are_many(section.attributes):
-                entries = separate_long(section.attributes, self._attribute_ids, self._columns.ids)
+                entries = separate_long(section.attributes, self._known, self._columns.ids)
                 if entries:
                     optional = self._columns.values(entries.wanted_attributes, entries.wanted_tags)
                     rows = self._rows([key], [section_id], [entries.attributes], [entries.tags], [optional])
@@ -158,9 +159,7 @@ class ExportFileDecoder:
 
     @cached_property
     def _events_alone(self) -> ExportFileDecoder:
-        return ExportFileDecoder(
-            self._tap_columns, self._columns, self._attribute_ids, with_profiles=False, with_events=True
-        )
+        return ExportFileDecoder(self._tap_columns, self._columns, self._known, with_profiles=False, with_events=True)
 
     def _parts(self, chunk: bytes) -> list[tuple[RecordBatch, ...]]:
         with suppress(msgspec.ValidationError):
@@ -181,7 +180,7 @@ class ExportFileDecoder:
         events: list[dict[str, Any]] = []
         for key, profile in profiles:
             if self._with_profiles:
-                records = profile_records(key, profile, self._tap_columns, self._attribute_ids)
+                records = profile_records(key, profile, self._tap_columns, self._known)
                 sections += ({**row, **self._columns.values(row["attributes"], row["tags"])} for row in records)
             if self._with_events:
                 events += event_records(key, profile, self._tap_columns)
@@ -203,7 +202,7 @@ class ExportFileDecoder:
         tags: list[list[str]] = []
         for key, profile in profiles.items():
             for section_id, section in (profile.sections or _NO_SECTIONS).items():
-                values, nulls = separate(section.attributes or {}, self._attribute_ids)
+                values, nulls = separate(section.attributes or {}, self._known)
                 keys.append(key)
                 section_ids.append(section_id)
                 attributes.append(values)
@@ -251,7 +250,7 @@ class ExportFileDecoder:
             "type_id": [None if event.type_id is UNSET else event.type_id for event in events],
             "correlation_id": [None if event.correlation_id is UNSET else event.correlation_id for event in events],
             "source_event_time": _times(
-                None if event.source_event_time is UNSET else event.source_event_time or None for event in events
+                None if event.source_event_time is UNSET else event.source_event_time for event in events
             ),
             "created_at": _times(None if event.created_at is UNSET else event.created_at for event in events),
             "data": [None if event.data is UNSET else event.data for event in events],

@@ -23,6 +23,8 @@ from tap_cdp_export.records.batch import encode
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from tap_cdp_export.vendors.apsis.export_file import KnownIds
+
 _READ_BYTES: Final = 64 * 1024
 _BUCKETS: Final = 64
 _ENTRIES: Final = object_of("value")
@@ -31,7 +33,7 @@ _ENTRIES: Final = object_of("value")
 class Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An attribute or a tag of the documented form."""
 
-    value: Any
+    value: Any = None
 
 
 class LongAttributes(NamedTuple):
@@ -53,12 +55,12 @@ class LongAttributes(NamedTuple):
 _entries: Final = msgspec.json.Decoder(dict[str, Entry])
 
 
-def separate(entries: Mapping[str, Entry], attribute_ids: Collection[str]) -> tuple[dict[str, Any], list[str]]:
+def separate(entries: Mapping[str, Entry], known: KnownIds) -> tuple[dict[str, Any], list[str]]:
     """Tell attributes from tags, which have no value.
 
     Args:
         entries: of a section, by ID.
-        attribute_ids: IDs known to be attributes', so that a null there is no tag.
+        known: IDs whose kind is known.
 
     Returns:
         The values of attributes by ID, and the IDs of tags.
@@ -66,21 +68,20 @@ def separate(entries: Mapping[str, Entry], attribute_ids: Collection[str]) -> tu
     values = {}
     tags = []
     for entry_id, entry in entries.items():
-        if entry.value is None and entry_id not in attribute_ids:
+        value = entry.value
+        if (value is None or value is True) and known.is_tag(entry_id, value):
             tags.append(entry_id)
         else:
-            values[entry_id] = entry.value
+            values[entry_id] = value
     return values, tags
 
 
-def separate_long(
-    entries: msgspec.Raw, attribute_ids: Collection[str], wanted: Collection[str]
-) -> LongAttributes | None:
+def separate_long(entries: msgspec.Raw, known: KnownIds, wanted: Collection[str]) -> LongAttributes | None:
     """Tell attributes from tags, piece by piece.
 
     Args:
         entries: of a section, as encoded; without a NUL.
-        attribute_ids: as for `separate`.
+        known: as for `separate`.
         wanted: IDs of which the values are needed.
 
     Returns:
@@ -94,7 +95,7 @@ def separate_long(
         for piece in read_chunks(_cut(entries), _ENTRIES, _entries.decode, _refuse, is_verified=True):
             for number in map(hash, piece):
                 hashes[number % _BUCKETS].append(number)
-            values, tag_ids = separate(piece, attribute_ids)
+            values, tag_ids = separate(piece, known)
             _extend(attributes, values)
             _extend(tags, tag_ids)
             wanted_attributes |= {entry_id: values[entry_id] for entry_id in wanted if entry_id in values}

@@ -22,7 +22,7 @@ from tap_cdp_export.vendors.apsis.account import ApsisAccount
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge, request_bounds
 from tap_cdp_export.vendors.apsis.export_file import PROFILES as FILE
-from tap_cdp_export.vendors.apsis.export_file import named_identifiers
+from tap_cdp_export.vendors.apsis.export_file import KnownIds, named_identifiers
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.items import KINDS, Items, check_number, digest, grown, read_items, untouched
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
@@ -244,7 +244,10 @@ class ApsisSource(ExportSource[ApsisAccount]):
         decoder = ExportFileDecoder(
             {"window_start": time_text(window.start), "window_end": time_text(window.end)},
             columns,
-            named_identifiers(self.settings["attributes"]) | columns.attribute_ids,
+            KnownIds(
+                named_identifiers(self.settings["attributes"]) | columns.attribute_ids,
+                named_identifiers(self.settings["tags"]) | columns.tag_ids,
+            ),
             with_profiles=bool(profiles),
             with_events=bool(events),
         )

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
 from tap_cdp_export.files.compression import drain, is_gzip, line_blocks, lines, open_decompressed
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
+from tap_cdp_export.files.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from tap_cdp_export.files.spool import Spool
+
+def unpacked(spool: Spool) -> Spool:
+    """Take a zip out of a gzip, as which a server may send any file.
+
+    Args:
+        spool: the download; closed if something else is returned.
+
+    Returns:
+        The zip inside, or the download itself.
+
+    Raises:
+        IncompleteAnswer: If the gzip is cut.
+        UnusableAnswer: If it is damaged.
+    """
+    if not is_gzip(spool):
+        return spool
+    try:
+        head = b"".join(islice(open_decompressed(spool), 1))
+        if not head.startswith(zip_archive.SIGNATURES):
+            return spool
+        inner = Spool(open_decompressed(spool))
+    except BaseException:
+        spool.close()
+        raise
+    spool.close()
+    return inner
 
 
 def _is_zip(spool: Spool) -> bool:
@@ -72,7 +99,7 @@ def users_of(block: bytes, *, whole_lists: bool = False) -> list[dict[str, Any]]
     Raises:
         InvalidJSON: If a line is no JSON object with a `braze_id`.
     """
-    return [_user(line, whole_lists=whole_lists) for _, line in lines([block], limit=MEMBER_BYTES)]
+    return [_user(line, whole_lists=whole_lists) for _, line in _lines([block])]
 
 
 @contextmanager
@@ -92,12 +119,19 @@ def naming_bad_lines(spool: Spool) -> Iterator[None]:
         yield
     except strict_json.InvalidJSON as error:
         for file_number, member in enumerate(_members(spool), start=1):
-            for line_number, line in lines(member, limit=MEMBER_BYTES):
+            for line_number, line in _lines(member):
                 try:
                     _user(line)
                 except strict_json.InvalidJSON as reason:
                     raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {reason}.") from None
         raise UnusableAnswer(f"A line of the archive {error}.") from None
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Number the lines that are not blank; each may begin with a byte order mark, as a file inside does."""
+    for number, line in lines(chunks, limit=MEMBER_BYTES):
+        if not (text := line.removeprefix(strict_json.BOM)).isspace() and text:
+            yield number, text
 
 
 def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:

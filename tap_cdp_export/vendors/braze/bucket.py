@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files.object_store import ObjectStore
 from tap_cdp_export.files.prefetch import prefetch_files
+from tap_cdp_export.files.side_files import is_side_file
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
-from tap_cdp_export.vendors.braze.archive import verify
+from tap_cdp_export.vendors.braze.archive import unpacked, verify
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FOLDER: Final = "segment-export"
-_PREFIX: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-([0-9]{9,11})", re.IGNORECASE)
+_PREFIX: Final = re.compile(r"[0-9A-Za-z_~=+@-][0-9A-Za-z_~=+@.-]{0,254}")
+_TIME_OF_REQUEST: Final = re.compile(r"-([0-9]{9,10}|[0-9]{13})$")
+_MOST_SECONDS_DIGITS: Final = 10
 _SEGMENT: Final = re.compile(r"[0-9A-Za-z_-]+")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ZONES: Final = timedelta(days=1)
@@ -36,10 +39,10 @@ def is_place(segment: str, prefix: object) -> bool:
 
     Args:
         segment: ID of the segment.
-        prefix: from the answer to the request, or from STATE.
+        prefix: from the answer to the request, or from STATE; its form is known from few records.
 
     Returns:
-        Whether both are as documented: an empty prefix, or dots in one, would read other exports.
+        Whether both are names of one folder: an empty prefix, a slash, or dots at its beginning, would read others.
     """
     return bool(_SEGMENT.fullmatch(segment)) and isinstance(prefix, str) and bool(_PREFIX.fullmatch(prefix))
 
@@ -146,6 +149,7 @@ class Bucket:
     def _fetch(self, archive: StoredObject) -> Spool:
         spool = self._store.fetch(archive)
         try:
+            spool = unpacked(spool)
             verify(spool)
         except UnusableAnswer as error:
             spool.close()
@@ -156,7 +160,7 @@ class Bucket:
         return spool
 
     def _list(self, segment_id: str, prefix: str) -> dict[str, StoredObject]:
-        """List the archives of an export in a stable order.
+        """List the archives of an export in a stable order; empty files and side files are none.
 
         The date in their path is the day the export finished, which may be days after the request.
         """
@@ -166,11 +170,20 @@ class Bucket:
             for day in self._store.folders(segment)
             if not _is_before(day, prefix)
             for archive in self._store.objects(f"{segment}/{day}/{prefix}")
+            if archive.size and not is_side_file(archive.path)
         ]
         return {archive.path: archive for archive in sorted(found)}
 
 
 def _is_before(day: str, prefix: str) -> bool:
-    """Tell whether a date folder is older than the request, whose time in Unix seconds the prefix ends with."""
-    requested = datetime.fromtimestamp(int(prefix.rpartition("-")[2]), UTC) - _ZONES
-    return bool(_DAY.fullmatch(day)) and day < f"{requested:%Y-%m-%d}"
+    """Tell whether a date folder is older than the request, whose time in Unix seconds a usual prefix ends with.
+
+    A prefix of another form, or a time in the future, tells nothing.
+    """
+    match = _TIME_OF_REQUEST.search(prefix)
+    if not match:
+        return False
+    seconds = int(match[1]) // (1000 if len(match[1]) > _MOST_SECONDS_DIGITS else 1)
+    requested = datetime.fromtimestamp(seconds, UTC) - _ZONES
+    is_past = requested < datetime.now(UTC)
+    return is_past and bool(_DAY.fullmatch(day)) and day < f"{requested:%Y-%m-%d}"

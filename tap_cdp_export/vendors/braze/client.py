@@ -196,7 +196,8 @@ class BrazeExporter:
             )
         if not is_place(segment, prefix):
             raise UnusableAnswer(
-                f"{request.subject}: Braze gave neither a download URL nor an object_prefix as documented."
+                f"{request.subject}: Braze gave neither a download URL nor an object_prefix that names one folder. "
+                "Report the form of the prefix that the dashboard's Exports Log shows."
             )
         return str(prefix)
 

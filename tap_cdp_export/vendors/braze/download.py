@@ -18,7 +18,7 @@ from tap_cdp_export.http.responses import is_framed, retry_after
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.vendors.braze.archive import verify
+from tap_cdp_export.vendors.braze.archive import unpacked, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +146,7 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult |
         raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
     if status is not ExportStatus.READY:
         return PollResult(ExportStatus.GONE if _is_expired(chunks) else status, retry_after=retry_after(answer))
-    spool = Spool(chunks)
+    spool = unpacked(Spool(chunks))
     logger.info("Export downloaded: %d bytes.", spool.size)
     try:
         _check_beginning(spool)

@@ -11,7 +11,7 @@ from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_splitter import DECODE_ERRORS
 from tap_cdp_export.records.batch import RecordBatch, batch_of
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
-from tap_cdp_export.records.mapper import RecordMapper, iso_time
+from tap_cdp_export.records.mapper import RecordMapper, any_time
 from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.braze.archive import users_of
 from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS, USERS
@@ -33,7 +33,7 @@ class UserDecoder:
             segment: ID of the segment for which the users were exported.
             selected: names of the columns to decode.
         """
-        mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=iso_time)
+        mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=any_time)
         self._decoder = JsonRecordDecoder(mapper, {"segment_id": segment}, selected, required="braze_id")
 
     def decode(self, block: bytes) -> RecordBatch:
@@ -71,7 +71,7 @@ class EntryDecoder:
             identity: name of the field that names an entry.
         """
         self._segment = segment
-        self._mapper = RecordMapper(schema, tap_columns=frozenset({*_KEYS, identity}), time=iso_time)
+        self._mapper = RecordMapper(schema, tap_columns=frozenset({*_KEYS, identity}), time=any_time)
         self._field = field
         self._identity = identity
 

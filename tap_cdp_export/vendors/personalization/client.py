@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -160,6 +161,8 @@ class PersonalizationClient:
             )
         if self._settings["format"] == "csv" and not is_framed(answer):
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
+        if answer.status_code == HTTPStatus.NO_CONTENT and self._settings["format"] == "json":
+            return Spool.of(b"".join(chunks) or b"[]")
         return Spool(chunks)
 
     def _filters(self) -> dict[str, str]:

@@ -37,6 +37,7 @@ class CsvPageDecoder:
     """Decodes the pages of one stream, for one set of values of the tap's own columns."""
 
     at_once_bytes: ClassVar[int] = 512 * 1024  # its records are three times as long
+    empty_page: ClassVar[bytes] = b""
 
     def __init__(
         self, pages: CsvPages, mapper: RecordMapper, tap_columns: Mapping[str, str | None], selected: Collection[str]

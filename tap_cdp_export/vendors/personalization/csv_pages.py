@@ -35,24 +35,32 @@ _MOST_BLANK: Final = 4 * 2**20
 _TABLE_CHARACTERS: Final = 2**20
 _WHOLE: Final = re.compile(r" *[-+]?[0-9]+ *")  # Python itself also reads 1_000 and the digits of other scripts
 _NUMBER: Final = re.compile(r" *[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)? *")
-_KEY_ALIASES: Final = {
+_NOT_SPELLED: Final = re.compile(r"[\W_]")
+KEY_ALIASES: Final = {
     "users": ("name", "userId", "id"),
     "accounts": ("name", "accountName", "accountId", "accountID", "id", "ID"),
 }
+"""Names of the identifier: the first that is there counts."""
+
+_OTHER_DELIMITERS: Final = {";": "semicolon", "\t": "tab", "|": "vertical bar", ",": "comma"}
 
 
 class CsvPages:
     """Reads the pages of one stream; columns may differ from page to page."""
 
-    def __init__(self, stream: str, schema: Mapping[str, Any], list_separator: str | None) -> None:
+    def __init__(
+        self, stream: str, schema: Mapping[str, Any], list_separator: str | None, *, delimiter: str = ","
+    ) -> None:
         """Compile how cells are read.
 
         Args:
             stream: `users` or `accounts`.
             schema: the stream's JSON schema.
             list_separator: splits a cell that holds a list; without it the cell is one element.
+            delimiter: separates cells; one character.
         """
-        self._aliases = _KEY_ALIASES[stream]
+        self._aliases = KEY_ALIASES[stream]
+        self._delimiter = delimiter
         self._list_separator = list_separator
         readers: dict[str, Callable[[str], Any]] = {
             "integer": _integer,
@@ -109,7 +117,7 @@ class CsvPages:
     def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[Cell]], int]]:
         """Read the header, then some rows at a time; tell how many lines of text were read so far."""
         csv.field_size_limit(2 * MEMBER_BYTES)  # the lines are stricter
-        rows = _Rows(open_decompressed(spool))
+        rows = _Rows(open_decompressed(spool), self._delimiter)
         number = 1
         try:
             header = self._names(rows.header())
@@ -151,6 +159,8 @@ class CsvPages:
         header = [strict_json.replace_unstorable(column) for column in header]
         if header[:1] and header[0].lstrip().startswith("<"):
             raise UnusableAnswer("A CSV page is a page of markup instead.")
+        if not any(alias in header for alias in self._aliases):
+            header = self._respelled(header)
         key = next((alias for alias in self._aliases if alias in header), None)
         names: list[str] = []
         for column in header:
@@ -158,10 +168,29 @@ class CsvPages:
             copies = (name, *(f"{name} ({number})" for number in range(2, len(header) + 1)))
             names.append(next(copy for copy in copies if copy not in names))
         if header and "name" not in names:
-            other = next((mark for mark in ";\t|" if mark in header[0]), None)
-            hint = f" It seems to be separated by {other!r}: set csv_delimiter." if other else " Set format to json."
-            raise UnusableAnswer(f"The header of a CSV page has no column for the identifier.{hint}")
+            raise UnusableAnswer(
+                f"The header of a CSV page has no column for the identifier ({', '.join(self._aliases)})."
+                f"{self._delimiter_advice(header)}"
+            )
         return names
+
+    def _respelled(self, header: list[str]) -> list[str]:
+        """Give columns the names that JSON has, where a header spells even the identifier in another way.
+
+        `["User ID", "last_activity", "Colour"]` becomes `["userId", "lastActivity", "Colour"]`.
+        """
+        known = {_spelling(name): name for name in (*self._readers, *reversed(self._aliases))}
+        return [known.get(_spelling(column), column) for column in header]
+
+    def _delimiter_advice(self, header: list[str]) -> str:
+        cells = {character: self._delimiter.join(header).count(character) for character in _OTHER_DELIMITERS}
+        likely = max(cells, key=lambda character: cells[character])
+        if not cells[likely] or likely == self._delimiter:
+            return ""
+        return (
+            f" Its cells seem to be separated by a {_OTHER_DELIMITERS[likely]}: "
+            "set personalization.csv_delimiter to that character."
+        )
 
     def _value(self, name: str, cell: Cell) -> Any:  # noqa: ANN401 -- as JSON would have it
         if isinstance(cell, LongCell):
@@ -181,14 +210,19 @@ class CsvPages:
         return self._value(name, cell.text()) if value is None else value
 
 
+def _spelling(name: str) -> str:
+    """Reduce a name to its letters and digits, all of them small."""
+    return _NOT_SPELLED.sub("", name).casefold()
+
+
 class _Rows:
     """The rows of a page. Text is cut behind each newline; the CSV reader puts a cell of many lines together again."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], delimiter: str) -> None:
         self._size = 0
         self._texts = self._checked(codecs.iterdecode(chunks, "utf-8-sig"))
-        self._long_cells = LongCells(self._texts)
-        self._rows = csv.reader(self._lines(), strict=True)
+        self._long_cells = LongCells(self._texts, delimiter)
+        self._rows = csv.reader(self._lines(), strict=True, delimiter=delimiter)
         self._lines_of_rows = 0
 
     @property
@@ -197,10 +231,12 @@ class _Rows:
         return self._rows.line_num + self._long_cells.hidden_lines
 
     def header(self) -> list[str]:
-        """Read the first row; empty if there is none."""
-        row = next(self._rows, [])
-        self._lines_of_rows = self._rows.line_num
-        return [cell if isinstance(cell, str) else cell.text() for cell in self._long_cells.put_back(row)]
+        """Read the first row that is not blank; empty if there is none."""
+        for row in self._rows:
+            self._lines_of_rows = self._rows.line_num
+            if any(map(str.strip, row)):
+                return [cell if isinstance(cell, str) else cell.text() for cell in self._long_cells.put_back(row)]
+        return []
 
     def table(self) -> list[list[Cell]]:
         """Read some rows: fewer where they are long, and none behind one with a long cell."""

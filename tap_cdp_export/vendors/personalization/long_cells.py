@@ -29,7 +29,6 @@ _LONG_BYTES: Final = 1024
 _ENCODED_BYTES: Final = 256 * 1024
 _ELEMENTS_AT_ONCE: Final = 1_000
 _QUOTED: Final = re.compile(r'[^"]*+(?:""[^"]*+)*+')
-_UNQUOTED: Final = re.compile(r"[^,\r\n]*+")
 _ROW_END: Final = re.compile(r"\r*+(?:\n|[^\r\n])")  # what is no end is for the reader to refuse
 _NUL: Final = "\0"
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -101,12 +100,15 @@ class LongCells:
         hidden_lines: how many newlines were in long cells so far.
     """
 
-    def __init__(self, texts: Iterator[str]) -> None:
+    def __init__(self, texts: Iterator[str], delimiter: str) -> None:
         """Read nothing yet.
 
         Args:
             texts: the parts of the page.
+            delimiter: separates cells; one character.
         """
+        self._delimiter = delimiter
+        self._unquoted = re.compile(rf"[^{re.escape(delimiter)}\r\n]*+")
         self.hidden_lines = 0
         self._texts = texts
         self._mark = secrets.token_hex(16)
@@ -126,8 +128,8 @@ class LongCells:
         """
         self._text, self._position = text, 0
         line = [self._content(_QUOTED), self._taken('"')] if is_quoted else self._cell()
-        while comma := self._taken(","):
-            line += comma, *self._cell()
+        while delimiter := self._taken(self._delimiter):
+            line += delimiter, *self._cell()
         while not (end := _ROW_END.match(self._text, self._position)) and self._read_more():
             pass
         behind = end.end() if end else len(self._text)
@@ -155,7 +157,7 @@ class LongCells:
 
     def _cell(self) -> list[str]:
         quote = self._taken('"')
-        return [quote, self._content(_QUOTED), self._taken('"')] if quote else [self._content(_UNQUOTED)]
+        return [quote, self._content(_QUOTED), self._taken('"')] if quote else [self._content(self._unquoted)]
 
     def _content(self, pattern: re.Pattern[str]) -> str:
         """Take what a cell holds; where it is long, keep it and give a mark."""

@@ -40,9 +40,11 @@ class PageDecoder(Protocol):
     Attributes:
         at_once_bytes: size up to which a page is decoded at once, so that several pages and their records take little
             memory; larger pages are cut.
+        empty_page: a page without any record.
     """
 
     at_once_bytes: ClassVar[int]
+    empty_page: ClassVar[bytes]
 
     def decode(self, page: Spool) -> Iterator[RecordBatch]:
         """Decode a page; each batch has at least the column `name`, as a sequence."""
@@ -58,6 +60,7 @@ class JsonPageDecoder:
     """Decodes pages in JSON."""
 
     at_once_bytes: ClassVar[int] = 768 * 1024
+    empty_page: ClassVar[bytes] = b"[]"
 
     def __init__(self, decoder: JsonRecordDecoder) -> None:
         """Initialize.
@@ -103,7 +106,7 @@ class JsonPageDecoder:
         return read_verified_chunks(page, ARRAY_OF_OBJECTS)
 
     def is_empty(self, page: Spool) -> bool:
-        """Return whether a page is an empty array.
+        """Return whether a page is an empty array, or null.
 
         Args:
             page: as the vendor sent it.

@@ -74,6 +74,13 @@ SETTINGS: Final = th.ObjectType(
         description="Format of the pages; csv has custom attributes as columns, which end in extra as text.",
     ),
     th.Property(
+        "csv_delimiter",
+        th.StringType(min_length=1, max_length=1),
+        default=",",
+        title="CSV delimiter",
+        description="Separates the cells of a CSV; one character, such as a semicolon.",
+    ),
+    th.Property(
         "csv_list_separator",
         th.StringType,
         title="CSV list separator",
@@ -146,6 +153,8 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
         time = settings["extra_params"].get(name)
         if time is not None and not _is_epoch_time(time):
             yield f"setting personalization.extra_params.{name} must be a time in epoch milliseconds"
+    if settings["csv_delimiter"] in '"\r\n':
+        yield "setting personalization.csv_delimiter must be one character, no quote and no line end"
     if "base_url" in settings:
         return
     if not settings.get("account_name"):

@@ -6,17 +6,19 @@ import itertools
 import logging
 from contextlib import contextmanager
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from tap_cdp_export.errors import CdpExportError, SettingsError
+from tap_cdp_export.errors import CdpExportError, RequestRefused, SettingsError
 from tap_cdp_export.files.compression import drain
+from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
 from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
-from tap_cdp_export.vendors.personalization.csv_pages import CsvPages
+from tap_cdp_export.vendors.personalization.csv_pages import KEY_ALIASES, CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, Pages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
 from tap_cdp_export.windows import Window, whole_second
@@ -24,7 +26,6 @@ from tap_cdp_export.windows import Window, whole_second
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.vendors.personalization.pages import PageDecoder
 
 T = TypeVar("T")
@@ -124,7 +125,26 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         page_size = self.settings["page_size"]
 
         def fetch(number: int) -> Spool:
-            return client.page(stream.name, dataset, window, page=number, page_size=page_size)
+            try:
+                return client.page(stream.name, dataset, window, page=number, page_size=page_size)
+            except RequestRefused as error:
+                if error.status != HTTPStatus.NOT_FOUND or not number:
+                    raise
+            try:  # once more, as a single 404 may be a gateway's
+                return client.page(stream.name, dataset, window, page=number, page_size=page_size)
+            except RequestRefused as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
+                stream.suppress_activate_version()  # nothing proves that it was the end
+                logger.warning(
+                    "%s: the vendor answered 404 twice to page %d of dataset %s; taken for the end, as page %d came.%s",
+                    stream.name,
+                    number,
+                    dataset,
+                    number - 1,
+                    error.reason,
+                )
+                return Spool.of(decoder.empty_page)
 
         decoder = self._decoder(stream, {"dataset_id": dataset, **client.window_columns(window)})
         pages = Pages(f"{stream.name} of dataset {dataset}", fetch, decoder, are_numbered=bool(page_size))
@@ -141,6 +161,15 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
     def _decoder(self, stream: ExportStream, tap_columns: Mapping[str, str | None]) -> PageDecoder:
         mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
         if self.settings["format"] == "csv":
-            pages = CsvPages(stream.name, stream.columns, self.settings.get("csv_list_separator"))
+            pages = CsvPages(
+                stream.name,
+                stream.columns,
+                self.settings.get("csv_list_separator"),
+                delimiter=self.settings["csv_delimiter"],
+            )
             return CsvPageDecoder(pages, mapper, tap_columns, stream.selected_columns)
-        return JsonPageDecoder(JsonRecordDecoder(mapper, tap_columns, stream.selected_columns, required="name"))
+        return JsonPageDecoder(
+            JsonRecordDecoder(
+                mapper, tap_columns, stream.selected_columns, required="name", aliases=KEY_ALIASES[stream.name]
+            )
+        )

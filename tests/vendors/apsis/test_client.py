@@ -29,7 +29,7 @@ from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.apsis.api import ApsisApi
 from tap_cdp_export.vendors.apsis.client import ApsisExporter, TooLarge
 from tap_cdp_export.windows import Window
-from tests.helpers.configurations import APSIS_URL
+from tests.helpers.configurations import APSIS_URL, vendor_settings
 from tests.helpers.in_process import completed
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
@@ -311,7 +311,7 @@ def test_the_poll_url_is_found_wherever_the_vendor_puts_it(
     "url",
     [
         "https://evil.test/x",
-        "http://api.apsis.one/x",
+        "http://api.apsis.one:8080/x",
         "https://api.apsis.one:8443/x",
         "https://api.apsis.one.evil.test/x",
         "https://api.apsis.one@evil.test/x",
@@ -517,7 +517,7 @@ def test_a_file_cut_short_is_loaded_again_and_never_ready(requests_mock: Mocker,
         poll(exporter())
 
 
-@pytest.mark.parametrize("body", [b"<html>canary</html>", b"[]", b"null", b'{"profiles":null}', FILE + b"x"])
+@pytest.mark.parametrize("body", [b"<html>canary</html>", b"[]", b"null", b'{"profiles":[]}', FILE + b"x"])
 def test_what_is_no_export_file_is_an_error_and_no_empty_export(requests_mock: Mocker, body: bytes) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
@@ -526,9 +526,19 @@ def test_what_is_no_export_file_is_an_error_and_no_empty_export(requests_mock: M
     assert "canary" not in str(failure.value)
 
 
-@pytest.mark.parametrize("body", [b'{"status":"error","title":"canary"}', b"{}"])
-def test_a_status_of_error_in_place_of_profiles_is_told_from_other_trouble_and_no_empty_export(
-    requests_mock: Mocker, body: bytes
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"status":"error","detail":"The data set is too large","x":"canary"}', "The data set is too large"),
+        (gzip.compress(b'{"status":"error","title":"Too large"}'), "Too large"),
+        (b'{"profiles":null,"status":"error","detail":"Try again"}', "Try again"),
+        (b'{"profiles":{},"errors":["no segment"]}', "no segment"),
+        (b'{"x":"canary"}', ""),
+        (b"{}", ""),
+    ],
+)
+def test_a_status_of_error_in_place_of_profiles_is_no_empty_export_and_its_reason_is_quoted(
+    requests_mock: Mocker, body: bytes, reason: str
 ) -> None:
     give_tokens(requests_mock, "t")
     requests_mock.get(POLL_URL, content=body)
@@ -536,7 +546,43 @@ def test_a_status_of_error_in_place_of_profiles_is_told_from_other_trouble_and_n
     assert seen.status is FAILED
     assert isinstance(seen.error, NoMembers)
     assert seen.error.exit_code == 12
+    assert (f'The vendor says: "{reason}".' in str(seen.error)) == bool(reason)
     assert "canary" not in str(seen.error)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"profiles":null}', b'{"metadata":{},"profiles":{}}', b'\xef\xbb\xbf{"profiles":{}}']
+)
+def test_null_or_no_profiles_are_an_empty_export(requests_mock: Mocker, body: bytes) -> None:
+    give_tokens(requests_mock, "t")
+    requests_mock.get(POLL_URL, content=body)
+    assert poll(exporter()) == (READY, body)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url", "is_accepted"),
+    [
+        ("https://api.apsis.one", "http://api.apsis.one/poll/1?x=2", True),
+        ("https://api.apsis.one", "http://API.apsis.one:80/poll/1?x=2", True),
+        ("https://api.apsis.one:443", "http://api.apsis.one/poll/1?x=2", True),
+        ("https://api.apsis.one", "http://api.apsis.one:8080/poll/1?x=2", False),
+        ("https://api.apsis.one", "http://api.apsis.one:443/poll/1?x=2", False),
+        ("https://api.apsis.one:8443", "http://api.apsis.one/poll/1?x=2", False),
+        ("https://api.apsis.one", "http://other.apsis.one/poll/1?x=2", False),
+        ("http://api.apsis.one", "https://api.apsis.one/poll/1?x=2", False),
+    ],
+)
+def test_a_poll_url_over_http_is_asked_for_over_https_on_the_same_host(
+    base_url: str, url: str, *, is_accepted: bool
+) -> None:
+    api = ApsisApi(vendor_settings("apsis", base_url=base_url), deadline_seconds=1)
+    if is_accepted:
+        path = api.own_path(url, "a poll URL")
+        assert path == "/poll/1?x=2"
+        assert api.url(path).startswith("https://")
+    else:
+        with pytest.raises(UnusableAnswer, match="another host"):
+            api.own_path(url, "a poll URL")
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,9 @@ def test_a_next_link_is_followed_wherever_it_appears(
     assert [record["discriminator"] for record in records("apsis_segments")] == ["1", "2"]
 
 
-@pytest.mark.parametrize("link", ["https://evil.test/x", "//evil.test/x", "http://api.apsis.one/x", "https://[::1/x"])
+@pytest.mark.parametrize(
+    "link", ["https://evil.test/x", "//evil.test/x", "http://api.apsis.one:8080/x", "https://[::1/x"]
+)
 def test_a_next_link_elsewhere_never_gets_the_token(requests_mock: Mocker, link: str) -> None:
     Vendor(requests_mock).give("/audience/segments", next=link)
     done = run("apsis_segments")

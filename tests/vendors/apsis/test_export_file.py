@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,7 @@ from tap_cdp_export.vendors.apsis.export_file import (
     PROFILES as FILE,
 )
 from tap_cdp_export.vendors.apsis.export_file import (
+    KnownIds,
     event_records,
     identifier,
     named_identifiers,
@@ -31,6 +32,9 @@ from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tests.helpers.json_documents import OBJECTS, VALUES
 from tests.helpers.outputs import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 KEY = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
 TAP_COLUMNS = {"window_start": "2024-03-01T00:00:00.000Z", "window_end": "2024-03-08T00:00:00.000Z"}
@@ -56,8 +60,10 @@ PROFILE = {
 }
 
 
-def profiles(profile: dict[str, Any], known: set[str] | None = None) -> list[dict[str, Any]]:
-    return list(profile_records(KEY, copy.deepcopy(profile), TAP_COLUMNS, known or set()))
+def profiles(
+    profile: dict[str, Any], known: AbstractSet[str] = frozenset(), tags: AbstractSet[str] = frozenset()
+) -> list[dict[str, Any]]:
+    return list(profile_records(KEY, copy.deepcopy(profile), TAP_COLUMNS, KnownIds(known, tags)))
 
 
 def events(*given_events: Any, section: str = "1187", key: str = KEY) -> list[dict[str, Any]]:
@@ -114,6 +120,35 @@ def test_a_null_is_a_tag_unless_its_id_is_known_to_be_an_attributes() -> None:
     assert record["tags"] == ["tag"]
 
 
+@pytest.mark.parametrize("entry", [{}, None, {"value": None}])
+def test_a_tag_may_come_without_its_null_and_a_known_attribute_is_then_null(entry: object) -> None:
+    profile = {"sections": {"1": {"attributes": {"7": entry}}}}
+    (unknown,), (known,) = profiles(profile), profiles(profile, {"7"})
+    assert (unknown["tags"], unknown["attributes"], unknown["extra"]) == (["7"], {}, None)
+    assert (known["tags"], known["attributes"], known["extra"]) == ([], {"7": None}, None)
+
+
+def test_true_is_a_tag_only_where_its_id_is_known_as_a_tags_alone() -> None:
+    profile = {"sections": {"1": {"attributes": {"7": {"value": True}, "8": True}}}}
+    (tagged,) = profiles(profile, tags={"7", "8"})
+    assert (tagged["tags"], tagged["attributes"], tagged["extra"]) == (["7", "8"], {}, None)
+    for known in ({"7", "8"}, frozenset[str]()):
+        (row,) = profiles(profile, known, known)
+        assert (row["tags"], row["attributes"], row["extra"]) == ([], {"7": True}, {"attributes": {"8": True}})
+
+
+def test_an_entry_without_a_value_but_with_other_fields_is_no_tag_unless_its_id_is_known() -> None:
+    profile = {"sections": {"1": {"attributes": {"7": {"val": 1}}}}}
+    rows = [*profiles(profile), *profiles(profile, {"7"}), *profiles(profile, tags={"7"})]
+    assert [(row["attributes"], row["tags"]) for row in rows] == [({}, []), ({"7": None}, []), ({}, ["7"])]
+    assert [row["extra"] for row in rows] == [{"attributes": {"7": {"val": 1}}}] * 3
+
+
+def test_a_section_of_null_is_an_empty_one() -> None:
+    assert profiles({"sections": {"1": None}}) == profiles({"sections": {"1": {}}})
+    assert list(event_records(KEY, {"sections": {"1": None}}, TAP_COLUMNS)) == []
+
+
 def test_attribute_values_of_any_type_stay_as_they_are() -> None:
     value = {"street": "Storgatan 1", "city": "Malmö", "postCode": "211 42"}
     (record,) = profiles(in_section(attributes={"address": {"value": value}, "big": {"value": 2**70}}))
@@ -148,12 +183,13 @@ def test_nothing_of_a_profile_is_dropped(
     (record,) = profiles(profile, known)
     extra = record["extra"] or {}
     for name, entry in entries.items():
-        if not isinstance(entry, dict) or "value" not in entry:
+        fields = {} if entry is None else entry
+        if not isinstance(fields, dict) or (fields and "value" not in fields and name not in known):
             assert extra["attributes"][name] == entry
-        elif entry["value"] is None and name not in known:
+        elif fields.get("value") is None and name not in known:
             assert name in record["tags"]
         else:
-            assert record["attributes"][name] == entry["value"]
+            assert record["attributes"][name] == fields.get("value")
         if isinstance(entry, dict) and "history" in entry:
             assert extra["attributes"][name]["history"] == entry["history"]
     for name in set(section) - {"attributes", "events"}:
@@ -170,7 +206,7 @@ def test_nothing_of_a_profile_is_dropped(
         {"sections": ["canary"]},
         {"sections": "canary"},
         {"sections": {"1": ["canary"]}},
-        {"sections": {"1": None}},
+        {"sections": {"1": False}},
         {"sections": {"1": {"attributes": ["canary"]}}},
         {"sections": {"1": {"attributes": "canary"}}},
     ],
@@ -329,7 +365,7 @@ def test_only_whole_numbers_become_ids(value: object, text: object) -> None:
 
 def both_ways(text: str | bytes) -> list[list[tuple[Any, ...]]]:
     """Read a file with the decoder, and profile by profile; give keys, attributes and events' types each time."""
-    decoder = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), set(), with_profiles=True, with_events=True)
+    decoder = ExportFileDecoder(TAP_COLUMNS, AttributeColumns(), KnownIds(), with_profiles=True, with_events=True)
     found: list[list[tuple[Any, ...]]] = []
     with Spool([text.encode() if isinstance(text, str) else text]) as spool:
         verify_file(spool)
@@ -338,7 +374,7 @@ def both_ways(text: str | bytes) -> list[list[tuple[Any, ...]]]:
         rows += Output(EVENTS["properties"]).rows(events for _, events in parts)
         found.append([facts(row) for row in rows])
         pairs = [pair for run in read_verified_chunks(spool, FILE) for pair in profiles_of(run)]
-        rows = [row for key, profile in pairs for row in profile_records(key, profile, TAP_COLUMNS, set())]
+        rows = [row for key, profile in pairs for row in profile_records(key, profile, TAP_COLUMNS, KnownIds())]
         rows += [row for key, profile in pairs for row in event_records(key, profile, TAP_COLUMNS)]
         found.append([facts(row) for row in rows])
     return [sorted(rows, key=str) for rows in found]

@@ -11,6 +11,7 @@ import pytest
 from tap_cdp_export.vendors.apsis import file_decoder, section_attributes
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.definitions import Definition
+from tap_cdp_export.vendors.apsis.export_file import KnownIds
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
 from tap_cdp_export.vendors.apsis.schemas import EVENTS, PROFILES
 from tap_cdp_export.vendors.apsis.section_attributes import separate
@@ -54,6 +55,8 @@ PROFILES_OF_ALL_KINDS = {
     "an odd value": {"2000": {"attributes": {**MANY["2000"]["attributes"], "odd": 1}}},
     "a number out of range": {"2000": {"attributes": {**MANY["2000"]["attributes"], "large": {"value": 10**400}}}},
     "attributes in a list": {"2000": {"attributes": {"1": {"value": [{"value": 1}] * 3_000}}}},
+    "tags in all their forms": {"s": {"attributes": {"1": {}, "2": {"value": True}, "3": {"value": True}, "4": {}}}},
+    "a section of null": {"s": None, "t": {"events": [event(1)]}},
 }
 
 
@@ -71,7 +74,9 @@ COLUMNS = AttributeColumns.read(cast("Definitions", _Definitions()), attributes=
 
 def records(chunk: bytes, streams: str) -> tuple[list[Any], list[Any], int]:
     with_profiles, with_events = "p" in streams, "e" in streams
-    decoder = ExportFileDecoder(TAP_COLUMNS, COLUMNS, {"1"}, with_profiles=with_profiles, with_events=with_events)
+    decoder = ExportFileDecoder(
+        TAP_COLUMNS, COLUMNS, KnownIds({"1"}, {"2"}), with_profiles=with_profiles, with_events=with_events
+    )
     parts = list(decoder.decode(chunk))
     assert {*map(len, parts)} == {with_profiles + with_events}
     names = [*PROFILES["properties"], *COLUMNS.names]

@@ -15,7 +15,7 @@ from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
 from tap_cdp_export.files import compression
 from tap_cdp_export.files.compression import drain
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.vendors.braze.archive import line_blocks_of, naming_bad_lines, users_of, verify
+from tap_cdp_export.vendors.braze.archive import line_blocks_of, naming_bad_lines, unpacked, users_of, verify
 from tap_cdp_export.vendors.braze.user_decoder import UserDecoder
 from tests.helpers.archives import gzipped, zipped
 from tests.helpers.json_documents import OBJECTS
@@ -34,7 +34,7 @@ def users(spool: Spool) -> list[dict[str, Any]]:
 
 def read(archive: bytes) -> list[dict[str, Any]]:
     """Prove, then read, as the stream does."""
-    with Spool([archive]) as spool:
+    with unpacked(Spool([archive])) as spool:
         verify(spool)
         return users(spool)
 
@@ -67,6 +67,35 @@ def test_every_line_of_every_member_is_read_in_order_whatever_the_names(
 def test_folders_empty_members_and_blank_lines_are_no_users() -> None:
     members = {"folder/": b"", "empty.txt": b"", "a.txt": b"\n\n" + line("a") + b"\r\n \n", "b.txt": line("b")}
     assert ids(zipped(members)) == ["a", "b"]
+
+
+def test_a_byte_order_mark_before_a_line_is_skipped_and_is_no_user_itself() -> None:
+    bom = b"\xef\xbb\xbf"
+    texts = (bom + line("a"), bom + line("b"), line("c"))
+    members = {"a.txt": b"\n".join(texts), "b.txt": bom, "c.txt": bom + b"\n"}
+    assert ids(zipped(members)) == ["a", "b", "c"]
+    assert ids(gzipped(members["a.txt"])) == ["a", "b", "c"]
+    decoder = UserDecoder("s", ["braze_id"])
+    with Spool([zipped(members)]) as spool:
+        assert sum(decoder.decode(block).number for block in line_blocks_of(spool)) == 3
+
+
+@given(members=st.dictionaries(NAMES, st.text("abc", min_size=1), max_size=3), cut=st.integers(1, 40))
+def test_a_zip_or_gzip_that_was_sent_as_gzip_is_read_and_a_cut_one_refused(members: dict[str, str], cut: int) -> None:
+    texts = {name: line(key) + b"\n" for name, key in members.items()}
+    for archive in (zipped(texts), gzipped(*texts.values(), b"")):
+        sent = gzip.compress(archive, mtime=0)
+        assert ids(sent) == list(members.values())
+        with pytest.raises(IncompleteAnswer):
+            read(sent[: -min(cut, len(sent) - 2)])
+
+
+def test_numbers_and_offsets_for_times_are_read() -> None:
+    times = [1_709_287_200, 1_709_287_200_000, "2024-03-01T11:00:00.000+01:00", "2024-03-01 10:00:00 +0000"]
+    block = b"\n".join(line("a", created_at=time, push_opted_in_at=time) for time in times)
+    batch = UserDecoder("s", ["created_at", "push_opted_in_at", "extra"]).decode(block)
+    assert {*batch.columns["created_at"], *batch.columns["push_opted_in_at"]} == {"2024-03-01T10:00:00.000Z"}
+    assert {*batch.columns["extra"]} == {None}
 
 
 def test_an_empty_archive_is_an_empty_segment() -> None:
@@ -214,7 +243,7 @@ def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, pack: Any) -> None:
         b'{"braze_id": ""}',
         b'{"braze_id": "a"} {"braze_id": "b"}',
         b'{"braze_id": "canary\xff"}',
-        b'{"braze_id": "a", "x": NaN}',
+        b'{"braze_id": "a", "x": nan}',
         b'{"braze_id": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
     ids=range(15),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,10 +81,37 @@ def ids(run: Run) -> list[str]:
 # Where an export is
 
 
-ODD_PREFIXES = ["", ".", "..", "/", "*", "e739ed46", f"{PREFIX}/", f"../{PREFIX}", f"{PREFIX}\n", f"x{PREFIX}", 5, None]
+ODD_PREFIXES = [
+    "",
+    ".",
+    "..",
+    "/",
+    "*",
+    f"{PREFIX}/",
+    f"../{PREFIX}",
+    f"{PREFIX}\n",
+    f"a b{PREFIX}",
+    "x" * 256,
+    5,
+    None,
+]
 
 
-@pytest.mark.parametrize("prefix", [*ODD_PREFIXES, PREFIX[:-11], f"{PREFIX[:-10]}soon"])
+@pytest.mark.parametrize(
+    "prefix", ["e739ed46", PREFIX[:-11], f"{PREFIX}123", f"{PREFIX[:-10]}soon", "a.b=c", f"{PREFIX}5"]
+)
+def test_a_prefix_of_another_form_is_looked_for_in_every_date_folder(
+    folder: Folder, clock: VirtualClock, prefix: str
+) -> None:
+    path = folder.put("a.zip", "a")
+    path.parent.rename(path.parent.parent / prefix)
+    bucket = folder.bucket()
+    bucket.poll(job(prefix=prefix))
+    clock.advance(400)
+    assert len(bucket.poll(job(prefix=prefix)).files) == 1
+
+
+@pytest.mark.parametrize("prefix", ODD_PREFIXES)
 def test_a_prefix_that_is_none_leads_nowhere(prefix: object) -> None:
     assert not is_place("segment-1", prefix)
     assert is_place("segment-1", PREFIX)
@@ -119,6 +147,22 @@ def test_the_date_of_the_folder_may_be_any_from_the_request_on(folder: Folder, c
     clock.advance(400)
     names = [Path(name).stem for name in bucket.poll(job()).files]
     assert names == ["2020-06-16", "2020-06-17", "2020-06-19", "2031-01-01", "odd"]
+
+
+def test_empty_files_and_side_files_beside_the_archives_are_passed_over(folder: Folder, clock: VirtualClock) -> None:
+    folder.put("a.zip", "a")
+    for name in ("_SUCCESS", ".DS_Store", "._a.zip"):
+        folder.put_bytes(name, b"x")
+    folder.put_bytes("empty.zip", b"")
+    folder.put_bytes("packed.zip.gz", gzip.compress(zipped({"b.txt": b'{"braze_id":"b"}'})))
+    bucket = folder.bucket()
+    bucket.poll(job())
+    clock.advance(400)
+    result = bucket.poll(job())
+    assert [Path(name).name for name in result.files] == ["a.zip", "packed.zip.gz"]
+    for spool in bucket.download(job(), result.files):
+        with spool:
+            assert spool.head(2) == b"PK"
 
 
 # When it is whole

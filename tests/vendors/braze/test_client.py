@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import time
@@ -326,6 +327,11 @@ def test_the_download_carries_nothing_that_names_the_customer(requests_mock: Moc
     headers = {name.lower() for name in requests_mock.last_request.headers}
     assert not headers & {"authorization", "cookie", "x-api-key"}
     assert "braze-api-key" not in str(requests_mock.last_request.headers)
+
+
+def test_a_zip_that_is_sent_with_content_encoding_gzip_is_unpacked(requests_mock: Mocker) -> None:
+    requests_mock.get(STORAGE_URL, content=gzip.compress(ARCHIVE), headers={"Content-Encoding": "gzip"})
+    assert poll(exporter()) == (READY, ARCHIVE)
 
 
 @pytest.mark.parametrize(("status", "body"), [(403, ACCESS_DENIED), (403, b""), (404, b"<Error/>")])

@@ -41,39 +41,57 @@ def decoded(value: Any) -> Any:
 
 
 def read(
-    page: bytes, stream: str = "users", separator: str | None = None, *, chunks: int | None = None
+    page: bytes,
+    stream: str = "users",
+    separator: str | None = None,
+    *,
+    chunks: int | None = None,
+    delimiter: str = ",",
 ) -> list[dict[str, Any]]:
     size = chunks or max(len(page), 1)
     with Spool([page[start : start + size] for start in range(0, len(page), size)]) as spool:
-        return objects(CsvPages(stream, USERS if stream == "users" else ACCOUNTS, separator), spool)
+        schema = USERS if stream == "users" else ACCOUNTS
+        return objects(CsvPages(stream, schema, separator, delimiter=delimiter), spool)
 
 
-def cut(page: bytes) -> list[bytes]:
+def cut(page: bytes, *, delimiter: str = ",") -> list[bytes]:
     with Spool([page]) as spool:
-        return list(CsvPages("users", USERS, None).pieces(spool))
+        return list(CsvPages("users", USERS, None, delimiter=delimiter).pieces(spool))
 
 
-def written(rows: list[list[str]], *, end: str, quoting: Any) -> bytes:
+def written(rows: list[list[str]], *, end: str, quoting: Any, delimiter: str = ",") -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator=end, quoting=quoting).writerows(rows)
+    csv.writer(out, lineterminator=end, quoting=quoting, delimiter=delimiter).writerows(rows)
     return out.getvalue().encode()
 
 
-@given(columns=COLUMNS, data=st.data(), end=st.sampled_from(["\n", "\r\n"]), bom=st.booleans(), packed=st.booleans())
+@given(
+    columns=COLUMNS,
+    data=st.data(),
+    end=st.sampled_from(["\n", "\r\n"]),
+    delimiter=st.sampled_from(",;\t|:"),
+    packed=st.booleans(),
+)
 def test_every_cell_comes_through_under_its_column_whatever_the_dialect(
-    columns: list[str], data: st.DataObject, end: str, *, bom: bool, packed: bool
+    columns: list[str], data: st.DataObject, end: str, delimiter: str, *, packed: bool
 ) -> None:
     columns = ["name", *(f"x{column}" for column in columns)]
     rows = data.draw(st.lists(st.tuples(CELLS.filter(bool), *[CELLS] * (len(columns) - 1)).map(list), max_size=4))
     needs_quotes = any("\r" in cell for row in [columns, *rows] for cell in row)  # the writer forgets that one
     quoting = csv.QUOTE_ALL if needs_quotes else data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-    page = b"\xef\xbb\xbf" * bom + written([columns, *rows], end=end, quoting=quoting)
+    blank = data.draw(st.sampled_from(["", end, f" {end}", 2 * end])).encode()
+    page = (
+        b"\xef\xbb\xbf" * data.draw(st.booleans())
+        + blank
+        + written([columns, *rows], end=end, quoting=quoting, delimiter=delimiter)
+    )
     expected = [{name: cell or None for name, cell in zip(columns, row, strict=True)} for row in rows]
     sent = gzip.compress(page) if packed else page
-    assert read(sent, chunks=data.draw(st.integers(1, 50))) == expected
+    assert read(sent, chunks=data.draw(st.integers(1, 50)), delimiter=delimiter) == expected
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_pages, "_ROWS", 1)
-        assert [read(piece) for piece in cut(sent)] == [[fields] for fields in expected]
+        pieces = cut(sent, delimiter=delimiter)
+        assert [read(piece, delimiter=delimiter) for piece in pieces] == [[fields] for fields in expected]
 
 
 def test_a_piece_begins_as_the_page_does_however_odd_that_is() -> None:
@@ -128,6 +146,38 @@ def test_the_identifier_is_found_under_its_other_names(stream: str, header: byte
     (fields,) = read(header + b"\nx,the key\n", stream)
     assert fields["name"] == "the key"
     assert key not in fields
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("Name,DisplayName,Colour", ["name", "displayName", "Colour"]),
+        ("User ID,last_activity,ID", ["name", "lastActivity", "id"]),
+        (" name ,TOTALACTIONS,x", ["name", "totalActions", "x"]),
+        ("name,DisplayName,Id", ["name", "DisplayName", "Id"]),
+        ("NAME,Name,x", ["name", "name (2)", "x"]),
+    ],
+)
+def test_a_header_that_spells_the_identifier_otherwise_is_read_by_its_letters(header: str, names: list[str]) -> None:
+    (fields,) = read(f"{header}\n1,2,3\n".encode())
+    assert list(fields) == names
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "page", "advice"),
+    [
+        (",", b"name;displayName\na;canary\n", "semicolon: set personalization.csv_delimiter"),
+        (",", b"name\tdisplayName\na\tcanary\n", "tab: set personalization.csv_delimiter"),
+        (";", b"name,displayName\na,canary\n", "comma: set personalization.csv_delimiter"),
+        (",", b"x,y\na,canary\n", ""),
+    ],
+)
+def test_another_delimiter_is_not_guessed_but_named(delimiter: str, page: bytes, advice: str) -> None:
+    with pytest.raises(UnusableAnswer, match=r"no column for the identifier \(name, userId, id\)") as failure:
+        read(page, delimiter=delimiter)
+    assert ("csv_delimiter" in str(failure.value)) == bool(advice)
+    assert advice in str(failure.value)
+    assert "canary" not in str(failure.value)
 
 
 def test_a_name_column_is_preferred_and_the_other_ids_are_kept() -> None:

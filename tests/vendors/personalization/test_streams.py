@@ -6,11 +6,13 @@ import gzip
 import itertools
 import json
 import logging
+import mmap
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.personalization.streams import PersonalizationSource
 from tap_cdp_export.windows import epoch_milliseconds, time_text
@@ -369,7 +371,6 @@ def test_a_failure_on_a_later_page_moves_no_bookmark(requests_mock: Mocker) -> N
     "page",
     [
         b"",
-        b"null",
         b"{}",
         b'{"error":"canary"}',
         b"<html>canary</html>",
@@ -390,7 +391,76 @@ def test_a_page_that_is_no_array_of_objects_is_an_error_and_gives_no_record(requ
     assert "canary" not in run.log
 
 
-NAMELESS = [{}, {"name": None}, {"name": 42}, {"name": ["a"]}, {"id": "a"}, {"name": ""}]
+@pytest.mark.parametrize("maps", [{}, {"stream_maps": {"users": {"whole": "str(record)"}}}], ids=["columns", "records"])
+def test_without_a_name_the_other_ids_count_and_a_number_becomes_text(
+    requests_mock: Mocker, maps: dict[str, Any]
+) -> None:
+    known: list[dict[str, Any]] = [
+        {"name": "a", "userId": "x"},
+        {"userId": "b", "id": 7},
+        {"name": None, "id": "c"},
+        {"name": 42},
+    ]
+    serve(requests_mock, known)
+    run = users({**config("personalization"), **maps})
+    assert names(run) == ["a", "b", "c", "42"]
+    assert [record["extra"] for record in run.records("users")] == [{"userId": "x"}, {"id": 7}, None, None]
+
+
+@pytest.mark.parametrize("user", [{"accountId": 5}, {"id": "5"}, {"ID": "5"}])
+def test_accounts_have_other_ids_than_users(requests_mock: Mocker, user: dict[str, Any]) -> None:
+    serve(requests_mock, [user], kind="accounts")
+    assert [record["name"] for record in sync(config("personalization"), only={"accounts"}).records("accounts")] == [
+        "5"
+    ]
+
+
+@pytest.mark.parametrize(
+    "last", [{"text": "null"}, {"text": " null\n"}, {"status_code": 204}, {"status_code": 404, "text": "canary"}]
+)
+@pytest.mark.parametrize("number", [1, 3_000])
+def test_null_nothing_or_404_beyond_the_last_page_is_the_end(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, number: int, last: dict[str, Any]
+) -> None:
+    page = [{**USER, "name": f"user {place}"} for place in range(number)]
+    requests_mock.get(url(), [{"json": page}, last])
+    run = users()
+    assert run.exit_code == 0
+    assert len(run.records("users")) == number
+    assert bookmark(run, "users") == WHOLE
+    assert ("404 twice to page 1 of dataset engage; taken for the end" in caplog.text) == (
+        last.get("status_code") == 404
+    )
+    assert "canary" not in caplog.text
+
+
+def test_a_single_404_is_not_taken_for_the_end(requests_mock: Mocker, caplog: pytest.LogCaptureFixture) -> None:
+    pages = [{"json": [{"name": name}]} for name in "abc"]
+    requests_mock.get(url(), [pages[0], {"status_code": 404}, *pages[1:], {"json": []}])
+    assert names(users()) == ["a", "b", "c"]
+    assert "taken for the end" not in caplog.text
+    requests_mock.get(url(), [pages[0], {"status_code": 404}, {"status_code": 400}])
+    assert users().exit_code == 10
+
+
+def test_times_that_are_not_set_or_in_seconds_and_bare_nans_are_read(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strict_json, "_nonfinite", mmap.mmap(-1, 2))
+    serve(
+        requests_mock,
+        b'[{"name":"a","firstActivity":1358957180,"lastActivity":0,"engagementPercentChange":NaN},'
+        b'{"name":"b","firstActivity":-1,"lastActivity":"2013-01-23T17:06:20.647+01:00","attributes":{"x":-Infinity}}]',
+    )
+    run = users()
+    times = [(record["first_activity"], record["last_activity"]) for record in run.records("users")]
+    assert times == [("2013-01-23T16:06:20.000Z", None), (None, "2013-01-23T16:06:20.647Z")]
+    assert [record["extra"] for record in run.records("users")] == [None, None]
+    assert run.records("users")[1]["attributes"] == {"x": None}
+    assert caplog.text.count("NaN or infinite numbers") == 1
+
+
+NAMELESS = [{}, {"name": None}, {"name": 4.5}, {"name": ["a"]}, {"ID": "a"}, {"name": "", "id": "a"}]
 
 
 @pytest.mark.parametrize("maps", [{}, {"stream_maps": {"users": {"whole": "str(record)"}}}], ids=["columns", "records"])
@@ -468,11 +538,11 @@ def test_any_other_trouble_with_accounts_is_an_error(requests_mock: Mocker, stat
 @pytest.mark.parametrize(
     "maps", [{}, {"accounts": {"__filter__": "bool(record)"}}], ids=["whole runs", "record by record"]
 )
-def test_accounts_that_end_with_404_in_the_middle_are_not_taken_for_retired(
+def test_accounts_that_end_with_403_in_the_middle_are_not_taken_for_retired(
     requests_mock: Mocker, number: int, maps: dict[str, Any]
 ) -> None:
     accounts = [{**ACCOUNT, "name": f"account {place}"} for place in range(number)]
-    requests_mock.get(url("accounts"), [{"json": accounts}, {"status_code": 404}])
+    requests_mock.get(url("accounts"), [{"json": accounts}, {"status_code": 403}])
     run = sync({**config("personalization"), "stream_maps": maps}, only={"accounts"})
     assert run.exit_code != 0
     assert len(run.records("accounts")) == number
