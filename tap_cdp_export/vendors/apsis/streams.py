@@ -173,6 +173,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
     def _begin(self, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Resolve what is asked for; say what a bookmark does not hold, whose windows were asked for without it."""
         self.attribute_columns.attribute_ids |= self.items("attributes").identifiers
+        self.attribute_columns.tag_ids |= self.items("tags").identifiers
         if profiles:
             self.attribute_columns.follow(profiles.effective_schema["properties"])
         before = events.selection() if events and events.bookmark() else None
