@@ -355,39 +355,26 @@ class ExportStream(Stream):
         self._replace_state({"export": job.to_state() if job else None})
         self.write_state()
 
-    def finished_exports(self) -> dict[str, Any]:
-        """Return what earlier runs stored about exports that cannot be verified to be complete.
-
-        Returns:
-            A small JSON value by export; empty if STATE has none.
-        """
-        exports = self.stream_state.get("finished_exports")
-        return exports if isinstance(exports, dict) else {}
-
-    def remember_exports(self, exports: Mapping[str, Any]) -> None:
-        """Set what `finished_exports` returns in the next run; `write_state` writes it.
+    def remembered(self, name: str) -> dict[str, Any] | None:
+        """Return what an earlier run has stored in STATE besides bookmark and job.
 
         Args:
-            exports: a small JSON value by export, without secrets.
-        """
-        self._replace_state({"finished_exports": dict(exports)})
-
-    def selection(self) -> dict[str, Any] | None:
-        """Read what the last whole window was asked for.
+            name: key in the stream's state.
 
         Returns:
-            A small JSON value for each kind; None in an older STATE.
+            A JSON object; None if STATE has none.
         """
-        selection = self.stream_state.get("selection")
-        return selection if isinstance(selection, dict) else None
+        value = self.stream_state.get(name)
+        return value if isinstance(value, dict) else None
 
-    def remember_selection(self, selection: Mapping[str, Any]) -> None:
-        """Put into STATE what `selection` gives to the next run; `write_state` makes it known.
+    def remember(self, name: str, value: Mapping[str, Any]) -> None:
+        """Store what `remembered` returns in the next run; `write_state` writes it.
 
         Args:
-            selection: a small JSON value for each kind.
+            name: key in the stream's state.
+            value: a small JSON object, without secrets.
         """
-        self._replace_state({"selection": dict(selection)})
+        self._replace_state({name: dict(value)})
 
     def commit_window(self, window: Window | None) -> None:
         """Move the bookmark to the end of a window whose records are all written; `write_state` writes it.

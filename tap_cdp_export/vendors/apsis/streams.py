@@ -176,7 +176,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
         self.attribute_columns.tag_ids |= self.items("tags").identifiers
         if profiles:
             self.attribute_columns.follow(profiles.effective_schema["properties"])
-        before = events.selection() if events and events.bookmark() else None
+        before = events.remembered("selection") if events and events.bookmark() else None
         if events and before and (new := grown(before, self.selection)):
             events.log(
                 "The selection has grown since the bookmark of %s: %s. Events that come with what is new are read "
@@ -192,7 +192,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
             if stream:
                 stream.commit_window(window)
         if events:
-            events.remember_selection(self.selection)
+            events.remember("selection", self.selection)
 
     def check_access(self) -> None:
         """Ask for a token, and make sure that optional columns can be told."""

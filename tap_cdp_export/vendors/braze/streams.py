@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportRequest
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportJob
+
+_FINISHED: Final = "finished_exports"
+"""Key in STATE of what was read of exports in a bucket, which nothing proves to be complete."""
 
 
 class BrazeUsers(ExportStream):
@@ -165,7 +168,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
 
     def _warn_of_late_files(self, state_owner: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
         """Look once more into the exports that earlier runs took for whole."""
-        bucket, exports = exporter.bucket, state_owner.finished_exports()
+        bucket, exports = exporter.bucket, state_owner.remembered(_FINISHED) or {}
         for segment in segments:
             late = bucket.late_files(segment, exports[segment]) if bucket and segment in exports else 0
             if late:
@@ -177,14 +180,16 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                     late,
                 )
                 exports = {name: export for name, export in exports.items() if name != segment}
-                state_owner.remember_exports(exports)  # telling it once is enough
+                state_owner.remember(_FINISHED, exports)  # telling it once is enough
 
     def _finish(self, state_owner: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
         """Remember what was read of the bucket; nothing proves that it was all, so older rows stay."""
         if exporter.bucket is None or not exporter.bucket.finished:
             return
-        earlier = {name: export for name, export in state_owner.finished_exports().items() if name in segments}
-        state_owner.remember_exports({**earlier, **exporter.bucket.finished})
+        earlier = {
+            name: export for name, export in (state_owner.remembered(_FINISHED) or {}).items() if name in segments
+        }
+        state_owner.remember(_FINISHED, {**earlier, **exporter.bucket.finished})
         if not self.settings["bucket_activate_version"]:
             withheld = [stream.name for stream in self.selected.values() if stream.suppress_activate_version()]
             if withheld:
