@@ -220,7 +220,7 @@ def test_an_expression_that_fails_is_a_wrong_setting(sandbox: Sandbox, name: str
     )
     assert run.exit_code == 10
     assert "Traceback" not in run.log
-    assert f"{stream}: An expression in the stream map of {stream} fails on a record (ValueError)" in run.last_line
+    assert f"{stream}: The stream map of {stream} fails on a record, at the column x (ValueError)" in run.last_line
 
 
 @pytest.mark.parametrize("rule", ["False", "bool(record) and False"], ids=["by columns", "record by record"])
