@@ -103,7 +103,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], tuple[int, ...]]]] = {
     "429 empty": ({"status": 429, "headers": {"X-RateLimit-Remaining": "", "X-RateLimit-Reset": ""}}, (0,)),
     "504": ({"status": 504}, (0,)),
     "302": ({"status": 302, "headers": {"Location": "http://127.0.0.1:9/elsewhere"}}, (12,)),
-    "html": ({"kind": "html"}, (12,)),
+    "html": ({"kind": "html"}, (0,)),
     "drop": ({"kind": "drop"}, (0,)),
     "lost answer": ({"kind": "drop", "answer_lost": True}, (0,)),
     "lost answer 500": ({"status": 500, "answer_lost": True}, (0,)),
