@@ -240,7 +240,7 @@ class TapCDPExport(Tap):
             param: the option.
             value: `all`, `schema` or `disabled`.
         """
-        if settings := ctx.params.get("config"):
+        if value != "disabled" and (settings := ctx.params.get("config")):  # also called without the option
             settings.config["request_deadline_seconds"] = _TEST_DEADLINE_SECONDS
         super().cb_test(ctx, param, value)
 

@@ -23,6 +23,7 @@ from singer_sdk.exceptions import MappingError
 
 from tap_cdp_export import errors
 from tap_cdp_export.cli.command import TapCommand, readable
+from tap_cdp_export.tap import TapCDPExport
 from tests.helpers.archives import zipped
 from tests.helpers.configurations import config
 from tests.helpers.loopback import LoopbackServer, cut, with_length
@@ -380,3 +381,22 @@ def test_the_last_line_of_a_failed_run_names_an_incomplete_stream() -> None:
     assert "CRITICAL" in run.last_line
     assert "accounts" in run.last_line
     assert run.records("accounts") == []
+
+
+@pytest.mark.parametrize(("arguments", "deadline"), [([], 60), (["--test"], 15)])
+def test_only_a_test_has_a_shorter_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], deadline: int
+) -> None:
+    settings = {**config("personalization"), "request_deadline_seconds": 60}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    deadlines: list[float] = []
+
+    def note(tap: TapCDPExport) -> bool:
+        deadlines.append(tap.config["request_deadline_seconds"])
+        return True
+
+    monkeypatch.setattr(TapCDPExport, "sync_all", note)
+    monkeypatch.setattr(TapCDPExport, "run_connection_test", note)
+    with pytest.raises(SystemExit):
+        TapCDPExport.cli(["--config", str(tmp_path / "config.json"), *arguments])
+    assert deadlines == [deadline]

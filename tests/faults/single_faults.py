@@ -52,7 +52,9 @@ _NOT_FOUND: Final[dict[str, tuple[int, ...]]] = {"404": (10,), "404 always": (10
 ENDPOINTS: Final = (
     Endpoint("users", _PERSONALIZATION, "/users.json", codes=_NOT_FOUND),
     Endpoint("accounts", _PERSONALIZATION, "/accounts.json", after=1, codes=_NOT_FOUND),
-    Endpoint("token", _APSIS, "/oauth/token", method="POST", after=20, codes=_NOT_FOUND),
+    Endpoint("token", _APSIS, "/oauth/token", method="POST", after=20, codes={
+        f"{status}{times}": (11,) for status in (400, 404, 410) for times in ("", " always")
+    }),
     Endpoint("ask APSIS", _APSIS, "/profiles/exports$", method="POST", after=20, codes={
         **_NOT_FOUND, "401": (0,), "403": (0,),
     }),
