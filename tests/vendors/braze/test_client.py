@@ -522,6 +522,7 @@ def test_a_key_that_may_not_list_segments_may_still_export(requests_mock: Mocker
 
 
 def test_a_wrong_key_is_found_by_checking_access(requests_mock: Mocker) -> None:
+    REDACTOR.add_secrets(["braze-api-key"])  # as the tap does with its settings
     requests_mock.get(LIST_URL, status_code=401, json={"message": "Invalid API key: braze-api-key"})
     with pytest.raises(CredentialsRefused) as refusal:
         check_access()
