@@ -19,6 +19,13 @@ class Ask(Protocol):
         """Ask; exports only if `observer.may_export`."""
 
 
+class Tell(Protocol):
+    """Notes what an answer says about a claim."""
+
+    def __call__(self, name: str, *, holds: bool | None) -> None:
+        """Note it; None if the answer does not tell."""
+
+
 @dataclass(frozen=True)
 class VendorCheck:
     """A vendor's part of the check.

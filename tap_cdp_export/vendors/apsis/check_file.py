@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.check.shapes import form
 
@@ -10,14 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from tap_cdp_export.check.vendor_check import Tell
+
 _SECTION_FIELDS: Final = {"attributes", "events"}
-
-
-class Tell(Protocol):
-    """Notes what the file says about a claim."""
-
-    def __call__(self, name: str, *, holds: bool | None) -> None:
-        """Note it; None if the file does not tell."""
 
 
 def tell_of_file(

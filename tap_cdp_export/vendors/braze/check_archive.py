@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.check.observer import LARGEST_BODY
 from tap_cdp_export.check.shapes import form
@@ -14,18 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tap_cdp_export.check.observer import Observation
+    from tap_cdp_export.check.vendor_check import Tell
 
 _LINES: Final = 1000
 _LATITUDES: Final = 90
 _COORDINATES: Final = 2
 _TIMES: Final = frozenset({"date", "date-time"})
-
-
-class Tell(Protocol):
-    """Notes what the archive says about a claim."""
-
-    def __call__(self, name: str, *, holds: bool | None) -> None:
-        """Note it; None if the archive does not tell."""
 
 
 def tell_of_archive(answer: Observation, chosen: Sequence[str], tell: Tell) -> list[dict[str, Any]]:
