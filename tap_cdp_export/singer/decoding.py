@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tap_cdp_export.files import strict_json
@@ -41,6 +42,16 @@ def decode_chunks(
             if strict_json.has_new_nonfinite():
                 logger.warning("The vendor sends NaN or infinite numbers, which are no JSON; null is given for them.")
             yield batches
+
+
+def write_chunks(
+    decode: Callable[[bytes], Iterable[tuple[RecordBatch, ...]]], chunks: Iterable[bytes], *streams: ExportStream
+) -> None:
+    """Decode chunks as `decode_chunks` does, and let each stream write its records; raises what that raises."""
+    with closing(decode_chunks(decode, chunks, *streams)) as decoded:
+        for batches in chain.from_iterable(decoded):
+            for stream, records in zip(streams, batches, strict=True):
+                stream.write(records)
 
 
 def _decoded(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import closing
 from datetime import timedelta
 from functools import cache, cached_property
 from itertools import chain
@@ -15,7 +14,7 @@ from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
-from tap_cdp_export.singer.decoding import decode_chunks
+from tap_cdp_export.singer.decoding import write_chunks
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.apsis.account import ApsisAccount
@@ -253,10 +252,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
             with_events=bool(events),
         )
         streams = [stream for stream in (profiles, events) if stream]
-        with closing(decode_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)) as decoded:
-            for batches in chain.from_iterable(decoded):
-                for stream, records in zip(streams, batches, strict=True):
-                    stream.write(records)
+        write_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)
 
 
 def _with_attempts(

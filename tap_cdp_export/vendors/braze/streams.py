@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import CdpExportError, SettingsError
@@ -12,7 +10,7 @@ from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.records.mapper import RecordMapper
-from tap_cdp_export.singer.decoding import decode_chunks
+from tap_cdp_export.singer.decoding import write_chunks
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
@@ -204,11 +202,8 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         streams = list(self.selected.values())
         decoder = BlockDecoder([_decoder_of(stream, segment) for stream in streams])
         for file in files:
-            blocks = line_blocks_of(file)
-            with naming_bad_lines(file), closing(decode_chunks(decoder.decode, blocks, *streams)) as decoded:
-                for batches in chain.from_iterable(decoded):
-                    for stream, records in zip(streams, batches, strict=True):
-                        stream.write(records)
+            with naming_bad_lines(file):
+                write_chunks(decoder.decode, line_blocks_of(file), *streams)
 
     def check_access(self) -> None:
         """List segments, and look into the bucket."""
