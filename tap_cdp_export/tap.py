@@ -12,7 +12,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import _plugin_log_level
 from singer_sdk.singerlib import Catalog
 
-from tap_cdp_export.cli.command import TapCommand, checked_log_settings, json_document, readable
+from tap_cdp_export.cli.command import ReadableSettings, TapCommand, checked_log_settings, json_document, readable
 from tap_cdp_export.config.environment import settings_in_environment
 from tap_cdp_export.config.settings import settings_schema
 from tap_cdp_export.config.validation import complete
@@ -39,7 +39,7 @@ _TEST_DEADLINE_SECONDS: Final = 15
 VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
 
 
-class TapCDPExport(Tap):
+class TapCDPExport(ReadableSettings, Tap):
     """Exports of Salesforce Marketing Cloud Personalization, APSIS One and Braze."""
 
     name = "tap-cdp-export"
@@ -217,21 +217,6 @@ class TapCDPExport(Tap):
         STOP.install()
 
     @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
-        """Parse the option `--config`.
-
-        Args:
-            ctx: context of click.
-            param: the option.
-            value: paths of settings files, or `ENV`.
-
-        Returns:
-            The settings of all files, merged.
-        """
-        with readable("settings"):
-            return super().cb_config(ctx, param, value)
-
-    @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Run the option `--test`, with a shorter deadline for requests: its answer is due within a minute.
 
@@ -266,9 +251,8 @@ class TapCDPExport(Tap):
         super(Tap, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
-            state_value = state_in(
-                json_document(state.read()) if state else {}
-            )  # the SDK takes an unknown form for none
+            document = json_document(state.read()) if state else {}
+            state_value = state_in(document)  # the SDK takes an unknown form for none
         with readable("catalog"):
             catalog_object = read_catalog(json_document(catalog.read())) if catalog else None
         tap = cls(

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import click
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers._util import dump_json, load_json
-from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.plugin_base import PluginBase, SingerCommand
 
 from tap_cdp_export.errors import CdpExportError, Interrupted, LocalFailure, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from singer_sdk.plugin_base import _ConfigInput
 
 _NO_THREAD: Final = "can't start new thread"  # RuntimeError of CPython
 
@@ -165,3 +167,22 @@ def readable(what: str) -> Iterator[None]:
         raise SettingsError(f"The {what} file cannot be read: {error.strerror}.") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise SettingsError(f"The {what} file is not JSON of the form that Singer expects.") from None
+
+
+class ReadableSettings(PluginBase):
+    """A plugin whose `--config` ends with a message of ours if a file cannot be read."""
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """Parse the option `--config`.
+
+        Args:
+            ctx: context of click.
+            param: the option.
+            value: paths of settings files, or `ENV`.
+
+        Returns:
+            The settings of all files, merged.
+        """
+        with readable("settings"):
+            return super().cb_config(ctx, param, value)

@@ -9,7 +9,7 @@ from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 
-from tap_cdp_export.cli.command import TapCommand, readable
+from tap_cdp_export.cli.command import ReadableSettings, TapCommand
 from tap_cdp_export.config.validation import checked
 from tap_cdp_export.loader.database import opened
 from tap_cdp_export.loader.lines import read_lines
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
 
-class TargetDuckDB(Target):
+class TargetDuckDB(ReadableSettings, Target):
     """Loads the output of any Singer tap into a DuckDB file, with DuckDB's own JSON reader."""
 
     name = "tap-cdp-export-duckdb"
@@ -113,21 +113,6 @@ class TargetDuckDB(Target):
         Args:
             config_jsonschema: schema of the settings.
         """
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
-        """Parse the option `--config`.
-
-        Args:
-            ctx: context of click.
-            param: the option.
-            value: paths of settings files, or `ENV`.
-
-        Returns:
-            The settings of all files, merged.
-        """
-        with readable("settings"):
-            return super().cb_config(ctx, param, value)
 
     @classmethod
     def invoke(  # type: ignore[override]
