@@ -38,7 +38,7 @@ from tap_cdp_export.singer.stream_maps import transformed
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
@@ -194,8 +194,7 @@ class ExportStream(Stream):
 
     def can_encode_columns(self) -> bool:
         """Return whether nothing needs to see whole records, so that they can be encoded by columns."""
-        keys = cast("Sequence[str]", type(self).primary_keys)  # a catalog may name others, or deselect some
-        return bool(self._column_map) and self._selects_whole_columns and self._selected.issuperset(keys)
+        return bool(self._column_map) and self._selects_whole_columns
 
     @cached_property
     def _column_map(self) -> ColumnMap | None:
