@@ -52,8 +52,8 @@ def our_settings(part: Part, url: str) -> dict[str, Any]:
         return {**times, "braze": {"base_url": url, "api_key": "secret-key", "segment_ids": [SEGMENT]}}
     keys = {"api_key_id": "id", "api_key_secret": "secret-of-the-key"}
     form = {"format": "csv", "csv_list_separator": "|"} if part.kind == "csv" else {"format": "json"}
-    tap_columns = {"base_url": url, "dataset_ids": [DATASET], "page_size": part.page, **keys, **form}
-    return {**times, "personalization": tap_columns}
+    own_settings = {"base_url": url, "dataset_ids": [DATASET], "page_size": part.page, **keys, **form}
+    return {**times, "personalization": own_settings}
 
 
 def plain_settings(part: Part, url: str) -> dict[str, Any]:
@@ -128,16 +128,16 @@ def variant(  # noqa: PLR0913 -- what may differ between two runs
     Returns:
         Its command.
     """
-    command, tap_columns = (
+    command, own_settings = (
         (_OURS, our_settings(part, url)) if name.startswith(OURS) else (_PLAIN, plain_settings(part, url))
     )
     run_folder = folder / name.replace(" ", "-").replace(",", "")
     run_folder.mkdir(parents=True)
     config, catalog = run_folder / "config.json", run_folder / "catalog.json"
-    config.write_text(json.dumps(tap_columns))
+    config.write_text(json.dumps(own_settings))
     catalog_document = json.loads(subprocess.run([*command, "--config", str(config), "--discover"], check=True,
                                       capture_output=True).stdout)  # fmt: skip
-    config.write_text(json.dumps({**tap_columns, **(settings or {})}))
+    config.write_text(json.dumps({**own_settings, **(settings or {})}))
     for stream in catalog_document["streams"]:
         for entry in stream["metadata"]:
             if not entry["breadcrumb"]:

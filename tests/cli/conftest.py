@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
-from tap_cdp_export.signals import STOP
-
 _HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
 import tap_cdp_export.__main__  # noqa: E402, F401 -- its import installs handlers, which are taken back
 
 for _number, _handler in _HANDLERS.items():
     signal.signal(_number, _handler)
-
-
-@pytest.fixture(autouse=True)
-def no_limit_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take back what ends the process some seconds after a signal."""
-    monkeypatch.setattr(STOP, "limit", STOP.limit)
