@@ -80,7 +80,7 @@ class Redactor:
                     forms |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
         self._forms = sorted(forms, key=len, reverse=True)
 
-    def learn_url(self, url: str) -> None:
+    def add_secret_url(self, url: str) -> None:
         """Add a URL that grants access to a file, in the forms in which HTTP libraries log it.
 
         Libraries normalize quoting or show the path and query only. A URL without a signature is secret by its path,

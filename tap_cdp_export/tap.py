@@ -161,8 +161,8 @@ class TapCDPExport(ReadableSettings, Tap):
         self._check_catalog()
         stream_names = self.streams.keys()
         for source in self.sources:
-            with source.noting_failures():
-                source.judge()
+            with source.recording_failures():
+                source.validate()
         self._raise_failures()
         if unknown := self.state.get("bookmarks", {}).keys() - stream_names:
             self.logger.info("STATE holds %d streams that are not offered now; they stay as they are.", len(unknown))

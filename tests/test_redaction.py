@@ -194,7 +194,7 @@ def seen_by_a_library(url: str) -> set[str]:
 @pytest.mark.parametrize("url", [SIGNED_URL, UNSIGNED_URL])
 def test_a_secret_url_is_masked_in_every_form_in_which_libraries_log_it(url: str) -> None:
     redactor = Redactor()
-    redactor.learn_url(url)
+    redactor.add_secret_url(url)
     for spelling in seen_by_a_library(url):
         message = redactor.redact(f"Failed to parse headers (url={spelling}): odd").lower()
         assert "c0ffee" not in message
@@ -204,7 +204,7 @@ def test_a_secret_url_is_masked_in_every_form_in_which_libraries_log_it(url: str
 
 def test_short_values_of_a_url_are_masked_only_with_their_name() -> None:
     redactor = Redactor()
-    redactor.learn_url(SIGNED_URL)
+    redactor.add_secret_url(SIGNED_URL)
     assert redactor.redact("3600 s, host") == "3600 s, host"
     assert "3600" not in redactor.redact("?X-Amz-Expires=3600&x=1")
 
@@ -212,7 +212,7 @@ def test_short_values_of_a_url_are_masked_only_with_their_name() -> None:
 @pytest.mark.parametrize("url", ["http://", "https://a.test:x/secret-path"])
 def test_an_invalid_url_is_masked_as_given(url: str) -> None:
     redactor = Redactor()
-    redactor.learn_url(url)
+    redactor.add_secret_url(url)
     assert redactor.redact(f"<{url}>") == "<(redacted)>"
 
 

@@ -135,7 +135,7 @@ class Observer:
         """Return what is known of a fact by now."""
         return self._outcomes[identifier]
 
-    def tell(self, identifier: str, *, holds: bool | None) -> None:
+    def record(self, identifier: str, *, holds: bool | None) -> None:
         """Note what an answer says about a claim; a claim that one answer refutes stays refuted.
 
         Args:
@@ -234,7 +234,7 @@ class Observer:
 
 
 def _read(chunks: Iterator[bytes]) -> tuple[bytes, bool, bool]:
-    """Read a body up to the limit, and decompress it; tell whether it is whole, and whether it was gzip."""
+    """Read a body up to the limit, and decompress it; return whether it is whole, and whether it was gzip."""
     text = bytearray()
     for chunk in chunks:
         text += chunk

@@ -19,7 +19,7 @@ class Ask(Protocol):
         """Ask; exports only if `observer.may_export`."""
 
 
-class Tell(Protocol):
+class RecordFact(Protocol):
     """Notes what an answer says about a claim."""
 
     def __call__(self, name: str, *, holds: bool | None) -> None:

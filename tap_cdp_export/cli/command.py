@@ -66,7 +66,7 @@ class TapCommand(SingerCommand):
         except Interrupted as stop:
             code = stop.exit_code
             self.logger.critical(
-                "%s What was written is whole; the next run takes up from there. (exit %d)", stop, code
+                "%s What was written is whole; the next run continues from there. (exit %d)", stop, code
             )
         except Exception as error:  # noqa: BLE001 -- every run ends with an exit code and a last line
             code = self._report(error)

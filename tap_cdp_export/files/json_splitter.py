@@ -354,7 +354,7 @@ class JsonSplitter(Generic[T]):
         while True:
             key = skip_space(text, position)
             if text[key : key + 1] == "}":
-                raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports some trouble in its place.")
+                raise NoMembers(f"A JSON file holds no {self._key}: the vendor reports a failure in its place.")
             key_end = value_end(text, key, '"')
             value = skip_separator(text, key_end, ":")
             if not value or value == len(text):

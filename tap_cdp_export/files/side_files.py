@@ -1,4 +1,4 @@
-"""Tell files that tools leave beside the data from the data, by their names."""
+"""Recognise files that tools leave beside the data, by their names."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def _replace_constant(_constant: str) -> None:
 
 
 def has_new_nonfinite() -> bool:
-    """Tell once whether a bare NaN or infinity has become null, in this process or one forked from it."""
+    """Return once whether a bare NaN or infinity has become null, in this process or one forked from it."""
     is_new = bool(_nonfinite[_HAS_REPLACED]) and not _nonfinite[_IS_TOLD]
     _nonfinite[_IS_TOLD] |= is_new
     return is_new

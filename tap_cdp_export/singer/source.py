@@ -30,7 +30,7 @@ class ExportSource(ABC, Generic[Client]):
         config: all settings.
         settings: the vendor's settings.
         errors: the run's errors so far; a source that fails adds its error, and the other sources still run.
-        discovery_error: why the columns of a stream could not be told; ends a discovery, and fails a sync.
+        discovery_error: why the columns of a stream could not be found out; ends a discovery, and fails a sync.
     """
 
     discovery_error: CdpExportError | None = None
@@ -78,7 +78,7 @@ class ExportSource(ABC, Generic[Client]):
         if self._started:
             return
         self._started = True
-        with self.noting_failures():
+        with self.recording_failures():
             if self.discovery_error:
                 raise self.discovery_error
             with ExitStack() as frames:
@@ -87,7 +87,7 @@ class ExportSource(ABC, Generic[Client]):
                 self.run()
 
     @contextmanager
-    def noting_failures(self) -> Iterator[None]:
+    def recording_failures(self) -> Iterator[None]:
         """Note a failure of what happens inside, and log it; the reason of the first one ends the log.
 
         Yields:
@@ -108,8 +108,8 @@ class ExportSource(ABC, Generic[Client]):
                 logger.error("%s failed; the last line says why.", ", ".join(self.selected))  # noqa: TRY400 -- as above
             self.errors.append(error)
 
-    def judge(self) -> None:
-        """Judge what the settings and STATE hold for the selected streams, before anything is asked of any vendor.
+    def validate(self) -> None:
+        """Check what the settings and STATE hold for the selected streams, before anything is asked of any vendor.
 
         Raises:
             SettingsError: If they are wrong.
@@ -126,7 +126,7 @@ class ExportSource(ABC, Generic[Client]):
         """Check the credentials with a request that starts no export."""
 
     def start_of(self, stream: ExportStream) -> datetime:
-        """Tell where a stream's first window starts.
+        """Return where a stream's first window starts.
 
         Args:
             stream: a stream of this source.
@@ -152,7 +152,7 @@ class ExportSource(ABC, Generic[Client]):
         return whole_second(parse_time(text)) if text else None
 
     def end(self, clock_lead: timedelta = timedelta(0)) -> datetime:
-        """Tell where the last window ends: at `end_date`, but never in the future, where data is still to come.
+        """Return where the last window ends: at `end_date`, but never in the future, where data is still to come.
 
         Args:
             clock_lead: how far this machine's clock is ahead of the vendor's.

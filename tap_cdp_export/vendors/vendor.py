@@ -76,7 +76,7 @@ class Vendor:
         )
 
     def offers(self, stream: type[ExportStream], settings: Mapping[str, Any]) -> bool:
-        """Tell whether the catalog holds a stream.
+        """Return whether the catalog holds a stream.
 
         Args:
             stream: one of this vendor's.

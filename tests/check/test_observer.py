@@ -43,16 +43,16 @@ def sender(
 
 def test_a_claim_that_one_answer_refutes_stays_refuted() -> None:
     watched = observer()
-    watched.tell("a.b", holds=None)
+    watched.record("a.b", holds=None)
     assert watched.outcome("a.b") is Outcome.OPEN
     for holds, expected in ((True, Outcome.CONFIRMED), (False, Outcome.REFUTED), (True, Outcome.REFUTED)):
-        watched.tell("a.b", holds=holds)
+        watched.record("a.b", holds=holds)
         assert watched.outcome("a.b") is expected
 
 
 def test_an_unknown_identifier_is_a_defect() -> None:
     with pytest.raises(KeyError):
-        observer().tell("a.c", holds=True)
+        observer().record("a.c", holds=True)
 
 
 def test_what_the_report_shows_of_an_answer() -> None:

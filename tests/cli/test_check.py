@@ -67,7 +67,7 @@ def test_a_vendor_that_fails_does_not_stop_the_others(tmp_path: Path, capsys: py
     errors = iter([VendorUnavailable("No answer."), CredentialsRefused("Not you.", status=401)])
 
     def ask(_client: Any, _settings: Mapping[str, Any], observer: Observer) -> None:
-        observer.tell("weather.x", holds=True)
+        observer.record("weather.x", holds=True)
         if error := next(errors, None):
             raise error
 

@@ -162,7 +162,7 @@ def _snake_case(name: object) -> str:
 
 
 def _type(definition: Definition) -> Any:  # noqa: ANN401 -- the SDK's types
-    """Tell the type of an attribute's values; the field that says so is not documented, and text is the widest."""
+    """Find the type of an attribute's values; the field that says so is not documented, and text is the widest."""
     for fields in (definition.rest, *(version.rest for version in definition.versions)):
         for name in _TYPE_FIELDS:
             value = fields.get(name)

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from tap_cdp_export.check.vendor_check import Tell
+    from tap_cdp_export.check.vendor_check import RecordFact
 
 _SECTION_FIELDS: Final = {"attributes", "events"}
 
 
-def tell_of_file(
+def check_export_file(
     file: Mapping[str, Any],
     lists: Mapping[str, list[dict[str, Any]]],
     window: tuple[datetime, datetime],
-    tell: Tell,
+    record: RecordFact,
 ) -> None:
     """Compare a file with the claims.
 
@@ -27,37 +27,37 @@ def tell_of_file(
         file: the whole file, decoded.
         lists: the definitions of the account.
         window: the start and end that were asked for.
-        tell: notes the outcome of a claim.
+        record: records the outcome of a claim.
     """
     profiles = _object(file.get("profiles"))
-    tell("file-fields", holds=None if not profiles else _has_no_more(file, profiles))
+    record("file-fields", holds=None if not profiles else _has_no_more(file, profiles))
     if not profiles:
         return
-    tell("profile-key", holds=all(form(key) == "uuid" for key in profiles))
+    record("profile-key", holds=all(form(key) == "uuid" for key in profiles))
     sections = [
         _object(section)
         for profile in profiles.values()
         for section in _object(_object(profile).get("sections")).values()
     ]
     if sections:
-        tell("section-fields", holds=all(section.keys() <= _SECTION_FIELDS for section in sections))
-        tell("empty-sections", holds=all(section.get("attributes") or section.get("events") for section in sections))
-    _tell_of_attributes([_object(section.get("attributes")) for section in sections], lists, tell)
-    _tell_of_events([event for section in sections for event in _objects(section.get("events"))], window, tell)
+        record("section-fields", holds=all(section.keys() <= _SECTION_FIELDS for section in sections))
+        record("empty-sections", holds=all(section.get("attributes") or section.get("events") for section in sections))
+    _check_attributes([_object(section.get("attributes")) for section in sections], lists, record)
+    _check_events([event for section in sections for event in _objects(section.get("events"))], window, record)
 
 
 def _has_no_more(file: Mapping[str, Any], profiles: Mapping[str, Any]) -> bool:
     return file.keys() == {"profiles"} and all(_object(profile).keys() <= {"sections"} for profile in profiles.values())
 
 
-def _tell_of_attributes(
-    attributes: Sequence[Mapping[str, Any]], lists: Mapping[str, list[dict[str, Any]]], tell: Tell
+def _check_attributes(
+    attributes: Sequence[Mapping[str, Any]], lists: Mapping[str, list[dict[str, Any]]], record: RecordFact
 ) -> None:
     keys = set().union(*attributes) if attributes else set()
     listed = [item for kind in ("attributes", "tags") for item in lists.get(kind, [])]
     versions = {identifier for item in listed for identifier in _version_ids(item)}
     if keys and versions:
-        tell("attribute-keys", holds=bool(keys & versions))
+        record("attribute-keys", holds=bool(keys & versions))
     timestamps = {
         identifier
         for item in lists.get("attributes", [])
@@ -67,7 +67,7 @@ def _tell_of_attributes(
     values = [_object(each[key]).get("value") for each in attributes for key in timestamps & each.keys()]
     values = [value for value in values if value is not None]
     if values:
-        tell("timestamp", holds=all(isinstance(value, int | float) for value in values))
+        record("timestamp", holds=all(isinstance(value, int | float) for value in values))
 
 
 def versions_of(item: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -83,17 +83,17 @@ def _version_ids(item: Mapping[str, Any]) -> set[str]:
     return {str(version.get("id")) for version in versions_of(item)}
 
 
-def _tell_of_events(events: Sequence[Mapping[str, Any]], window: tuple[datetime, datetime], tell: Tell) -> None:
+def _check_events(events: Sequence[Mapping[str, Any]], window: tuple[datetime, datetime], record: RecordFact) -> None:
     if not events:
         return
-    tell("type-id", holds=all(isinstance(event.get("typeId"), str) for event in events))
+    record("type-id", holds=all(isinstance(event.get("typeId"), str) for event in events))
     first, last = (moment.timestamp() * 1000 for moment in window)
     pairs = [(event.get("createdAt"), event.get("sourceEventTime")) for event in events]
     known = [(made, at) for made, at in pairs if isinstance(made, int) and isinstance(at, int) and at > 0]
     created_inside = all(first <= made <= last for made, _ in known)
     source_inside = all(first <= at <= last for _, at in known)
     if created_inside != source_inside:  # else both clocks explain what came
-        tell("window-clock", holds=created_inside)
+        record("window-clock", holds=created_inside)
 
 
 def _object(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- any JSON

@@ -13,7 +13,7 @@ from tap_cdp_export.check.shapes import media_type
 from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.vendors.apsis.check_file import tell_of_file, versions_of
+from tap_cdp_export.vendors.apsis.check_file import check_export_file, versions_of
 from tap_cdp_export.vendors.apsis.unknowns import UNKNOWNS
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ class _Check:
         self._api = api
         self._observer = observer
 
-    def _tell(self, name: str, *, holds: bool | None) -> None:
-        self._observer.tell(f"apsis.{name}", holds=holds)
+    def _record(self, name: str, *, holds: bool | None) -> None:
+        self._observer.record(f"apsis.{name}", holds=holds)
 
     def _send(self, method: str, url: str, what: str, *, json: Any = None, accept: str = "identity") -> Observation:  # noqa: ANN401 -- any JSON
         headers = {"Accept": "application/json", "Accept-Encoding": accept}
         call = ApiRequest(method, url, what=what, json=json, headers=headers, expected=ANY_STATUS)
         answer = self._observer.observe(self._api.send, call)
         if answer.status in _ERRORS and answer.body:
-            self._tell("error-type", holds=media_type(answer.headers) == "application/problem+json")
+            self._record("error-type", holds=media_type(answer.headers) == "application/problem+json")
         return answer
 
     def _list(self, kind: str, path: str) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ class _Check:
         page = answer.object
         holders = (page, page.get("links"), page.get("_links"))
         has_next = any(isinstance(holder, dict) and holder.get("next") for holder in holders)
-        self._tell("list-paging", holds=not has_next and 'rel="next"' not in answer.headers.get("Link", ""))
+        self._record("list-paging", holds=not has_next and 'rel="next"' not in answer.headers.get("Link", ""))
         return answer.objects("items")
 
     def definitions(self) -> dict[str, list[dict[str, Any]]]:
@@ -100,7 +100,7 @@ class _Check:
         """
         lists = {"sections": self._list("sections", "/audience/sections")}
         if lists["sections"]:
-            self._tell("section-id", holds=all("id" in section for section in lists["sections"]))
+            self._record("section-id", holds=all("id" in section for section in lists["sections"]))
         section = next((s["discriminator"] for s in lists["sections"] if isinstance(s.get("discriminator"), str)), "")
         if section:
             for kind, path in _SECTION_LISTS.items():
@@ -108,12 +108,12 @@ class _Check:
         for kind, path in _ACCOUNT_LISTS.items():
             lists[kind] = self._list(kind, path)
         if tags := lists.get("tags"):
-            self._tell("tag-fields", holds=all({"discriminator", "name", "versions"} <= tag.keys() for tag in tags))
+            self._record("tag-fields", holds=all({"discriminator", "name", "versions"} <= tag.keys() for tag in tags))
         versions = [version for event in lists.get("events", []) for version in versions_of(event)]
         if versions:
-            self._tell("event-versions", holds=all(version.keys() <= {"id", "deprecated_at"} for version in versions))
+            self._record("event-versions", holds=all(version.keys() <= {"id", "deprecated_at"} for version in versions))
         if keyspaces := lists["keyspaces"]:
-            self._tell("keyspace-fields", holds=all(each.keys() <= {"discriminator", "name"} for each in keyspaces))
+            self._record("keyspace-fields", holds=all(each.keys() <= {"discriminator", "name"} for each in keyspaces))
         return lists
 
     def export(self, lists: Mapping[str, list[dict[str, Any]]], settings: Mapping[str, Any]) -> None:
@@ -135,27 +135,27 @@ class _Check:
             answer = self._send(
                 "POST", f"{self._api.base_url}{_EXPORTS}", f"an export, {form}", json={**body, **window}
             )
-            self._tell_of_form(form, answer)
+            self._check_form(form, answer)
             if answer.is_success:
                 self._observer.exports += 1
-                self._tell("request-status", holds=answer.status == _ACCEPTED)
+                self._record("request-status", holds=answer.status == _ACCEPTED)
                 self._read(answer, lists, end, settings)
                 return
             if not _is_refusal(answer):
                 return
-            self._tell("refusal-status", holds=answer.status == _BAD_REQUEST)
+            self._record("refusal-status", holds=answer.status == _BAD_REQUEST)
 
-    def _tell_of_form(self, form: str, answer: Observation) -> None:
-        """Tell of the guessed forms; what was refused with a filter and accepted without shows the filter wrong."""
+    def _check_form(self, form: str, answer: Observation) -> None:
+        """Record the outcome of a guessed form; refused only with a filter, the filter is wrong."""
         if not answer.is_success and not _is_refusal(answer):
             return
         if form == _WITH_FILTER:
-            self._tell("items", holds=True if answer.is_success else None)
-            self._tell("segment-filter", holds=True if answer.is_success else None)
+            self._record("items", holds=True if answer.is_success else None)
+            self._record("segment-filter", holds=True if answer.is_success else None)
         elif form == _GUESSED:
-            self._tell("items", holds=answer.is_success)
+            self._record("items", holds=answer.is_success)
             was_tried = any(entry["request"] == f"an export, {_WITH_FILTER}" for entry in self._observer.requests)
-            self._tell("segment-filter", holds=False if answer.is_success and was_tried else None)
+            self._record("segment-filter", holds=False if answer.is_success and was_tried else None)
 
     def _read(
         self,
@@ -164,17 +164,17 @@ class _Check:
         end: datetime,
         settings: Mapping[str, Any],
     ) -> None:
-        """Poll an accepted export, and tell of its file."""
+        """Poll an accepted export, and check its file."""
         urls = {
             name: value
             for name, value in accepted.object.items()
             if isinstance(value, str) and value.startswith(_URL_BEGINNINGS)
         }
-        self._tell("poll-url-field", holds=_URL_FIELD in urls)
+        self._record("poll-url-field", holds=_URL_FIELD in urls)
         url = urls.get(_URL_FIELD) or next(iter(urls.values()), "") or accepted.headers.get("Location", "")
         if not url:
             return
-        self._tell("poll-url-absolute", holds="://" in url)
+        self._record("poll-url-absolute", holds="://" in url)
         poll_url = self._api.url(self._api.own_path(url, "a poll URL"))
         answers = self._observer.poll(
             lambda: self._send("GET", poll_url, "the state of the export", accept="gzip"),
@@ -185,12 +185,12 @@ class _Check:
         for answer in answers:
             if answer.status not in _NOT_READY:
                 continue
-            self._tell("poll-status", holds=answer.status == _NOT_FOUND)
-            self._tell("poll-retry-after", holds="Retry-After" not in answer.headers)
+            self._record("poll-status", holds=answer.status == _NOT_FOUND)
+            self._record("poll-retry-after", holds="Retry-After" not in answer.headers)
         if last.status == _FAILED or (last.is_success and last.object and "profiles" not in last.object):
-            self._tell("failure", holds=last.status == _FAILED)
+            self._record("failure", holds=last.status == _FAILED)
         elif last.is_success:
-            tell_of_file(last.object, lists, (end - _WINDOW, end), self._tell)
+            check_export_file(last.object, lists, (end - _WINDOW, end), self._record)
 
 
 def _is_refusal(answer: Observation) -> bool:

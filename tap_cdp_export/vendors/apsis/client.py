@@ -240,7 +240,7 @@ def request_bounds(request: ExportRequest) -> tuple[str, str]:
 
 
 def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
-    """Tell a refusal for size from one for content; the form of "a status of error on request" is not documented.
+    """Distinguish a refusal for size from one for content; the form of such a refusal is not documented.
 
     413 means a body over 100 kB, so with a smaller one it means the data.
     """

@@ -218,7 +218,7 @@ class Definitions:
             yield from items
 
     def _page(self, call: ApiRequest) -> tuple[list[dict[str, Any]], str | None]:
-        """Read one page; tell the URL of the next."""
+        """Read one page; return the URL of the next."""
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> tuple[list[dict[str, Any]], str | None]:
             try:

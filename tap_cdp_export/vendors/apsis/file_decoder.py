@@ -263,7 +263,7 @@ class ExportFileDecoder:
 
 
 def _are_many(attributes: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
-    """Tell whether attributes are long because of their number, and not because one of them is."""
+    """Return whether attributes are long because of their number, and not because one of them is."""
     if isinstance(attributes, UnsetType):
         return False
     return next(islice(_VALUE.finditer(memoryview(attributes)), _MANY_ENTRIES, None), None) is not None

@@ -103,7 +103,7 @@ def check_number(kind: str, items: list[Any]) -> None:
 
 
 def grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Tell which parts of a selection may hold what they did not hold before.
+    """Return which parts of a selection may hold what they did not hold before.
 
     Args:
         before: by kind the digests of items, from STATE; of the segment filter one, or None without a filter.
@@ -135,7 +135,7 @@ def _matching(definitions: Definitions, kind: str, items: list[Any]) -> list[Def
             raise SettingsError(
                 f"Setting apsis.{kind}.{number} matches none of the {len(listed)} {kind} that APSIS One defines. A "
                 "pattern is a name or discriminator, with that of the section and a slash before it where it holds a "
-                "slash; upper and lower case are told apart. What is not defined can be given as an object."
+                "slash; upper and lower case are distinct. What is not defined can be given as an object."
             )
         found |= matching
     return sorted(found.values(), key=lambda one: (one.section.discriminator, one.discriminator, one.ids))
@@ -178,7 +178,7 @@ def _fields(definition: Definition, version: Version) -> dict[str, Any]:
 
 
 def digest(item: object) -> str:
-    """Tell an item or a filter from others.
+    """Distinguish an item or a filter from others.
 
     Args:
         item: any JSON.

@@ -56,7 +56,7 @@ _entries: Final = msgspec.json.Decoder(dict[str, Entry])
 
 
 def separate(entries: Mapping[str, Entry], known: KnownIds) -> tuple[dict[str, Any], list[str]]:
-    """Tell attributes from tags, which have no value.
+    """Separate attributes from tags, which have no value.
 
     Args:
         entries: of a section, by ID.
@@ -77,7 +77,7 @@ def separate(entries: Mapping[str, Entry], known: KnownIds) -> tuple[dict[str, A
 
 
 def separate_long(entries: msgspec.Raw, known: KnownIds, wanted: Collection[str]) -> LongAttributes | None:
-    """Tell attributes from tags, piece by piece.
+    """Separate attributes from tags, piece by piece.
 
     Args:
         entries: of a section, as encoded; without a NUL.

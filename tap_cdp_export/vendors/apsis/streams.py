@@ -105,9 +105,9 @@ class ApsisSource(ExportSource[ApsisAccount]):
         digests: dict[str, Any] = {kind: self.items(kind).digests for kind in KINDS}
         return {**digests, "segment_filter": digest(segment_filter) if segment_filter else None}
 
-    def judge(self) -> None:
-        """Judge STATE, whether there is anything to export, and whether the first window has a start."""
-        super().judge()
+    def validate(self) -> None:
+        """Check STATE, whether there is anything to export, and whether the first window has a start."""
+        super().validate()
         if not self.selected:
             return
         if not (self.settings["attributes"] or self.settings["tags"]):
@@ -231,7 +231,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
         return windows, lookback
 
     def _lookback(self, events: ExportStream, start: datetime) -> timedelta:
-        """Tell how far the first window reaches back: behind a bookmark only, and never before `start_date`."""
+        """Return how far the first window reaches back: behind a bookmark only, and never before `start_date`."""
         if events.bookmark() != start:
             return timedelta(0)
         lookback = timedelta(seconds=math.ceil(self.settings["lookback_minutes"] * 60))

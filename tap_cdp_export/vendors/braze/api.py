@@ -76,7 +76,7 @@ class BrazeApi:
             body: JSON.
             consume: uses the answer.
             what: what is asked for, in a few words for a message.
-            expected: statuses besides 2xx that `consume` judges.
+            expected: statuses besides 2xx that `consume` handles.
             starts_job: as of `ApiRequest`.
 
         Returns:

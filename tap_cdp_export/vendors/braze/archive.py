@@ -1,4 +1,4 @@
-"""The exported archive: a zip of JSON lines, or gzip, told by its first bytes (docs/vendors/braze.md, section 7)."""
+"""The exported archive: zip of JSON lines, or gzip, detected by its first bytes (docs/vendors/braze.md, section 7)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _ZONES: Final = timedelta(days=1)
 
 
 def is_place(segment: str, prefix: object) -> bool:
-    """Tell whether a segment and an `object_prefix` lead to one export's folder, and to nothing else.
+    """Return whether a segment and an `object_prefix` lead to one export's folder, and to nothing else.
 
     Args:
         segment: ID of the segment.
@@ -176,7 +176,7 @@ class Bucket:
 
 
 def _is_before(day: str, prefix: str) -> bool:
-    """Tell whether a date folder is older than the request, whose time in Unix seconds a usual prefix ends with.
+    """Return whether a date folder is older than the request, whose time in Unix seconds a usual prefix ends with.
 
     A prefix of another form, or a time in the future, tells nothing.
     """

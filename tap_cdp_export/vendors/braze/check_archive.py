@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tap_cdp_export.check.observer import Observation
-    from tap_cdp_export.check.vendor_check import Tell
+    from tap_cdp_export.check.vendor_check import RecordFact
 
 _LINES: Final = 1000
 _LATITUDES: Final = 90
@@ -22,19 +22,19 @@ _COORDINATES: Final = 2
 _TIMES: Final = frozenset({"date", "date-time"})
 
 
-def tell_of_archive(answer: Observation, chosen: Sequence[str], tell: Tell) -> list[dict[str, Any]]:
+def check_archive(answer: Observation, chosen: Sequence[str], record: RecordFact) -> list[dict[str, Any]]:
     """Compare an archive with the claims.
 
     Args:
         answer: the download.
         chosen: custom attributes that were asked for one by one.
-        tell: notes the outcome of a claim.
+        record: records the outcome of a claim.
 
     Returns:
         The first users in it.
     """
     if answer.is_gzip:
-        tell("url-archive", holds=False)
+        record("url-archive", holds=False)
         users = list(_users(answer.body))
     else:
         try:
@@ -42,14 +42,14 @@ def tell_of_archive(answer: Observation, chosen: Sequence[str], tell: Tell) -> l
         except zipfile.BadZipFile:
             return []
         with archive:
-            tell("url-archive", holds=True)
+            record("url-archive", holds=True)
             names = [name for name in archive.namelist() if not name.endswith("/")]
             users = list(_users(_content(archive)))
         if names:
-            tell("member-names", holds=all(name.endswith(".txt") for name in names))
+            record("member-names", holds=all(name.endswith(".txt") for name in names))
         if not users:
-            tell("empty-segment", holds=not names)
-    _tell_of_users(users, chosen, tell)
+            record("empty-segment", holds=not names)
+    _check_users(users, chosen, record)
     return users
 
 
@@ -72,20 +72,20 @@ def _users(text: bytes) -> Iterator[dict[str, Any]]:
             yield user
 
 
-def _tell_of_users(users: Sequence[dict[str, Any]], chosen: Sequence[str], tell: Tell) -> None:
+def _check_users(users: Sequence[dict[str, Any]], chosen: Sequence[str], record: RecordFact) -> None:
     custom = [user["custom_attributes"] for user in users if isinstance(user.get("custom_attributes"), dict)]
     if chosen and (custom or any(name in user for user in users for name in chosen)):
-        tell("chosen-attributes", holds=not any(name in user for user in users for name in chosen))
+        record("chosen-attributes", holds=not any(name in user for user in users for name in chosen))
     times = [value for attributes in custom for value in attributes.values() if _is_time(value)]
-    tell("time-values", holds=all(isinstance(value, str) for value in times) if times else None)
-    tell("created-from", holds=_all_of(str, (user.get("created_from") for user in users)))
+    record("time-values", holds=all(isinstance(value, str) for value in times) if times else None)
+    record("created-from", holds=_all_of(str, (user.get("created_from") for user in users)))
     uninstalled = [user["uninstalled_at"] for user in users if user.get("uninstalled_at") is not None]
     if uninstalled:
-        tell("uninstalled-at", holds=all(isinstance(each, str) and form(each) in _TIMES for each in uninstalled))
-    tell("in-control", holds=_all_of(bool, _inner(users, "canvases_received", "in_control")))
-    tell("sessions", holds=_all_of(int, _inner(users, "apps", "sessions")))
+        record("uninstalled-at", holds=all(isinstance(each, str) and form(each) in _TIMES for each in uninstalled))
+    record("in-control", holds=_all_of(bool, _inner(users, "canvases_received", "in_control")))
+    record("sessions", holds=_all_of(int, _inner(users, "apps", "sessions")))
     for user in users:
-        tell("coordinates", holds=_begins_with_longitude(user.get("last_coordinates")))
+        record("coordinates", holds=_begins_with_longitude(user.get("last_coordinates")))
 
 
 def _is_time(value: object) -> bool:
@@ -109,7 +109,7 @@ def _all_of(kind: type, values: Iterable[Any]) -> bool | None:
 
 
 def _begins_with_longitude(coordinates: object) -> bool | None:
-    """Tell the order by what cannot be a latitude; None if both can."""
+    """Find the order by what cannot be a latitude; None if both can."""
     if not isinstance(coordinates, list) or len(coordinates) != _COORDINATES:
         return None
     is_too_large = [isinstance(number, int | float) and abs(number) > _LATITUDES for number in coordinates]

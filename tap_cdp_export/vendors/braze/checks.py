@@ -10,7 +10,7 @@ from tap_cdp_export.check.shapes import media_type
 from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.redaction import REDACTOR
-from tap_cdp_export.vendors.braze.check_archive import tell_of_archive
+from tap_cdp_export.vendors.braze.check_archive import check_archive
 from tap_cdp_export.vendors.braze.download import Downloads
 from tap_cdp_export.vendors.braze.schemas import USERS
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP
@@ -70,8 +70,8 @@ class _Check:
         self._api = api
         self._observer = observer
 
-    def _tell(self, name: str, *, holds: bool | None) -> None:
-        self._observer.tell(f"braze.{name}", holds=holds)
+    def _record(self, name: str, *, holds: bool | None) -> None:
+        self._observer.record(f"braze.{name}", holds=holds)
 
     def _get(self, path: str, what: str, *, right: str, **params: Any) -> Observation:  # noqa: ANN401 -- query parameters
         call = ApiRequest("GET", f"{self._api.base_url}{path}", what=what, params=params, expected=ANY_STATUS)
@@ -84,7 +84,7 @@ class _Check:
         answer = self._observer.observe(self._api.send, call)
         self._observer.right("users.export.segment (braze_users)", answer)
         if answer.status == _THROTTLED and answer.headers.get("X-RateLimit-Remaining", "").strip() != "0":
-            self._tell("busy-text", holds=b"already in progress" in answer.body)
+            self._record("busy-text", holds=b"already in progress" in answer.body)
         return answer
 
     def segments(self) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ class _Check:
         answer = self._post("an export without a segment", {"fields_to_export": ["braze_id"]})
         if answer.status in range(400, 500) and answer.status not in {401, 403, _THROTTLED}:
             is_documented = answer.status == _BAD_REQUEST and isinstance(answer.object.get("message"), str)
-            self._tell("refusal", holds=is_documented)
+            self._record("refusal", holds=is_documented)
 
     def campaigns(self) -> None:
         """List the first two pages of campaigns."""
@@ -114,7 +114,7 @@ class _Check:
         if all(page.is_success for page in pages):
             first, second = (page.objects("campaigns") for page in pages)
             if first and len(first) < _PAGE:
-                self._tell("list-end", holds=not second)
+                self._record("list-end", holds=not second)
 
     def products(self) -> None:
         """List pages 0 and 1 of the products."""
@@ -132,12 +132,12 @@ class _Check:
             return
         is_list = pages[0].is_success and isinstance(first, list)
         if is_list and (first or second):
-            self._tell("product-pages", holds=bool(first) and first != second)
+            self._record("product-pages", holds=bool(first) and first != second)
         elif pages[0].status == _BAD_REQUEST:
-            self._tell("product-pages", holds=False)
+            self._record("product-pages", holds=False)
         longest = max(len(page) for page in (first, second) if isinstance(page, list))
         if longest:
-            self._tell("product-page-size", holds=longest <= _PAGE)
+            self._record("product-page-size", holds=longest <= _PAGE)
 
     def custom_attributes(self) -> None:
         """List the first custom attributes, for the types and states that occur."""
@@ -148,8 +148,8 @@ class _Check:
         ).objects("attributes")
         types = {str(each["data_type"]) for each in attributes if each.get("data_type")}
         states = {str(each["status"]) for each in attributes if each.get("status")}
-        self._tell("data-types", holds=types <= _DATA_TYPES if types else None)
-        self._tell("attribute-status", holds=states <= _STATES if states else None)
+        self._record("data-types", holds=types <= _DATA_TYPES if types else None)
+        self._record("attribute-status", holds=states <= _STATES if states else None)
 
     def export(self, segment: str, settings: Mapping[str, Any]) -> None:
         """Export one segment, with an unknown field among the others; without it, if that is refused.
@@ -166,21 +166,21 @@ class _Check:
         with_unknown = {**body, "fields_to_export": [*fields, _NO_SUCH_FIELD]}
         answer = self._post("an export with an unknown field", with_unknown)
         if answer.is_success:
-            self._tell("unknown-fields", holds=True)
+            self._record("unknown-fields", holds=True)
         elif answer.status == _BAD_REQUEST:
             answer = self._post("an export", body)
-            self._tell("unknown-fields", holds=False if answer.is_success else None)
+            self._record("unknown-fields", holds=False if answer.is_success else None)
         if not answer.is_success:
             return
         self._observer.exports += 1
         url = answer.object.get("url")
         downloads = Downloads(self._api, deadline_seconds=_DEADLINE_SECONDS)
         if isinstance(url, str) and downloads.accepts(url):
-            REDACTOR.learn_url(url)
+            REDACTOR.add_secret_url(url)
             self._download(downloads, url, settings)
 
     def _download(self, downloads: Downloads, url: str, settings: Mapping[str, Any]) -> None:
-        self._tell("presigned", holds=not urlsplit(url).query)
+        self._record("presigned", holds=not urlsplit(url).query)
         call = ApiRequest("GET", url, what="the archive", expected=ANY_STATUS)
         answers = self._observer.poll(
             lambda: self._observer.observe(downloads.send, call, shows_body=False),
@@ -189,12 +189,12 @@ class _Check:
         )
         for answer in answers:
             if answer.status in _PENDING:
-                self._tell("not-ready", holds=answer.status == _FORBIDDEN)
+                self._record("not-ready", holds=answer.status == _FORBIDDEN)
                 is_xml = media_type(answer.headers).endswith("/xml") and b"<Code>" in answer.body
-                self._tell("storage-error", holds=is_xml)
+                self._record("storage-error", holds=is_xml)
         last = answers[-1]
         if last.is_success and last.is_whole:
-            users = tell_of_archive(last, settings.get("custom_attributes_to_export", ()), self._tell)
+            users = check_archive(last, settings.get("custom_attributes_to_export", ()), self._record)
             self._observer.describe(users)
 
 

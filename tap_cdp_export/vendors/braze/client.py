@@ -81,7 +81,7 @@ class BrazeExporter:
             self.bucket.check()
 
     def can_find(self, job: ExportJob) -> bool:
-        """Tell whether an export that an earlier run asked for can be found again.
+        """Return whether an export that an earlier run asked for can be found again.
 
         Args:
             job: from STATE, so without its URL.
@@ -179,7 +179,7 @@ class BrazeExporter:
             raise UnusableAnswer(
                 f"{request.subject}: Braze gave a download URL that is not at least as safe as base_url."
             )
-        REDACTOR.learn_url(url)
+        REDACTOR.add_secret_url(url)
         return ExportJob(reference, request.digest, asked_at, asked_at + _URL_LIFETIME, secret=url)
 
     def _place_in_bucket(self, answer: Mapping[str, Any], request: ExportRequest) -> str:
@@ -261,7 +261,7 @@ class _Refused(Busy):
 
 
 def _seconds_until_reset(answer: requests.Response) -> float | None:
-    """Tell the hourly limit (nothing remains: wait for its reset) from a busy segment (None: not said)."""
+    """Distinguish the hourly limit (nothing remains: wait for its reset) from a busy segment (None: not said)."""
     remaining = answer.headers.get("X-RateLimit-Remaining", "").strip()
     reset = answer.headers.get("X-RateLimit-Reset", "").strip()
     if remaining == "0" and reset.isdecimal():  # the headers may be there without a value

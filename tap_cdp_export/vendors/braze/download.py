@@ -85,7 +85,7 @@ class Downloads:
         return self._http.send(call, consume)
 
     def accepts(self, url: str) -> bool:
-        """Tell whether a URL may be followed.
+        """Return whether a URL may be followed.
 
         Args:
             url: from an answer.
@@ -131,7 +131,7 @@ class Downloads:
             raise UnusableAnswer(
                 "Braze's storage redirects a download to a URL that is not at least as safe as base_url."
             )
-        REDACTOR.learn_url(target)
+        REDACTOR.add_secret_url(target)
         return target
 
 

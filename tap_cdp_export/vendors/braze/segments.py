@@ -15,7 +15,7 @@ GLOBAL_CONTROL_GROUP: Final = "global_control_group"
 
 
 def resolve(wanted: Sequence[str], list_segments: Callable[[], Iterable[dict[str, Any]]]) -> list[str]:
-    """Replace wildcards by the IDs of the segments whose name they match, upper and lower case told apart.
+    """Replace wildcards by the IDs of the segments whose name they match, upper and lower case distinguished.
 
     Args:
         wanted: IDs, or names with `*` (any text) or `?` (any character) in them.
@@ -40,7 +40,7 @@ def resolve(wanted: Sequence[str], list_segments: Callable[[], Iterable[dict[str
         if not matching:
             raise SettingsError(
                 f"Setting braze.segment_ids.{number} matches none of the names of {len(listed)} segments "
-                "(archived ones are not listed, and upper and lower case are told apart)."
+                "(archived ones are not listed, and upper and lower case are distinct)."
             )
         found += matching
     return list(dict.fromkeys(found))

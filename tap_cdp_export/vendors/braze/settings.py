@@ -58,7 +58,7 @@ SETTINGS: Final = th.ObjectType(
         th.StringType(allowed_values=["zip", "gzip"]),
         default="zip",
         title="Output format",
-        description="Archive format to ask for; what arrives is told by its first bytes.",
+        description="Archive format to ask for; what arrives is detected by its first bytes.",
     ),
     th.Property(
         "callback_endpoint",

@@ -124,9 +124,9 @@ class BrazeSegments(ExportStream):
 class BrazeUsersSource(ExportSource[BrazeApi]):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
 
-    def judge(self) -> None:
-        """Judge STATE, and whether there is a segment to export and a client for the bucket."""
-        super().judge()
+    def validate(self) -> None:
+        """Check STATE, and whether there is a segment to export and a client for the bucket."""
+        super().validate()
         if self.selected and "segment_ids" not in self.settings:
             raise SettingsError(
                 f"Setting braze.segment_ids is missing: {', '.join(self.selected)} need at least one segment to export."
@@ -218,7 +218,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         return PollPolicy.from_settings(self.settings)
 
     def _job(self, state_owner: ExportStream, exporter: BrazeExporter) -> ExportJob | None:
-        """Read the job that an earlier run left in STATE, if it can be taken up."""
+        """Read the job that an earlier run left in STATE, if it can be resumed."""
         job = state_owner.job()
         if job is None or ("segment_id" in job.reference and exporter.can_find(job)):
             return job

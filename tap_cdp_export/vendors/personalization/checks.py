@@ -58,8 +58,8 @@ class _Check:
         self._dataset = dataset
         self._observer = observer
 
-    def _tell(self, name: str, *, holds: bool | None) -> None:
-        self._observer.tell(f"personalization.{name}", holds=holds)
+    def _record(self, name: str, *, holds: bool | None) -> None:
+        self._observer.record(f"personalization.{name}", holds=holds)
 
     def _get(self, file: str, what: str, *, dataset: str = "", **params: Any) -> Observation:  # noqa: ANN401 -- query parameters
         call = ApiRequest(
@@ -72,9 +72,9 @@ class _Check:
         )
         answer = self._observer.observe(self._client.send, call)
         if answer.status == _THROTTLED:
-            self._tell("throttled", holds="Retry-After" in answer.headers)
+            self._record("throttled", holds="Retry-After" in answer.headers)
         if answer.status in _REFUSALS and answer.body:
-            self._tell("error-text", holds=media_type(answer.headers) == "text/plain" and answer.json is None)
+            self._record("error-text", holds=media_type(answer.headers) == "text/plain" and answer.json is None)
         return answer
 
     def users(self) -> None:
@@ -87,12 +87,12 @@ class _Check:
         second = self._get("users.json", "the same users, other window", **page, **short)
         end = self._get("users.json", "users past the end", page=_PAST_END, pageSize=_SAMPLE)
         if end.is_success:
-            self._tell("json-end", holds=end.json == [])
+            self._record("json-end", holds=end.json == [])
         if not first.is_success:
             return
-        self._tell("first-byte", holds=first.seconds < _QUICK_SECONDS)
-        self._tell("content-types", holds=media_type(first.headers) == "application/json")
-        self._tell("gzip", holds=first.is_gzip)
+        self._record("first-byte", holds=first.seconds < _QUICK_SECONDS)
+        self._record("content-types", holds=media_type(first.headers) == "application/json")
+        self._record("gzip", holds=first.is_gzip)
         self._describe(first.objects())
         if second.is_success:
             self._compare(first.objects(), second.objects())
@@ -100,51 +100,53 @@ class _Check:
     def _describe(self, users: Sequence[dict[str, Any]]) -> None:
         if not users:
             return
-        self._tell("key", holds=all(isinstance(user.get("name"), str) and user["name"] for user in users))
+        self._record("key", holds=all(isinstance(user.get("name"), str) and user["name"] for user in users))
         fields = set().union(*users)
-        self._tell("user-fields", holds=fields <= _FIELDS)
-        self._tell("email-address", holds="emailAddress" in fields)
+        self._record("user-fields", holds=fields <= _FIELDS)
+        self._record("email-address", holds="emailAddress" in fields)
         attributes = [user["attributes"] for user in users if user.get("attributes")]
         if attributes:
-            self._tell("attributes", holds=all(isinstance(each, dict) and _is_flat(each) for each in attributes))
-        self._tell("location", holds=_location(users, fields))
+            self._record("attributes", holds=all(isinstance(each, dict) and _is_flat(each) for each in attributes))
+        self._record("location", holds=_location(users, fields))
         segments = [user["segments"] for user in users if user.get("segments") is not None]
         if segments or fields & _OTHER_SEGMENTS:
             is_as_claimed = all(isinstance(each, list) and all(isinstance(s, str) for s in each) for each in segments)
-            self._tell("segments", holds=is_as_claimed and bool(segments))
+            self._record("segments", holds=is_as_claimed and bool(segments))
         names = [name for each in segments if isinstance(each, list) for name in each if isinstance(name, str)]
         if names:
-            self._tell("segment-names", holds=not all(map(_SEGMENT_ID.fullmatch, names)))
+            self._record("segment-names", holds=not all(map(_SEGMENT_ID.fullmatch, names)))
 
     def _compare(self, first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> None:
         if not first:
             return
-        self._tell("order", holds=[user.get("name") for user in first] == [user.get("name") for user in second])
+        self._record("order", holds=[user.get("name") for user in first] == [user.get("name") for user in second])
         others = {str(user.get("name")): user for user in second}
         pairs = [(user, others[str(user.get("name"))]) for user in first if str(user.get("name")) in others]
         if not pairs:
             return
-        self._tell("window-fields", holds=all(one.keys() == other.keys() for one, other in pairs))
+        self._record("window-fields", holds=all(one.keys() == other.keys() for one, other in pairs))
         totals = [(one.get("totalActions"), other.get("totalActions")) for one, other in pairs]
         if any(one for one, _ in totals):
-            self._tell("total-actions", holds=all(one == other for one, other in totals))
+            self._record("total-actions", holds=all(one == other for one, other in totals))
 
     def csv(self) -> None:
         """Ask for two users in CSV, and for a page past the end."""
         answer = self._get("users.csv", "two users in CSV", page=0, pageSize=2)
         if answer.is_success:
-            self._tell("content-types", holds=media_type(answer.headers) == "text/csv")
-            self._tell("csv-length", holds="Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers)
+            self._record("content-types", holds=media_type(answer.headers) == "text/csv")
+            self._record(
+                "csv-length", holds="Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers
+            )
             text = answer.body.decode("utf-8", "replace")
             header = text.lstrip("\ufeff\r\n").splitlines()[0] if text.strip() else ""
             delimiter = max(_DELIMITERS, key=header.count)
             if header:
                 columns = next(csv.reader(io.StringIO(header), delimiter=delimiter))
-                self._tell("csv-key", holds="name" in columns)
-                self._tell("csv-dialect", holds=delimiter == "," and not text.startswith("\ufeff"))
+                self._record("csv-key", holds="name" in columns)
+                self._record("csv-dialect", holds=delimiter == "," and not text.startswith("\ufeff"))
         end = self._get("users.csv", "CSV past the end", page=_PAST_END, pageSize=2)
         if end.is_success and end.is_whole:
-            self._tell("csv-end", holds=len(end.body.decode("utf-8", "replace").split()) > 0)
+            self._record("csv-end", holds=len(end.body.decode("utf-8", "replace").split()) > 0)
 
     def refusals(self) -> None:
         """Ask for a segment and a dataset that do not exist."""
@@ -152,14 +154,14 @@ class _Check:
         dataset = self._get("users.json", "an unknown dataset", dataset=_NO_SUCH, page=0, pageSize=1)
         for name, answer in (("unknown-segment", segment), ("unknown-dataset", dataset)):
             if answer.is_success or answer.status in _REFUSALS:
-                self._tell(name, holds=answer.status == _NOT_FOUND)
+                self._record(name, holds=answer.status == _NOT_FOUND)
 
     def accounts(self) -> None:
         """Ask for two accounts."""
         answer = self._get("accounts.json", "two accounts", page=0, pageSize=2)
         self._observer.right("accounts of dataset 1", answer)
         if answer.is_success or answer.status in _REFUSALS:
-            self._tell("accounts", holds=answer.is_success and isinstance(answer.json, list))
+            self._record("accounts", holds=answer.is_success and isinstance(answer.json, list))
 
     def further_dataset(self, number: int, dataset: str) -> None:
         """Ask another dataset for a page past its end, which tells of the right to read it."""
@@ -175,7 +177,7 @@ class _Check:
         self._observer.exports += 1
         is_full = len(page.objects()) >= size
         is_last = is_full or not self._get("users.json", "the page behind it", page=1, pageSize=size).objects()
-        self._tell("page-cap", holds=is_last)
+        self._record("page-cap", holds=is_last)
 
 
 def _window(now: datetime, *, days: int) -> dict[str, Any]:
@@ -187,7 +189,7 @@ def _is_flat(attributes: Mapping[str, Any]) -> bool:
 
 
 def _location(users: Sequence[dict[str, Any]], fields: set[str]) -> bool | None:
-    """Tell whether the location is where the claim has it; None if no user has any."""
+    """Return whether the location is where the claim has it; None if no user has any."""
     if "location" in fields:
         return all(isinstance(user["location"], dict) for user in users if user.get("location") is not None)
     return False if fields & _OTHER_PLACES else None

@@ -137,7 +137,7 @@ class PersonalizationClient:
         return f"{self._base_url}/api/dataset/{quote(dataset, safe='')}/{file}"
 
     def window_columns(self, window: Window) -> dict[str, str | None]:
-        """Tell which window is sent, as the columns of the records have it.
+        """Return which window is sent, as the columns of the records have it.
 
         Args:
             window: what is asked for where `extra_params` do not say otherwise.

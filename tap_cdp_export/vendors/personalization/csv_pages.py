@@ -115,7 +115,7 @@ class CsvPages:
             yield piece.getvalue()
 
     def _tables(self, spool: Spool) -> Iterator[tuple[list[str], list[list[Cell]], int]]:
-        """Read the header, then some rows at a time; tell how many lines of text were read so far."""
+        """Read the header, then some rows at a time; yield also how many lines of text were read so far."""
         csv.field_size_limit(2 * MEMBER_BYTES)  # the lines are stricter
         rows = _Rows(open_decompressed(spool), self._delimiter)
         number = 1

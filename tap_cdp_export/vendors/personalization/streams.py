@@ -54,9 +54,9 @@ class Accounts(ExportStream):
 class PersonalizationSource(ExportSource[PersonalizationClient]):
     """Fills one of the two streams: they are read apart."""
 
-    def judge(self) -> None:
-        """Judge STATE, and whether the window has a start."""
-        super().judge()
+    def validate(self) -> None:
+        """Check STATE, and whether the window has a start."""
+        super().validate()
         for stream in self.selected.values():
             self._window(stream)
 

@@ -1,4 +1,4 @@
-"""Profiles and events of the export file: flattened without losing anything, and told apart by stable keys."""
+"""Profiles and events of the export file: flattened without losing anything, and distinguished by stable keys."""
 
 from __future__ import annotations
 
