@@ -129,6 +129,7 @@ SHAPES: Final[dict[str, tuple[str, Record]]] = {
         ),
     ),
     "Braze user: one text": ("braze", lambda size: _line(f'"first_name":"{"x" * size}"')),
+    "Braze user: a text with emoji": ("braze", lambda size: _line(f'"first_name":"{_EMOJI}{"x" * size}"')),
     "Braze user: many attributes": ("braze", lambda size: _line(f'"custom_attributes":{{{_many(size, _OBJECT)}}}')),
 }
 _VALUE: Final = ':{"value":"some text of an attribute"}'
