@@ -222,8 +222,11 @@ class JsonRecordDecoder:
         try:
             return decode()(chunk)
         except msgspec.ValidationError:
-            objects = [self._struct_or_dict(raw) for raw in split(chunk)]
-        if self._learn(fields for fields in objects if type(fields) is dict):
+            raws = split(chunk)
+            if len(chunk) > _LONG_BYTES and self._learn(_keys(raws)):  # else a long value would become Python objects
+                return self._read(chunk, decode, split)
+            objects = [self._struct_or_dict(raw) for raw in raws]
+        if self._learn(field for fields in objects if type(fields) is dict for field in fields):
             return self._read(chunk, decode, split)
         return objects
 
@@ -236,10 +239,10 @@ class JsonRecordDecoder:
                 return fields
             raise
 
-    def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
+    def _learn(self, fields: Iterable[str]) -> bool:
         """Compile the structs anew with fields that are no columns; return whether there were any."""
         known = {*map(self._to_vendor_name, self._columns), *self._unknown}
-        found = dict.fromkeys(field for fields in objects for field in fields if field not in known)
+        found = dict.fromkeys(field for field in fields if field not in known)
         new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
         if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
             return False
@@ -362,6 +365,10 @@ def _listed(columns: Columns, name: str) -> list[Any]:
 def _split_lines(block: bytes) -> list[bytes]:
     found = block.split(b"\n")
     return found[:-1] if block.endswith(b"\n") else found
+
+
+def _keys(objects: Iterable[Raw | bytes]) -> Iterator[str]:
+    return (key for raw in objects for key, _ in strict_json.raw_members(raw))
 
 
 def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
