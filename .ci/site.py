@@ -23,7 +23,7 @@ _LINK: Final = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
 def on_config(config: MkDocsConfig) -> None:
     """Take the repository's address from the one place that has it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    config.repo_url = project["urls"]["Repository"]
+    config.repo_url, config.repo_name = project["urls"]["Repository"], project["name"]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -101,7 +101,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 def _escaped(text: str) -> str:
     """Keep a text from being taken for the end of a cell, or for HTML."""
-    return text.replace("|", "\\|").replace("<", "\\<")
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _names(names: list[str]) -> str:

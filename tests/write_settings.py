@@ -7,7 +7,7 @@ import sys
 from ruamel.yaml import YAML
 
 from tests.docs.test_meltano_yml import described, described_loader
-from tests.docs.test_settings import PAGE, rows, settings_table
+from tests.docs.test_settings import PAGE, page
 from tests.helpers.about import ROOT, about, settings
 
 
@@ -22,8 +22,7 @@ def main() -> None:
     (loader,) = [entry for entry in project["plugins"]["loaders"] if entry["name"] == "target-duckdb"]
     loader |= described_loader()
     yaml.dump(project, ROOT / "meltano.yml")
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(text.replace("\n".join(rows()), "\n".join(settings_table())), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
