@@ -16,8 +16,8 @@ PAGE: Final = ROOT / "docs" / "settings.md"
 _INTRODUCTION: Final = """# Settings
 
 A dot in a name means nesting: `apsis.window_days` is `{"apsis": {"window_days": 7}}` in a settings file and
-`TAP_CDP_EXPORT_APSIS_WINDOW_DAYS` in Meltano. A vendor is enabled as soon as one of its settings is set; "required" means required
-once the vendor is enabled. `tap-cdp-export --about --format=markdown` prints the same list.
+`TAP_CDP_EXPORT_APSIS_WINDOW_DAYS` in Meltano. A vendor is enabled as soon as one of its settings is set; "required"
+means required once the vendor is enabled. `tap-cdp-export --about --format=markdown` prints the same list.
 This page is made by `python -m tests.write_settings`.
 """
 _SDK: Final = "From the SDK"
