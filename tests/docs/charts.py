@@ -75,7 +75,7 @@ def draw(chart: Chart, results: Sequence[Result]) -> None:
     groups = [str(row[0]) for row in rows]
     height = 0.8 / len(chart.bars)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(8, 1 + 0.7 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(8, 1.2 + 0.7 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         for number, column in enumerate(chart.bars):
             places = [place + (number - (len(chart.bars) - 1) / 2) * height for place in range(len(rows))]
@@ -85,7 +85,7 @@ def draw(chart: Chart, results: Sequence[Result]) -> None:
         axes.set_yticks(range(len(rows)), groups)
         axes.invert_yaxis()
         axes.set_xlabel(chart.label)
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(frameon=False, loc="outside upper right", ncols=len(chart.bars))
         chart.file.parent.mkdir(exist_ok=True)
         figure.savefig(chart.file, format="svg", transparent=True, metadata={"Date": None})
     with chart.file.open("a", encoding="utf-8") as picture:

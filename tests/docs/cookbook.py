@@ -82,7 +82,9 @@ def run(database: Path, queries: Sequence[str]) -> list[Result]:
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute(f"SET search_path = '{SCHEMA}'")
         cursors = [connection.cursor().execute(f"SET search_path = '{SCHEMA}'").execute(query) for query in queries]
-        return [Result(tuple(column[0] for column in cursor.description), cursor.fetchall()) for cursor in cursors]
+        return [
+            Result(tuple(column[0] for column in cursor.description or ()), cursor.fetchall()) for cursor in cursors
+        ]
 
 
 def _cell(value: Any) -> str:
