@@ -7,9 +7,7 @@ object with a value of an unexpected type goes through `RecordMapper` instead, w
 
 from __future__ import annotations
 
-import re
 from itertools import repeat
-from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -17,6 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import astuple
 
 from tap_cdp_export.files import strict_json
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch
 from tap_cdp_export.records.mapper import (
     UNCONVERTIBLE,
@@ -54,19 +53,6 @@ _TIMES: Final[dict[Converter, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]]
     any_time: (str, iso_column),
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
-_LONG_BYTES: Final = 1024 * 1024
-"""Size from which texts are not decoded, since one with an emoji takes four bytes for each character."""
-
-_objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | None])
-_text_arrays: Final = msgspec.json.Decoder(list[list[str] | None])
-_array_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    "string": _text_arrays,
-    "number": msgspec.json.Decoder(list[list[int | float] | None]),
-    "object": msgspec.json.Decoder(list[list[strict_json.ObjectOnly] | None]),
-}
-_TEXT_ARRAY: Final = re.compile(rb'null|\[(?:[\s,]*+"(?:[^"\\]++|\\.)*+")*+\s*+\]')
-_OBJECT_TYPES: Final = frozenset({strict_json.ObjectOnly, NoneType})
-_anything: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | list[Raw] | str | int | float | bool | None])
 
 
 class JsonRecordDecoder:
@@ -101,7 +87,7 @@ class JsonRecordDecoder:
         self._time_type, self._convert_times = _TIMES[mapper.time]
         self._times = [name for name, kind in kinds.items() if kind == "date-time"]
         self._free_types = {
-            name: _array_of(inner) if kinds[name] == "array" else _objects
+            name: free_form.decoder_of(inner)
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
@@ -195,13 +181,13 @@ class JsonRecordDecoder:
         return self.objects(objects)
 
     def _decoded_array(self, chunk: bytes) -> list[Any]:
-        if len(chunk) > _LONG_BYTES:
+        if len(chunk) > free_form.LONG_BYTES:
             return self._checked(self._long_array.decode(chunk))
         return self._array.decode(chunk)
 
     def _decoded_lines(self, block: bytes) -> list[Any]:
         """Decode line by line: one decoder for many lines would also accept two objects on a line, or one on two."""
-        if len(block) > _LONG_BYTES:
+        if len(block) > free_form.LONG_BYTES:
             return self._checked(list(map(self._long_one.decode, _split_lines(block))))
         return list(map(self._one.decode, _split_lines(block)))
 
@@ -223,7 +209,7 @@ class JsonRecordDecoder:
             return decode()(chunk)
         except msgspec.ValidationError:
             raws = split(chunk)
-            if len(chunk) > _LONG_BYTES and self._learn(_keys(raws)):  # else a long value would become Python objects
+            if len(chunk) > free_form.LONG_BYTES and self._learn(_keys(raws)):  # without Python objects of its values
                 return self._read(chunk, decode, split)
             objects = [self._struct_or_dict(raw) for raw in raws]
         if self._learn(field for fields in objects if type(fields) is dict for field in fields):
@@ -291,8 +277,8 @@ class JsonRecordDecoder:
             joined = b",".join(raws)
             if not strict_json.is_safe_to_pass_through(joined, around=_OUTER_LEVELS):
                 raise msgspec.DecodeError
-            if name in self._free_types and not _can_decode(self._free_types[name], raws, joined):
-                places = _unconvertible_places(self._free_types[name], raws, joined)
+            if name in self._free_types and not free_form.can_decode(self._free_types[name], raws, joined):
+                places = free_form.unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
     def _unconvertible_times(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
@@ -369,38 +355,3 @@ def _split_lines(block: bytes) -> list[bytes]:
 
 def _keys(objects: Iterable[Raw | bytes]) -> Iterator[str]:
     return (key for raw in objects for key, _ in strict_json.raw_members(raw))
-
-
-def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
-    return _array_decoders[kind_of(schema["items"])]
-
-
-def _can_decode(decoder: msgspec.json.Decoder[Any], values: Sequence[Raw], joined: bytes) -> bool:
-    if len(joined) > _LONG_BYTES:
-        return all(_can_decode_one(decoder, value) for value in values)
-    return _is_accepted(decoder, joined)
-
-
-def _can_decode_one(decoder: msgspec.json.Decoder[Any], value: Raw) -> bool:
-    """Return what decoding a value would show, without the memory of its items; its grammar is verified."""
-    if decoder is _objects:
-        return bytes(memoryview(value)[:1]) in {b"{", b"n"}
-    if decoder is _text_arrays:
-        return _TEXT_ARRAY.fullmatch(value) is not None
-    return _is_accepted(decoder, value)
-
-
-def _is_accepted(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
-    try:
-        decoder.decode(b"[%b]" % values)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _unconvertible_places(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: bytes) -> list[int]:
-    """Find the places of values of another type than their column's; in a column of objects, all at once."""
-    if decoder is _objects:
-        kinds = map(type, _anything.decode(b"[%b]" % joined))
-        return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
-    return [place for place, raw in enumerate(values) if not _can_decode_one(decoder, raw)]
