@@ -1,29 +1,28 @@
-"""List the partitions with the real command, and run one of them without Meltano."""
+"""List the partitions of a run, and run one of them without Meltano."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from tests.helpers.running import Run, run_tap
+from tap_cdp_export.cli.partitions import Partition, Partitions
+from tests.helpers.in_process import sync
+
+if TYPE_CHECKING:
+    from tests.helpers.running import Run
 
 
-def partitions(settings: dict[str, Any], *options: str) -> list[dict[str, Any]]:
-    """Run `tap-cdp-export-partitions`, which must succeed.
+def partitions(settings: dict[str, Any], *, days: int) -> list[Partition]:
+    """List the partitions.
 
     Args:
-        settings: content of the settings file, which is given on stdin.
-        options: further command-line options.
+        settings: content of the settings file.
+        days: length of the windows.
 
     Returns:
-        The partitions.
+        The partitions, in the order of a single run.
     """
-    command = [sys.executable, "-m", "tap_cdp_export.cli.partitions", "--config=/dev/stdin", *options]
-    done = subprocess.run(command, input=json.dumps(settings), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return Partitions().find(settings, timedelta(days=days), parse_env=False)
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -33,28 +32,15 @@ def merged(old: Any, new: Any) -> Any:
     return new
 
 
-def selecting(catalog: dict[str, Any], streams: list[str]) -> dict[str, Any]:
-    """Select these streams of a catalog alone."""
-    changed = json.loads(json.dumps(catalog))
-    for stream in changed["streams"]:
-        (of_stream,) = (entry["metadata"] for entry in stream["metadata"] if entry["breadcrumb"] == [])
-        of_stream["selected"] = stream["tap_stream_id"] in streams
-    return dict(changed)
-
-
-def run_partition(
-    settings: dict[str, Any], catalog: dict[str, Any], partition: dict[str, Any], state: dict[str, Any] | None = None
-) -> Run:
+def run_partition(settings: dict[str, Any], partition: Partition, state: dict[str, Any] | None = None) -> Run:
     """Run the tap for one partition.
 
     Args:
         settings: those that the partitions were listed with.
-        catalog: the catalog of the same settings.
         partition: one of them.
         state: of an earlier run of the same partition.
 
     Returns:
         The result.
     """
-    catalog = selecting(catalog, partition["streams"])
-    return run_tap(merged(settings, partition["settings"]), state=state, catalog=catalog)
+    return sync(merged(settings, partition.settings), state=state, only=partition.streams)
