@@ -30,7 +30,8 @@ def settings(sandbox: Sandbox) -> dict[str, Any]:
 def test_a_fan_out_ends_in_the_rows_of_a_single_run_and_a_daily_run_goes_on(
     sandbox: Sandbox, settings: dict[str, Any]
 ) -> None:
-    single, fanned_out, state = Warehouse(), Warehouse(), {}
+    single, fanned_out = Warehouse(), Warehouse()
+    state: dict[str, Any] = {}
     whole = sync(settings)
     assert whole.exit_code == 0, whole.log
     single.load(whole)
