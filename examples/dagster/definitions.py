@@ -5,8 +5,6 @@ Beside it lies `cdp_partitions.py`, which says which environment variables it ne
 start a backfill of the partitions `….from-…`.
 """
 
-from __future__ import annotations
-
 import os
 
 import cdp_partitions

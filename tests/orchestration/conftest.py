@@ -54,6 +54,12 @@ def environment(sandbox: Sandbox, server: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def only(environment: dict[str, str], vendor: str) -> dict[str, str]:
+    """Leave out the settings of the other vendors."""
+    others = {"APSIS", "BRAZE"} - {vendor}
+    return {name: value for name, value in environment.items() if not any(f"_{other}_" in name for other in others)}
+
+
 def rows(server: dict[str, Any], schema: str) -> dict[str, list[tuple[Any, ...]]]:
     """Read all tables of a schema, without the loader's own columns."""
     found = {}

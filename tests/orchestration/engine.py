@@ -43,10 +43,10 @@ class Engine:
         uv = Path(sys.executable).with_name("uv")
         if uv.exists():  # it comes with Meltano, and is faster
             subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
-            pip = [uv, "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
+            pip = [str(uv), "pip", "install", "--quiet", "--python", str(environment / "bin" / "python")]
         else:
             venv.create(environment, with_pip=True)
-            pip = [environment / "bin" / "pip", "install", "--quiet"]
+            pip = [str(environment / "bin" / "pip"), "install", "--quiet"]
         subprocess.run([*pip, requirement], check=True)
         for file in files:
             shutil.copy(ROOT / "examples" / file, folder)
@@ -69,8 +69,13 @@ class Engine:
     def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command as `run` does, whether or not it succeeds."""
         return subprocess.run(
-            [self.binaries / command[0], *command[1:]], stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True,
-            check=False, cwd=self.folder, env=self.variables(environment),
+            [self.binaries / command[0], *command[1:]],
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=self.variables(environment),
         )
 
     def variables(self, environment: dict[str, str]) -> dict[str, str]:
