@@ -175,8 +175,6 @@ class ExportRunner:
             job = None
         if job:
             logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
-        error = VendorUnavailable
-        reason = ""
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.request_export(request)
@@ -192,17 +190,15 @@ class ExportRunner:
             self.failures += 1
             if result.error:
                 raise result.error
-            logger.warning(
-                "%s: the export %s at the vendor.%s", request.subject, _FAILURES[result.status], result.reason
-            )
-            reason = result.reason
-            error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
+            happened, all_happened, advice = _FAILURES[result.status]
+            logger.warning("%s: the export %s at the vendor.%s", request.subject, happened, result.reason)
             job = None
             self._record(None)
+        error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
         raise error(
-            f"{request.subject}: {self.failures} exports in a row failed at the vendor.{reason} "
-            "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
-            reason=reason,
+            f"{request.subject}: {self.failures} exports in a row {all_happened} at the vendor.{result.reason} "
+            f"{advice}",
+            reason=result.reason,
         )
 
     def _check_is_new(self, request: ExportRequest, job: ExportJob) -> None:
@@ -249,7 +245,16 @@ _NEXT_RUN: Final = {
     False: "The next run requests another one. If this one failed, the vendor may have said so by e-mail only.",
 }
 _FAILURES: Final = {
-    ExportStatus.FAILED: "failed",
-    ExportStatus.UNAVAILABLE: "cannot be polled",
-    ExportStatus.GONE: "is no longer known",
+    ExportStatus.FAILED: (
+        "failed",
+        "failed",
+        "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
+    ),
+    ExportStatus.UNAVAILABLE: ("cannot be polled", "could not be polled", "Run again later, or ask the vendor."),
+    ExportStatus.GONE: (
+        "expired or is no longer known",
+        "expired or were no longer known",
+        "Run again; if it stays so, ask the vendor.",
+    ),
 }
+"""What happened to one export, what happened to all of them, and what to do."""

@@ -269,11 +269,16 @@ def test_the_same_export_for_two_requests_is_an_error_and_not_saved(secret: str 
 
 
 @pytest.mark.parametrize(
-    ("end", "kind"), [(FAILED, ExportsFailed), (GONE, VendorUnavailable), (UNAVAILABLE, VendorUnavailable)]
+    ("end", "kind", "text"),
+    [
+        (FAILED, ExportsFailed, "3 exports in a row failed at the vendor. Make the export smaller"),
+        (GONE, VendorUnavailable, "3 exports in a row expired or were no longer known at the vendor. Run again"),
+        (UNAVAILABLE, VendorUnavailable, "3 exports in a row could not be polled at the vendor. Run again later"),
+    ],
 )
-def test_the_run_fails_after_three_failed_exports(end: ExportStatus, kind: type[VendorUnavailable]) -> None:
+def test_the_run_fails_after_three_failed_exports(end: ExportStatus, kind: type[VendorUnavailable], text: str) -> None:
     vendor = Vendor([PollResult(end)])
-    with pytest.raises(VendorUnavailable, match="smaller") as failure:
+    with pytest.raises(VendorUnavailable, match=text) as failure:
         vendor.export()
     assert type(failure.value) is kind
     assert failure.value.exit_code == 13

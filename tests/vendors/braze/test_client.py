@@ -390,6 +390,18 @@ def test_a_redirect_to_no_url_is_an_error(requests_mock: Mocker) -> None:
         poll(exporter())
 
 
+def test_a_redirect_to_a_private_address_receives_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_cdp_export.http.public_addresses.is_public", lambda address: address == "127.0.0.1")
+    with LoopbackServer(cut(with_length(ARCHIVE)), host="127.0.0.2") as inside:
+        redirect = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {inside.url}/x.zip\r\nContent-Length: 0\r\n\r\n"
+        with LoopbackServer(cut(redirect.encode())) as storage:
+            with pytest.raises(UnusableAnswer, match="leads to a private network"):
+                poll(exporter(base_url=storage.url), job(f"{storage.url}/a.zip"))
+            assert len(storage.requests) == 1
+        assert inside.requests == []
+        assert inside.received == b""
+
+
 @pytest.mark.parametrize("hops", [5, 6])
 def test_five_redirects_are_followed(requests_mock: Mocker, hops: int) -> None:
     redirects: list[dict[str, Any]] = [{"status_code": 307, "headers": {"Location": STORAGE_URL}}] * hops
