@@ -42,7 +42,7 @@ _ERRORS = {
         403,
         "AuthenticationFailed",
         "Server failed to authenticate the request.",
-        "<AuthenticationErrorDetail>Signature not valid in the specified time frame: Expiry [10 Nov 2026]</AuthenticationErrorDetail>",
+        "<AuthenticationErrorDetail>Signature not valid in the specified time frame</AuthenticationErrorDetail>",
     ),
 }
 """Status, code, message and details: recorded responses of the clouds (docs/vendors/braze.md, section 6)."""
