@@ -26,6 +26,7 @@ def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(STOP, "_signal_number", None)
     monkeypatch.setattr(STOP, "_interruptible", False)
     monkeypatch.setattr(STOP, "_finishing", False)
+    monkeypatch.setattr(STOP, "_is_delayed", False)
     monkeypatch.setattr(STOP, "limit", STOP.limit)  # the command sets one that ends the process
     yield
     for number, handler in handlers.items():

@@ -33,10 +33,12 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.http import network_errors
+from tap_cdp_export.http.connections import InterruptibleAdapter
 from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.reasons import read_reason
 from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after, without_web_page
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -193,9 +195,8 @@ class HttpClient:
         self._session = requests.Session()
         self._session.trust_env = trust_environment
         self._session.auth = self._credentials
-        if public_only:
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, PublicAddressAdapter())
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, PublicAddressAdapter() if public_only else InterruptibleAdapter())
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -271,7 +272,7 @@ class HttpClient:
             raise failure.error from None
 
     def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
-        logger.warning("%s Next try in %.0f s.", details["exception"].error, details["wait"])
+        logger.warning("%s Next try in %s.", details["exception"].error, seconds_text(details["wait"]))
 
     def _open_response(self, request: ApiRequest, deadline: float) -> requests.Response:
         remaining = max(deadline - time.monotonic(), 1.0)

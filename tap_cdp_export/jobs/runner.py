@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tap_cdp_export.errors import CdpExportError, DeadlinePassed, ExportsFailed, UnusableAnswer, VendorUnavailable
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -224,22 +225,16 @@ class ExportRunner:
             delay = max(next(delays), result.retry_after or 0.0)
             if delay >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {time.monotonic() - start:.0f} s."
+                    f"{request.subject}: the export was not ready after {seconds_text(time.monotonic() - start)}."
                     f"{result.reason} "
                     f"{_NEXT_RUN[job.secret is None]} Raise export_timeout_seconds, or make the export smaller.",
                     reason=result.reason,
                 )
-            logger.info("%s: export not ready yet, looking again in %s s.", request.subject, _seconds(delay))
+            logger.info("%s: export not ready yet, looking again in %s.", request.subject, seconds_text(delay))
             with STOP.interruptible():
                 time.sleep(delay)
 
 
-def _seconds(delay: float) -> str:
-    """Write a pause with as many digits as it takes to tell it from none."""
-    return f"{delay:.1f}" if delay >= _SHOWN_SECONDS else f"{delay:.1g}"
-
-
-_SHOWN_SECONDS: Final = 0.1
 _NEXT_RUN: Final = {
     True: "The next run resumes it.",
     False: "The next run requests another one. If this one failed, the vendor may have said so by e-mail only.",

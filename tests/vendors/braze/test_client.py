@@ -193,13 +193,32 @@ def test_a_busy_segment_fails_at_once_where_the_settings_say_so(requests_mock: M
     assert requests_mock.call_count == 1
 
 
-def test_a_busy_segment_is_cancelled_once_where_the_settings_say_so(requests_mock: Mocker) -> None:
+def test_a_busy_segment_is_cancelled_once_where_the_settings_say_so(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, [busy(), busy(), {"json": SUCCESS}])
     cancel = requests_mock.post(CANCEL_URL, json={})
     assert exporter(on_conflict="cancel").request_export(REQUEST).secret == STORAGE_URL
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, (5, 10), strict=True))
     assert cancel.call_count == 1
     assert cancel.last_request is not None
     assert cancel.last_request.json() == {"segment_id": "s"}
+
+
+def test_what_stays_busy_after_a_cancellation_ends_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
+    requests_mock.post(EXPORT_URL, **busy(**{"Retry-After": "70"}))
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    with pytest.raises(QuotaReached, match=r'says: "already in progress".* raise export_timeout_seconds') as failure:
+        exporter(on_conflict="cancel", timeout=600).request_export(REQUEST)
+    assert "on_conflict" not in str(failure.value)
+    assert cancel.call_count == 1
+    assert set(clock.pauses) == {70}
+    assert 500 < clock.paused <= 600
+
+
+def test_a_key_that_may_not_cancel_is_told_which_permission_it_lacks(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, **busy())
+    requests_mock.post(CANCEL_URL, status_code=403, json={"message": "Access Denied"})
+    with pytest.raises(CredentialsRefused, match=r'segment s.*"Access Denied".*segments\.list.*on_conflict to wait'):
+        exporter(on_conflict="cancel").request_export(REQUEST)
 
 
 @pytest.mark.parametrize("conflict", ["wait", "fail"])
