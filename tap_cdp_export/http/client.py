@@ -234,7 +234,10 @@ class HttpClient:
                     request, response, deadline=deadline, may_renew=CredentialsRefused not in attempts
                 )
                 chunks = body(response, deadline=deadline)
-                return consume(response, without_web_page(chunks) if response.ok else chunks)
+                try:
+                    return consume(response, without_web_page(chunks) if response.ok else chunks)
+                except UnusableAnswer as error:
+                    raise error.about(self._vendor, request.what) from None
 
         def attempt() -> T:
             nonlocal uncertain_attempts
@@ -357,7 +360,9 @@ class HttpClient:
                 raise _Retry(refusal, immediately=True)
             raise refusal
         if status >= HTTPStatus.BAD_REQUEST:
-            raise RequestRefused(f"{message} Check the settings it was made from.", status=status, reason=reason)
+            raise RequestRefused(
+                f"{message} Check base_url and the settings it was made from.", status=status, reason=reason
+            )
         raise UnusableAnswer(f"{message} A redirect is not followed; check base_url.", status=status, reason=reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -343,11 +343,20 @@ def test_retry_after_is_honoured_to_the_second(clock: VirtualClock, seconds: flo
 
 def test_an_export_that_is_never_ready_ends_at_the_deadline_and_stays_in_state(clock: VirtualClock) -> None:
     vendor = Vendor([PollResult(PENDING)])
-    with pytest.raises(DeadlinePassed, match="export_timeout_seconds") as failure:
+    with pytest.raises(DeadlinePassed, match=r"The next run resumes it\. Raise export_timeout_seconds") as failure:
         vendor.export()
     assert failure.value.exit_code == 15
     assert 600 - 60 <= clock.paused <= 600
     assert "record none" not in vendor.calls
+
+
+def test_an_export_by_a_secret_url_is_not_said_to_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    vendor = Vendor([PollResult(PENDING)])
+    job = replace(vendor.request_export(REQUEST), secret="https://storage.test/x.zip")
+    monkeypatch.setattr(vendor, "request_export", lambda _request: job)
+    with pytest.raises(DeadlinePassed, match=r"The next run requests another one\. .* by e-mail only\.") as failure:
+        vendor.export()
+    assert "resumes" not in str(failure.value)
 
 
 def test_a_delay_beyond_the_deadline_ends_the_run_immediately(clock: VirtualClock) -> None:
