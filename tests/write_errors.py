@@ -78,9 +78,7 @@ stub answer each request this way until the tap gives up; waits show as N.
 """
 
 
-def last_line(  # noqa: PLR0913, PLR0917 -- a row of `_REQUESTS`, and an answer
-    vendor: str, changes: dict[str, Any], method: str, url: str, answer: dict[str, Any]
-) -> str:
+def last_line(vendor: str, changes: dict[str, Any], method: str, url: str, answer: dict[str, Any]) -> str:
     """Run the tap against a stub whose answer to one request is an error, and return the last line of its log.
 
     The line is empty if the run succeeds, as it does after any 2xx to a cancellation.

@@ -10,7 +10,7 @@ import itertools
 import logging
 import random
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -233,11 +233,9 @@ class HttpClient:
                 self._raise_for_status(
                     request, response, deadline=deadline, may_renew=CredentialsRefused not in attempts
                 )
-                chunks = body(response, deadline=deadline)
-                try:
+                with self._naming(request):
+                    chunks = body(response, deadline=deadline)
                     return consume(response, without_web_page(chunks) if response.ok else chunks)
-                except UnusableAnswer as error:
-                    raise error.about(self._vendor, request.what) from None
 
         def attempt() -> T:
             nonlocal uncertain_attempts
@@ -273,6 +271,14 @@ class HttpClient:
                 return retrying(attempt)()
         except _Retry as failure:
             raise failure.error from None
+
+    @contextmanager
+    def _naming(self, request: ApiRequest) -> Iterator[None]:
+        """Name vendor and request in errors of modules that know neither."""
+        try:
+            yield
+        except UnusableAnswer as error:
+            raise error.about(self._vendor, request.what) from None
 
     def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
         logger.warning("%s Next try in %s.", details["exception"].error, seconds_text(details["wait"]))
