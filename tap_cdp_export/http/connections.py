@@ -91,6 +91,8 @@ def _look_up(connection: HTTPConnection) -> None:
         addresses(connection.host)
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from error
+    except (OSError, UnicodeError):  # connecting fails for the same reason, and urllib3 names it
+        return
 
 
 def addresses(host: str) -> list[str]:

@@ -34,6 +34,8 @@ from tests.helpers.in_process import completed
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from requests_mock import Mocker
 
     from tests.helpers.virtual_clock import VirtualClock
@@ -131,6 +133,16 @@ def test_an_answer_without_a_safe_url_is_an_error_that_does_not_show_it(
     assert failure.value.exit_code == 12
     assert ("failed" in str(failure.value)) is (answer.get("message") == "failed")
     assert "storage.test" not in str(failure.value)
+
+
+@pytest.mark.parametrize("url", [{}, {"url": None}, {"url": ""}], ids=["absent", "null", "empty"])
+def test_without_a_url_the_files_are_looked_for_in_the_bucket(
+    requests_mock: Mocker, tmp_path: Path, url: dict[str, Any]
+) -> None:
+    requests_mock.post(EXPORT_URL, json={"message": "success", "object_prefix": PREFIX, **url})
+    made = exporter(bucket_url=f"file://{tmp_path}").request_export(REQUEST)
+    assert made.secret is None
+    assert made.reference == {"segment_id": "s", "object_prefix": PREFIX}
 
 
 def test_a_missing_url_is_explained_by_the_connected_bucket(requests_mock: Mocker) -> None:
