@@ -152,12 +152,12 @@ def _files(folder: Path, settings: dict[str, Any], read: Callable[[str, str], st
     def refresh() -> None:
         for stream, keys in KEYS.items():
             source = read(f"{folder}/{pattern.format(stream=stream)}", stream)
-            database.execute(f"CREATE OR REPLACE TEMP TABLE lines AS SELECT *, row_number() OVER () AS line FROM {source}")  # noqa: S608
+            numbered = f"SELECT *, row_number() OVER () AS line FROM {source}"  # noqa: S608 -- our names
+            database.execute(f"CREATE OR REPLACE TEMP TABLE lines AS {numbered}")
             ((store.lines[stream],),) = database.execute("SELECT count(*) FROM lines").fetchall()
-            database.execute(
-                f"CREATE OR REPLACE TABLE tap_cdp_export.{stream} AS SELECT * EXCLUDE line FROM lines"
-                f" QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY line DESC) = 1"
-            )
+            last = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY line DESC) = 1"
+            current = f"SELECT * EXCLUDE line FROM lines QUALIFY {last}"  # noqa: S608 -- our names
+            database.execute(f"CREATE OR REPLACE TABLE tap_cdp_export.{stream} AS {current}")
 
     store = Store(settings, lambda sql: database.execute(sql).fetchall(), refresh)
     return store
