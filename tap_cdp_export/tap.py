@@ -13,6 +13,7 @@ from singer_sdk.plugin_base import _plugin_log_level
 from singer_sdk.singerlib import Catalog
 
 from tap_cdp_export.cli.command import ReadableSettings, TapCommand, checked_log_settings, json_document, readable
+from tap_cdp_export.cli.log import leave_out_lines_of_the_sdk
 from tap_cdp_export.config.environment import settings_in_environment
 from tap_cdp_export.config.settings import settings_schema
 from tap_cdp_export.config.validation import complete
@@ -21,6 +22,7 @@ from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import check_storage, stays_below_root
 from tap_cdp_export.singer.catalog import read_catalog
+from tap_cdp_export.singer.progress import Progress
 from tap_cdp_export.singer.state import readable_bookmarks, state_in
 from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
@@ -141,7 +143,8 @@ class TapCDPExport(ReadableSettings, Tap):
         self._check_sources()
         writer = self.message_writer
         try:
-            self.sync_all()
+            with Progress([stream for source in self.sources for stream in source.selected.values()]):
+                self.sync_all()
         except Interrupted:
             self.state_writer.write_state(self.state)
             raise
@@ -272,7 +275,9 @@ class TapCDPExport(ReadableSettings, Tap):
         """
         with checked_log_settings():
             logging.getLogger(cls.name).setLevel(_plugin_log_level(plugin_name=cls.name))
-            return super(TapCDPExport, cls).cli  # noqa: UP008 -- its first argument is the class, so super() finds no self
+            command = super(TapCDPExport, cls).cli  # noqa: UP008 -- its first argument is the class, so super() finds no self
+            leave_out_lines_of_the_sdk(cls.name)
+        return command
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

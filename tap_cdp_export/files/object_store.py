@@ -120,7 +120,7 @@ class ObjectStore:
         Raises:
             IncompleteAnswer: If it has changed or disappeared since it was listed.
         """
-        spool = Spool(self._chunks(stored_object.path))
+        spool = Spool(self._chunks(stored_object.path), announced_size=stored_object.size)
         folder = stored_object.path.rpartition("/")[0]
         try:
             with _translate_errors():

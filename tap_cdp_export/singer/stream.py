@@ -73,6 +73,8 @@ class ExportStream(Stream):
         is_full_snapshot: whether one sync reads all records there are, so that with FULL_TABLE an ACTIVATE_VERSION may
             tell a target to delete all others.
         is_on_request: whether the catalog has it only where the vendor's setting `tables` names it.
+        record_count: number of records so far, also those that a stream map has filtered out.
+        is_whole: whether this run has read all that there was to read.
     """
 
     columns: ClassVar[dict[str, Any]]
@@ -92,9 +94,12 @@ class ExportStream(Stream):
         self.source = source
         self._schema_is_written = False
         self._version_to_activate: int | None = None
-        self._emitted = 0
+        self.record_count = 0
         self._batches: Batches | None = None
         self._counter: metrics.Counter | None = None
+        self._began: float | None = None
+        self._ended: float | None = None
+        self.is_whole = False
 
     # Emission
 
@@ -145,7 +150,7 @@ class ExportStream(Stream):
                 self._batches.add(stream, encoded)
             elif encoded.number:
                 cast("LineWriter", self._tap.message_writer).write_lines(encoded.data)
-        self._emitted += number
+        self.record_count += number
         if self._counter and number:
             self._counter.increment(number)
 
@@ -227,16 +232,28 @@ class ExportStream(Stream):
             self._write_activate_version_message(self._stream_version)
         batch_config = self.get_batch_config(self.config)
         self._batches = Batches(batch_config, self._announce_batch_file) if batch_config else None
-        began = time.monotonic()
-        with self.get_record_counter() as self._counter, self.get_sync_timer():
-            yield
-            self._write_batches()
-        seconds = max(time.monotonic() - began, 0.001)
-        self.log("%s: %d records, %.0f a second.", self.name, self._emitted, self._emitted / seconds)
-        if self._version_to_activate is not None and not self._emitted:
+        self._began = time.monotonic()
+        try:
+            with self.get_record_counter() as self._counter, self.get_sync_timer():
+                yield
+                self._write_batches()
+        finally:
+            self._ended = time.monotonic()
+        if self._version_to_activate is not None and not self.record_count:
             self.logger.warning("Nothing was exported, so no ACTIVATE_VERSION is sent: it would empty the table.")
         elif self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
+        self.is_whole = True
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its records are being read."""
+        return self._began is not None and self._ended is None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long reading took, or has taken so far; None before it."""
+        return None if self._began is None else (self._ended or time.monotonic()) - self._began
 
     @cached_property
     def _selects_whole_columns(self) -> bool:
@@ -297,7 +314,7 @@ class ExportStream(Stream):
             SettingsError: If the time lies in the future.
         """
         try:
-            time = parse_time(self._bookmark_text)
+            time = parse_time(self.bookmark_text)
         except (TypeError, ValueError):
             return None
         if time > datetime.now(UTC) + _CLOCK_TOLERANCE:
@@ -308,7 +325,8 @@ class ExportStream(Stream):
         return time
 
     @property
-    def _bookmark_text(self) -> Any:  # noqa: ANN401 -- STATE may come from anywhere
+    def bookmark_text(self) -> Any:  # noqa: ANN401 -- STATE may come from anywhere
+        """The bookmark as it is in STATE."""
         return self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
 
     def check(self) -> None:
@@ -318,7 +336,7 @@ class ExportStream(Stream):
             SettingsError: If the bookmark lies in the future, or the catalog lacks or deselects a key column.
         """
         check_keys(self, self.selected_columns)
-        if self.bookmark() is None and self._bookmark_text is not None:
+        if self.bookmark() is None and self.bookmark_text is not None:
             self.log(
                 "STATE holds no time that this version understands as bookmark of %s; it starts from its beginning.",
                 self.name,
