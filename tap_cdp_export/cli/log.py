@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-_LEFT_OUT: Final = frozenset(
+LEFT_OUT: Final = frozenset(
     {
         "METRIC: %s",
         "Beginning sync of '%s' in %s mode",
@@ -33,4 +33,4 @@ def leave_out_lines_of_the_sdk(plugin: str) -> None:
 
 
 def _is_kept(record: logging.LogRecord) -> bool:
-    return record.msg not in _LEFT_OUT
+    return record.msg not in LEFT_OUT

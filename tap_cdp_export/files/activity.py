@@ -91,10 +91,12 @@ def duration_text(seconds: float) -> str:
     """Write a duration for people: `0.4 s`, `45 s`, `2 min 30 s`, `1 h 5 min`.
 
     Args:
-        seconds: any number; less than a tenth is `0.1 s`.
+        seconds: any number; one that would be rounded to nothing is `under 0.1 s`.
     """
+    if seconds < 0.05:  # noqa: PLR2004 -- rounded to one digit
+        return "under 0.1 s"
     if seconds < 9.95:  # noqa: PLR2004 -- rounded to two digits
-        return f"{max(seconds, 0.1):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LINE_SECONDS: Final = 25.0
+LINE_SECONDS: Final = 25.0
 """Time between two lines of the log; a reader is told of progress at least every 30 seconds."""
 
 _LIVE_SECONDS: Final = 0.5
 _RATE_SECONDS: Final = 30.0
-_DEFAULT_COLUMNS: Final = 79
+_DEFAULT_COLUMNS: Final = 80
 _BAR_COLUMNS: Final = 20
 _LEAST_DOWNLOAD: Final = 1_000_000  # smaller ones, such as pages, are over before they can be read about
 _MOST_NAMES: Final = 3
@@ -82,7 +82,7 @@ class Progress:
         self._resources.enter_context(logging_redirect_tqdm(tqdm_class=tqdm))
 
     def _report(self) -> None:
-        while not self._ended.wait(_LINE_SECONDS if self._bar is None else _LIVE_SECONDS):
+        while not self._ended.wait(LINE_SECONDS if self._bar is None else _LIVE_SECONDS):
             text, fraction = self.look()
             if self._bar is None:
                 logger.info("%s", text)
@@ -90,9 +90,8 @@ class Progress:
                 self._draw(text, fraction)
 
     def _draw(self, text: str, fraction: float | None) -> None:
-        columns = _DEFAULT_COLUMNS
-        with suppress(OSError):
-            columns = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns or _DEFAULT_COLUMNS  # some terminals do not tell
+        columns -= 1  # with all of them some begin another line
         self._bar.ncols = columns
         if fraction is None:
             self._bar.total, self._bar.n, self._bar.bar_format = None, 0, "{desc}"
@@ -124,7 +123,7 @@ class Progress:
         elif phase and not phase.detail():
             parts.append(f"{duration_text(time.monotonic() - phase.began)} so far")
         records = sum(stream.record_count for stream in running)
-        if records:
+        if records or not parts:
             rate = self._rates["records"].of(records, of=len(running))
             parts.append(f"{records:,} records" + (f", {rate:,.0f} a second" if rate else ""))
         if file:
