@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.singer.stream import ExportStream
     from tap_cdp_export.vendors.vendor import Vendor
 
+logger = logging.getLogger(__name__)
+
 _TEST_DEADLINE_SECONDS: Final = 15
 VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
 
@@ -141,16 +143,18 @@ class TapCDPExport(ReadableSettings, Tap):
             CdpExportError: The first error, after all streams; it names the streams that are incomplete.
         """
         self._check_sources()
+        if self.config["sandbox"]:
+            logger.info("Reading from the sandbox in place of the vendors: its data is synthetic.")
         writer = self.message_writer
-        try:
-            with Progress([stream for source in self.sources for stream in source.selected.values()]):
+        with Progress([stream for source in self.sources for stream in source.selected.values()]):
+            try:
                 self.sync_all()
-        except Interrupted:
-            self.state_writer.write_state(self.state)
-            raise
-        finally:
-            if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
-                writer.flush()
+            except Interrupted:
+                self.state_writer.write_state(self.state)
+                raise
+            finally:
+                if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
+                    writer.flush()
         self._raise_failures()
 
     def _check_sources(self) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-logger = logging.getLogger(__name__)
 
 
 def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +32,6 @@ def with_sandbox(config: dict[str, Any], schema: Mapping[str, Any]) -> dict[str,
         raise SettingsError(f"The sandbox needs {error.name}: install the tap again with its extra sandbox.") from None
     sandbox = Sandbox()
     sandbox.start()
-    logger.info("Reading from the sandbox in place of the vendors: its data is synthetic.")
     merged = {**sandbox.settings(), **config}
     for vendor, settings in sandbox.settings().items():
         user_settings = config.get(vendor)

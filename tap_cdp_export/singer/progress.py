@@ -29,6 +29,7 @@ LINE_SECONDS: Final = 25.0
 """Time between two lines of the log; a reader is told of progress at least every 30 seconds."""
 
 _LIVE_SECONDS: Final = 0.5
+_END_SECONDS: Final = 1.0  # for the thread's last line, where nobody reads the log
 _RATE_SECONDS: Final = 30.0
 _DEFAULT_COLUMNS: Final = 80
 _BAR_COLUMNS: Final = 20
@@ -59,7 +60,7 @@ class Progress:
         thread = threading.Thread(target=self._report, name="progress", daemon=True)
         with suppress(RuntimeError):  # the system allows no more threads; the run itself may need none
             thread.start()
-            self._resources.callback(thread.join)
+            self._resources.callback(thread.join, _END_SECONDS)
         self._resources.callback(self._ended.set)
         return self
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_cdp_export.sandbox.options import Fault
+from tests.helpers.about import ROOT
 from tests.helpers.running import run_tap, vendor
 from tests.whole_tap.conftest import NOW
 
@@ -55,15 +56,9 @@ def test_a_run_that_fails_says_which_streams_are_whole(sandbox: Sandbox) -> None
     assert last.startswith("CRITICAL users: ")
 
 
-def test_metrics_can_be_logged_apart_as_the_sdk_documents(sandbox: Sandbox, tmp_path: Path) -> None:
-    handler = {"class": "logging.FileHandler", "filename": str(tmp_path / "metrics.log")}
-    config = {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "handlers": {"file": handler},
-        "loggers": {"singer_sdk.metrics": {"level": "INFO", "handlers": ["file"], "propagate": True}},
-    }
-    (tmp_path / "log.yml").write_text(json.dumps(config))
+def test_metrics_can_be_logged_apart_as_the_page_says(sandbox: Sandbox, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "log.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "log.yml").write_text(block.replace("metrics.log", str(tmp_path / "metrics.log")))
     settings = {**vendor(sandbox.settings(), "personalization"), "end_date": NOW}
     run = run_tap(settings, environment={"SINGER_SDK_LOG_CONFIG": str(tmp_path / "log.yml")})
     assert (tmp_path / "metrics.log").read_text().count("METRIC: ") == 4
