@@ -27,12 +27,14 @@ class Spool:
         file: the bytes, seekable.
         size: their number.
         announced_size: number of bytes that a download is to have; 0 if it is unknown.
+        name: of the file, for messages; empty if it has none that may be shown.
         chunk_offsets: start and end of each chunk in turn, set by `json_chunks.verify` and read only by
             `json_chunks.read_verified_chunks`.
     """
 
     announced_size: int = 0
     chunk_offsets: Sequence[int] = ()
+    name = ""
 
     def __init__(self, chunks: Iterable[bytes], *, announced_size: int | None = None) -> None:
         """Store a body; the file is closed if storing fails.

@@ -71,7 +71,7 @@ class Progress:
             sys.stderr.write(table(self._streams))
             return
         for stream in self._streams:
-            logger.log(logging.INFO if stream.is_whole else logging.WARNING, "%s", summary(stream))
+            logger.log(logging.INFO if stream.tally.is_whole else logging.WARNING, "%s", summary(stream))
 
     def _open_live_line(self) -> None:
         from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415 -- needed on a terminal only
@@ -108,7 +108,7 @@ class Progress:
             A text such as `braze_users: downloading, 12.0 MB of 48.0 MB, 3.0 MB a second, 12.0 s left`, and the
             fraction of the file that is done, if it is known.
         """
-        running = [stream for stream in self._streams if stream.is_running]
+        running = [stream for stream in self._streams if stream.tally.is_running]
         phase = ACTIVITY.phase
         file, done, total, parts = None, 0, 0, ["starting"]
         if phase:
@@ -123,7 +123,7 @@ class Progress:
             done, total = file.size, file.announced_size
         elif phase and not phase.detail():
             parts.append(f"{duration_text(time.monotonic() - phase.began)} so far")
-        records = sum(stream.record_count for stream in running)
+        records = sum(stream.tally.records for stream in running)
         if records or not parts:
             rate = self._rates["records"].of(records, of=len(running))
             parts.append(f"{records:,} records" + (f", {rate:,.0f} a second" if rate else ""))
@@ -176,11 +176,10 @@ def summary(stream: ExportStream) -> str:
     Returns:
         Such as `users: 1,061 records in 0.1 s, bookmark 2026-11-10T12:00:00.000Z.`
     """
-    records, seconds, bookmark = stream.record_count, stream.seconds, _bookmark(stream)
-    text = f"{records:,} records" + (f" in {duration_text(seconds)}" if seconds is not None else "")
-    return (
-        f"{stream.name}: {'' if stream.is_whole else 'not whole, '}{text}{f', bookmark {bookmark}' * bool(bookmark)}."
-    )
+    records, seconds, bookmark = stream.tally.records, stream.tally.seconds, _bookmark(stream)
+    text = "" if stream.tally.is_whole else "not whole, "
+    text += f"{records:,} records" + (f" in {duration_text(seconds)}" if seconds is not None else "")
+    return f"{stream.name}: {text}{f', bookmark {bookmark}' if bookmark else ''}."
 
 
 def table(streams: Sequence[ExportStream]) -> str:
@@ -194,9 +193,9 @@ def table(streams: Sequence[ExportStream]) -> str:
     """
     rows = [("stream", "records", "seconds", "bookmark", "")]
     for stream in streams:
-        seconds = "" if stream.seconds is None else f"{stream.seconds:,.1f}"
-        result = "whole" if stream.is_whole else "not whole"
-        rows.append((stream.name, f"{stream.record_count:,}", seconds, _bookmark(stream), result))
+        seconds = "" if stream.tally.seconds is None else f"{stream.tally.seconds:,.1f}"
+        result = "whole" if stream.tally.is_whole else "not whole"
+        rows.append((stream.name, f"{stream.tally.records:,}", seconds, _bookmark(stream), result))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         f"{name:{widths[0]}}  {records:>{widths[1]}}  {seconds:>{widths[2]}}  {bookmark:{widths[3]}}  {result}".rstrip()

@@ -7,7 +7,6 @@ The SDK moves bookmarks with the records, which loses data when a windowed run i
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -35,6 +34,7 @@ from tap_cdp_export.singer.batch_files import Batches
 from tap_cdp_export.singer.catalog import check_keys
 from tap_cdp_export.singer.column_maps import column_map
 from tap_cdp_export.singer.stream_maps import transformed
+from tap_cdp_export.singer.tally import Tally
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
@@ -70,16 +70,16 @@ class ExportStream(Stream):
 
     Attributes:
         columns: the JSON schema.
-        is_full_snapshot: whether one sync reads all records there are, so that with FULL_TABLE an ACTIVATE_VERSION may
-            tell a target to delete all others.
+        is_full_snapshot: whether one sync reads all records, so that with FULL_TABLE a target may delete all others.
         is_on_request: whether the catalog has it only where the vendor's setting `tables` names it.
-        record_count: number of records so far, also those that a stream map has filtered out.
-        is_whole: whether this run has read all that there was to read.
+        tally: what this run has read so far.
+        permission: what the credentials must allow, in the vendor's words; empty where the vendor does not publish it.
     """
 
     columns: ClassVar[dict[str, Any]]
     is_full_snapshot: ClassVar[bool] = True
     is_on_request: ClassVar[bool] = False
+    permission: ClassVar[str] = ""
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # decoders give the types of the schema
 
     def __init__(self, tap: Tap, source: StreamSource, schema: dict[str, Any]) -> None:
@@ -94,12 +94,9 @@ class ExportStream(Stream):
         self.source = source
         self._schema_is_written = False
         self._version_to_activate: int | None = None
-        self.record_count = 0
+        self.tally = Tally()
         self._batches: Batches | None = None
         self._counter: metrics.Counter | None = None
-        self._began: float | None = None
-        self._ended: float | None = None
-        self.is_whole = False
 
     # Emission
 
@@ -150,7 +147,7 @@ class ExportStream(Stream):
                 self._batches.add(stream, encoded)
             elif encoded.number:
                 cast("LineWriter", self._tap.message_writer).write_lines(encoded.data)
-        self.record_count += number
+        self.tally.records += number
         if self._counter and number:
             self._counter.increment(number)
 
@@ -232,28 +229,14 @@ class ExportStream(Stream):
             self._write_activate_version_message(self._stream_version)
         batch_config = self.get_batch_config(self.config)
         self._batches = Batches(batch_config, self._announce_batch_file) if batch_config else None
-        self._began = time.monotonic()
-        try:
-            with self.get_record_counter() as self._counter, self.get_sync_timer():
-                yield
-                self._write_batches()
-        finally:
-            self._ended = time.monotonic()
-        if self._version_to_activate is not None and not self.record_count:
+        with self.tally.timed(), self.get_record_counter() as self._counter, self.get_sync_timer():
+            yield
+            self._write_batches()
+        if self._version_to_activate is not None and not self.tally.records:
             self.logger.warning("Nothing was exported, so no ACTIVATE_VERSION is sent: it would empty the table.")
         elif self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
-        self.is_whole = True
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its records are being read."""
-        return self._began is not None and self._ended is None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long reading took, or has taken so far; None before it."""
-        return None if self._began is None else (self._ended or time.monotonic()) - self._began
+        self.tally.is_whole = True
 
     @cached_property
     def _selects_whole_columns(self) -> bool:
