@@ -219,7 +219,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         streams = list(self.selected.values())
         decoder = BlockDecoder([_decoder_of(stream, segment) for stream in streams])
         for file in files:
-            with naming_bad_lines(file):
+            with naming_bad_lines(file), self.writing(f"Braze segment {segment}", file, streams=streams):
                 write_chunks(decoder.decode, line_blocks_of(file), *streams)
 
     def check_access(self) -> None:

@@ -22,7 +22,7 @@ from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import KEY_ALIASES, CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, Pages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
-from tap_cdp_export.windows import Window, whole_second
+from tap_cdp_export.windows import Window, time_text, whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -162,9 +162,17 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
                 return Spool.of(decoder.empty_page)
 
         decoder = self._decoder(stream, {"dataset_id": dataset, **client.window_columns(window)})
-        pages = Pages(f"{stream.name} of dataset {dataset}", fetch, decoder, are_numbered=bool(page_size))
-        for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
-            stream.write(records)
+        what = f"{stream.name} of dataset {dataset}"
+        logger.info(
+            "%s: requesting pages, with the statistics of %s to %s.",
+            what,
+            time_text(window.start),
+            time_text(window.end),
+        )
+        pages = Pages(what, fetch, decoder, are_numbered=bool(page_size))
+        with self.writing(what, detail=lambda: f"{pages.number:,} page{'s' * (pages.number != 1)}", streams=[stream]):
+            for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
+                stream.write(records)
 
     def _first_allowed_to_fail(self, stream: ExportStream, dataset: str, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""
