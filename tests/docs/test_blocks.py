@@ -15,6 +15,7 @@ import tomllib
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import duckdb
 import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
@@ -152,9 +153,17 @@ def test_yaml_parses_and_follows_meltanos_schema(block: Block) -> None:
     assert set(document.get("stream_maps", {})) <= set(streams())
 
 
-@of("sql")
-def test_sql_is_in_the_cookbook_whose_queries_are_run(block: Block) -> None:
-    assert block.page == COOKBOOK
+def test_the_query_for_targets_that_append_finds_the_current_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = [one for one in blocks() if one.language == "sql" and one.page != COOKBOOK]
+    key = {"dataset_id": "engage", "name": "anna"}
+    versions = [key | {"window_end": f"2026-01-0{day}T00:00:00Z"} for day in (1, 3, 2)]
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "users.jsonl").write_text("\n".join(map(json.dumps, versions)))
+    monkeypatch.chdir(tmp_path)
+    ((*_, window_end),) = duckdb.sql(block.text).fetchall()
+    assert str(window_end).startswith("2026-01-03")
 
 
 def test_every_command_names_what_there_is() -> None:
