@@ -23,6 +23,7 @@ from tap_cdp_export.records.mapper import (
     any_time,
     epoch_column,
     epoch_time,
+    integer_column,
     iso_column,
     kind_of,
 )
@@ -69,7 +70,7 @@ class JsonRecordDecoder:
         tap_columns: Mapping[str, str | None],
         selected: Collection[str],
         *,
-        required: str,
+        required: str | None,
         aliases: Sequence[str] = (),
     ) -> None:
         """Compile the decoders.
@@ -78,28 +79,29 @@ class JsonRecordDecoder:
             mapper: makes records of single objects.
             tap_columns: values of the tap's own columns.
             selected: names of the columns to decode.
-            required: the text column that is never empty; decoded in any case.
+            required: the text column that is never empty; decoded in any case. None if there is no such column.
             aliases: the vendor's other names of it, for objects that have none; with them a whole number becomes text.
         """
         self._mapper = mapper
         self._tap_columns = tap_columns
         self._required = required
         self._aliases = aliases
-        self._selected = selected = frozenset({*selected, required})
+        self._selected = selected = frozenset({*selected, *([required] if required else [])})
         self._to_vendor_name = mapper.to_vendor_name
         self._columns = mapper.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
-        self._time_type, self._convert_times = _TIMES[mapper.time]
-        self._times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._time_type, convert_times = _TIMES[mapper.time]
+        times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._converters = {**dict.fromkeys(times, convert_times), **dict.fromkeys(mapper.counts, integer_column)}
         self._free_types = {
             name: _array_of(inner) if kinds[name] == "array" else _objects
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
         self._sent = [name for name in self._columns if name in selected]
-        named = msgspec.defstruct(
-            "Named", [(required, _NONEMPTY_TEXT)], rename={required: self._to_vendor_name(required)}
-        )
+        self._key = [(required, _NONEMPTY_TEXT)] if required else []
+        rename = {name: self._to_vendor_name(name) for name, _ in self._key}
+        named = msgspec.defstruct("Named", self._key, rename=rename)
         self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
         self._compile()
@@ -110,7 +112,7 @@ class JsonRecordDecoder:
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         known = msgspec.defstruct(
             "Known",
-            [(self._required, _NONEMPTY_TEXT), *optional, *extra],
+            [*self._key, *optional, *extra],
             rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
             forbid_unknown_fields=True,
             gc=False,
@@ -126,7 +128,9 @@ class JsonRecordDecoder:
         """Return the type that a column is decoded as, and its value where the vendor left the field out."""
         if name in self._free_types:
             return Raw, Raw(b"null")
-        if name in self._times:
+        if name in self._mapper.counts:
+            return _INTEGER | str | None, None
+        if name in self._converters:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
 
@@ -232,10 +236,10 @@ class JsonRecordDecoder:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
-        times = {name: self._convert_times(values[name]) for name in self._times}
-        columns = self._of_known(values, times, len(known))
+        converted = {name: convert(values[name]) for name, convert in self._converters.items()}
+        columns = self._of_known(values, converted, len(known))
         self._move_to_extra(
-            columns, values, [*self._unconvertible_values(values), *self._unconvertible_times(values, times)]
+            columns, values, [*self._unconvertible_values(values), *self._unconverted_values(values, converted)]
         )
         if has_dicts:
             self._insert(columns, objects)
@@ -262,19 +266,19 @@ class JsonRecordDecoder:
                 places = _unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
-    def _unconvertible_times(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
-        """Find values of date-time columns that are no time."""
-        for name, texts in times.items():
-            if UNCONVERTIBLE in texts:
-                places = [place for place, text in enumerate(texts) if text is UNCONVERTIBLE]
+    def _unconverted_values(self, values: Values, converted: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
+        """Find values of converted columns that are no time, or no number."""
+        for name, column in converted.items():
+            if UNCONVERTIBLE in column:
+                places = [place for place, value in enumerate(column) if value is UNCONVERTIBLE]
                 yield from ((place, name, values[name][place]) for place in places)
 
-    def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
+    def _of_known(self, values: Values, converted: Mapping[str, list[Any]], number: int) -> Columns:
         """Return the selected columns of structs, in the order in which a record of `RecordMapper` has them."""
         columns: Columns = {
             name: repeat(value, number) for name, value in self._tap_columns.items() if name in self._selected
         }
-        columns |= {name: times[name] if name in times else values[name] for name in self._sent}
+        columns |= {name: converted[name] if name in converted else values[name] for name in self._sent}
         if "extra" in self._selected:
             columns["extra"] = self._extras(values, number)
         return columns
@@ -311,6 +315,8 @@ class JsonRecordDecoder:
         return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
     def _record(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self._required is None:
+            return self._mapper.record(fields, self._tap_columns)
         field = self._to_vendor_name(self._required)
         if self._aliases:
             name = next((alias for alias in (field, *self._aliases) if fields.get(alias) is not None), field)

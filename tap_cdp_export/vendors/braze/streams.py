@@ -1,4 +1,4 @@
-"""`braze_users`, the tables made from its lists, and `braze_segments`."""
+"""`braze_users` with the tables made from its lists, and `braze_segments`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.archive import line_blocks_of, naming_bad_lines
 from tap_cdp_export.vendors.braze.bucket import Bucket
 from tap_cdp_export.vendors.braze.client import BrazeExporter
+from tap_cdp_export.vendors.braze.entry_decoder import EntryDecoder
+from tap_cdp_export.vendors.braze.entry_streams import BrazeUserEntries
 from tap_cdp_export.vendors.braze.schemas import (
-    CAMPAIGNS,
-    CANVASES,
-    CUSTOM_EVENTS,
-    DEVICES,
     EXPORTABLE_FIELDS,
-    PURCHASES,
     SEGMENTS,
     UNASKED,
     USERS,
 )
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, EntryDecoder, UserDecoder
+from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, UserDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,69 +44,6 @@ class BrazeUsers(ExportStream):
     name = "braze_users"
     columns: ClassVar[dict[str, Any]] = USERS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id")
-
-
-class BrazeUserEntries(ExportStream):
-    """A table of the entries of one of the users' lists.
-
-    Attributes:
-        field: the list.
-        identity: what names an entry.
-    """
-
-    is_on_request = True
-    field: ClassVar[str]
-    identity: ClassVar[str]
-
-
-class BrazeUserCustomEvents(BrazeUserEntries):
-    """Custom events of the last 90 days."""
-
-    name = "braze_user_custom_events"
-    columns: ClassVar[dict[str, Any]] = CUSTOM_EVENTS
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "name", "occurrence")
-    field = "custom_events"
-    identity = "name"
-
-
-class BrazeUserPurchases(BrazeUserEntries):
-    """Purchases of the last 90 days."""
-
-    name = "braze_user_purchases"
-    columns: ClassVar[dict[str, Any]] = PURCHASES
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "name", "occurrence")
-    field = "purchases"
-    identity = "name"
-
-
-class BrazeUserCampaigns(BrazeUserEntries):
-    """Campaigns received in the last 90 days."""
-
-    name = "braze_user_campaigns"
-    columns: ClassVar[dict[str, Any]] = CAMPAIGNS
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "api_campaign_id", "occurrence")
-    field = "campaigns_received"
-    identity = "api_campaign_id"
-
-
-class BrazeUserCanvases(BrazeUserEntries):
-    """Canvases received in the last 90 days."""
-
-    name = "braze_user_canvases"
-    columns: ClassVar[dict[str, Any]] = CANVASES
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "api_canvas_id", "occurrence")
-    field = "canvases_received"
-    identity = "api_canvas_id"
-
-
-class BrazeUserDevices(BrazeUserEntries):
-    """Devices."""
-
-    name = "braze_user_devices"
-    columns: ClassVar[dict[str, Any]] = DEVICES
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "device_id", "occurrence")
-    field = "devices"
-    identity = "device_id"
 
 
 class BrazeSegments(ExportStream):
@@ -298,5 +232,5 @@ def _chosen(stream: ExportStream) -> set[str]:
 
 def _decoder_of(stream: ExportStream, segment: str) -> UserDecoder | EntryDecoder:
     if isinstance(stream, BrazeUserEntries):
-        return EntryDecoder(segment, stream.columns, stream.field, stream.identity)
+        return EntryDecoder(segment, type(stream), stream.selected_columns)
     return UserDecoder(segment, stream.selected_columns)
