@@ -7,7 +7,7 @@ records of any other stream are.
 from __future__ import annotations
 
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.files import strict_json
@@ -75,7 +75,7 @@ class EntryDecoder:
             outer_objects = self._read(self._reader, entries)
             (lists,) = outer_objects.entries.values()
             places = _owners(lists)
-            owners = [owners[place] for place in places]
+            owners = list(map(owners.__getitem__, places))
             outer = [outer_objects.names[place] or NO_IDENTITY for place in places]
             entries = list(chain.from_iterable(lists))
         seen: dict[tuple[object, ...], int] = {}
@@ -94,10 +94,10 @@ class EntryDecoder:
         """Decode entries, and add the columns that they do not have themselves."""
         columns = dict(self._decoded(entries).columns)
         identities = [name or NO_IDENTITY for name in columns[self._identity]]
-        keys = zip(owners, outer, identities, strict=True) if self._outer else zip(owners, identities, strict=True)
+        keys = list(zip(owners, *([outer] if self._outer else []), identities, strict=True))
         own: dict[str, Any] = {
             "segment_id": repeat(self._segment, len(entries)),
-            "braze_id": [users[owner] for owner in owners],
+            "braze_id": list(map(users.__getitem__, owners)),
             **({self._outer: outer} if self._outer else {}),
             self._identity: identities,
             "occurrence": _occurrences(keys, seen),
@@ -120,11 +120,15 @@ class EntryDecoder:
 
 def _owners(lists: Iterable[Sequence[object]]) -> list[int]:
     """Give for each entry the place of the object whose list it is in: `[[a, b], [], [c]]` gives `[0, 0, 2]`."""
-    return list(chain.from_iterable(repeat(place, len(entries)) for place, entries in enumerate(lists)))
+    return list(chain.from_iterable(map(repeat, count(), map(len, lists))))
 
 
-def _occurrences(keys: Iterable[tuple[object, ...]], seen: dict[tuple[object, ...], int]) -> list[int]:
+def _occurrences(keys: list[tuple[object, ...]], seen: dict[tuple[object, ...], int]) -> list[int]:
     """Number the entries with the same key from 1, those that were seen before included."""
+    firsts = dict.fromkeys(keys, 1)
+    if len(firsts) == len(keys) and not seen:
+        seen.update(firsts)
+        return [1] * len(keys)
     numbers = []
     for key in keys:
         seen[key] = number = seen.get(key, 0) + 1
