@@ -108,12 +108,13 @@ class JsonRecordDecoder:
 
     def _compile(self) -> None:
         unknown = {f"unknown_{number}": field for number, field in enumerate(self._unknown)}
+        ignored = {f"ignored_{number}": field for number, field in enumerate(sorted(self._mapper.ignored))}
         extra = [(name, Raw | UnsetType, UNSET) for name in unknown]
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         known = msgspec.defstruct(
             "Known",
-            [*self._key, *optional, *extra],
-            rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
+            [*self._key, *optional, *extra, *((name, Raw | UnsetType, UNSET) for name in ignored)],
+            rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown, **ignored},
             forbid_unknown_fields=True,
             gc=False,
         )
@@ -212,7 +213,7 @@ class JsonRecordDecoder:
 
     def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
         """Compile the structs anew with fields that are no columns; return whether there were any."""
-        known = {*map(self._to_vendor_name, self._columns), *self._unknown}
+        known = {*map(self._to_vendor_name, self._columns), *self._unknown, *self._mapper.ignored}
         found = dict.fromkeys(field for fields in objects for field in fields if field not in known)
         new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
         if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:

@@ -247,9 +247,10 @@ class RecordMapper:
         to_vendor_name: from a column's name to the vendor's.
         time: converter of date-time columns.
         counts: integer columns that the vendor may also send as text.
+        ignored: the vendor's names of fields that another stream holds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what may differ between two streams
         self,
         schema: Mapping[str, Any],
         *,
@@ -257,6 +258,7 @@ class RecordMapper:
         to_vendor_name: Callable[[str], str] = str,
         time: Converter = epoch_time,
         counts: frozenset[str] = frozenset(),
+        ignored: frozenset[str] = frozenset(),
     ) -> None:
         """Compile the columns.
 
@@ -266,6 +268,7 @@ class RecordMapper:
             to_vendor_name: from a column's name to the vendor's.
             time: converter of date-time columns.
             counts: integer columns that the vendor may also send as text, such as `"12"`.
+            ignored: the vendor's names of fields that another stream holds: they are left out.
         """
         self.columns = {
             name: inner for name, inner in schema["properties"].items() if name not in {*tap_columns, "extra"}
@@ -273,6 +276,7 @@ class RecordMapper:
         self.to_vendor_name = to_vendor_name
         self.time = time
         self.counts = counts
+        self.ignored = ignored
         self._empty = dict.fromkeys(self.columns)
         self._converters = {
             to_vendor_name(name): (name, _integer_or_text if name in counts else _converter(inner, time))
@@ -292,6 +296,8 @@ class RecordMapper:
         record: dict[str, Any] = {**tap_columns, **self._empty, "extra": None}
         extra = {}
         for field, value in fields.items():
+            if field in self.ignored:
+                continue
             column, convert = self._converters.get(field, (field, None))
             if convert is None:
                 converted = UNCONVERTIBLE
