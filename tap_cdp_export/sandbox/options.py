@@ -7,7 +7,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-
 PERMISSIONS = (
     "users.export.segment", "segments.list", "segments.details", "segments.data_series",
     "campaigns.list", "campaigns.details", "campaigns.data_series",

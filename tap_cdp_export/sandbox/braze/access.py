@@ -11,7 +11,7 @@ from starlette.routing import Route
 from tap_cdp_export.sandbox.responses import json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from starlette.requests import Request
     from starlette.responses import Response

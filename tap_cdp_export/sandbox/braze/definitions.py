@@ -59,7 +59,7 @@ class Definitions:
     def _custom_attributes(self, request: Request) -> tuple[int, dict[str, Any], dict[str, str]]:
         self._access.require("custom_attributes.get")
         types = {**_ATTRIBUTES, **dict.fromkeys(self._more("Survey answer"), "String")}
-        items = [
+        items: list[dict[str, Any]] = [
             {
                 "name": name,
                 "data_type": data_type,
@@ -74,7 +74,7 @@ class Definitions:
 
     def _events(self, request: Request) -> tuple[int, dict[str, Any], dict[str, str]]:
         self._access.require("events.get")
-        items = [
+        items: list[dict[str, Any]] = [
             {
                 "name": name,
                 "description": "",

@@ -114,7 +114,10 @@ class Lists:
         self._access.require("canvas.details")
         query = parameters(request, "canvas_id", *_DETAIL_PARAMETERS)
         identifier = self._workspace.canvas(query.get("canvas_id"))
-        variants = ((CANVAS_VARIANT, VARIANT, [CANVAS_STEP]), (CANVAS_CONTROL, CONTROL, []))
+        variants: tuple[tuple[str, str, list[str]], ...] = (
+            (CANVAS_VARIANT, VARIANT, [CANVAS_STEP]),
+            (CANVAS_CONTROL, CONTROL, []),
+        )
         message = {"channel": "email", "subject": WELCOME.subject, "from": "Stigen <hej@example.com>"}
         content = {
             **self._common(WELCOME.name, archived=False, draft=False, channel="email"),

@@ -110,9 +110,7 @@ class Workspace:
         yield Campaign(_DRAFT, _DRAFT.replace("d72f", "1bdd"), "Spring (draft)", "Tent?", draft=True)
         for number in range(self.options.more_campaigns):
             identifier = f"aa5e7c1e-0000-4000-8000-{number:012x}"
-            yield Campaign(
-                identifier, identifier.replace("aa5e", "bb5e"), f"Stock alert {number:03d}", alert=number
-            )
+            yield Campaign(identifier, identifier.replace("aa5e", "bb5e"), f"Stock alert {number:03d}", alert=number)
 
     def campaign(self, identifier: str | None) -> Campaign:
         """The campaign with this ID, or a refusal."""

@@ -14,6 +14,7 @@ from tap_cdp_export.vendors.braze.streams import (
     BrazeUsers,
     BrazeUsersSource,
 )
+from tap_cdp_export.vendors.braze.tables.sources import SOURCES
 from tap_cdp_export.vendors.vendor import Vendor
 
 VENDOR = Vendor(
@@ -36,6 +37,7 @@ VENDOR = Vendor(
             ),
         ),
         (BrazeSegmentsSource, (BrazeSegments,)),
+        *SOURCES,
     ),
     check=CHECK,
 )
