@@ -23,7 +23,7 @@ TOTAL = "total"
 _BOUNCING = 37  # one of so many people has an address that refuses the welcome mail
 _MOBILE_INVALID = 41
 _BOUNCE_HOURS = 9  # by then a mail that is opened has been opened
-_MONTH = 30
+_ACTIVE_DAYS = {"dau": 1, "mau": 30}
 
 
 @dataclass
@@ -54,13 +54,13 @@ class Figures:
         """Count of a figure of a campaign or Canvas on a day."""
         return self.mails[identifier, figure][day]
 
-    def users(self, app: str, day: int, days: int = 1) -> int:
-        """Number of people who were active in the days up to `day`."""
-        return len(set().union(*(self.active[app].get(day - back, set()) for back in range(days))))
-
-    def monthly_users(self, app: str, day: int) -> int:
-        """Number of people who were active in the 30 days up to `day`."""
-        return self.users(app, day, _MONTH)
+    def of_app(self, figure: str, app: str, day: int) -> float:
+        """Figure of an app, or of `TOTAL`, on a day; `dau` and `mau` count the people active in 1 or 30 days."""
+        if figure in _ACTIVE_DAYS:
+            active = self.active[app]
+            return len(set().union(*(active.get(day - back, set()) for back in range(_ACTIVE_DAYS[figure]))))
+        number = self.apps[figure, app][day]
+        return number / 100 if figure == "revenue" else number
 
     def size(self, segment: str, day: int) -> int:
         """Number of members of a segment at the end of a day."""

@@ -11,6 +11,7 @@ from tap_cdp_export.sandbox.braze.access import Access, Refused
 from tap_cdp_export.sandbox.braze.definitions import Definitions
 from tap_cdp_export.sandbox.braze.exports import ExportRequest, Exports, url_of
 from tap_cdp_export.sandbox.braze.lists import Lists
+from tap_cdp_export.sandbox.braze.series import Series
 from tap_cdp_export.sandbox.braze.suppressions import Suppressions
 from tap_cdp_export.sandbox.braze.workspace import Workspace
 from tap_cdp_export.sandbox.request_log import body_of, entry_of
@@ -41,13 +42,15 @@ class Braze:
     def routes(self) -> list[BaseRoute]:
         """Routes of the vendor."""
         route = self._access.route
+        definitions = Definitions(self._access, self._workspace)
         return [
             route("/users/export/segment", self._request_export, method="POST"),
             route("/users/export/segment/", _slash, method="POST"),
             route("/export/segment/cancel", self._cancel, method="POST"),
             *Lists(self._access, self._workspace).routes(),
-            *Definitions(self._access, self._workspace).routes(),
+            *definitions.routes(),
             *Suppressions(self._access, self._workspace).routes(),
+            *Series(self._access, self._workspace, definitions).routes(),
         ]
 
     def _request_export(self, request: Request) -> tuple[int, dict[str, Any]]:

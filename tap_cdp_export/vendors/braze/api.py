@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_PARALLEL_REQUESTS: Final = 16
-NAME_REQUESTS_PER_HOUR: Final = 1_000
-"""Of the lists of custom attributes, events and products together."""
+NAMES: Final = "names"
+"""Pool of the lists of custom attributes, events and products."""
+PURCHASES: Final = "purchases"
+"""Pool of the series of purchases, which stand in no list of limits."""
+_REQUESTS_PER_HOUR: Final = 1_000
 
 _FORBIDDEN: Final = 403
 _LIST_PERMISSIONS: Final = "Check api_key, its permission segments.list, its IP allowlist, and base_url."
@@ -47,7 +50,7 @@ class BrazeApi:
     Attributes:
         base_url: its address without a slash at the end, which is a documented cause of odd errors.
         is_local: whether it is on this machine, where no proxy has business.
-        paces: pools of requests that are limited apart from the workspace's, by requests an hour.
+        paces: pools of requests that are limited apart from the workspace's, by name.
         listed: IDs that a list held, by its path, so that a run reads each list once.
         spans: days of the first and last send or entry of campaigns and Canvases, as their details have told.
     """
@@ -68,7 +71,7 @@ class BrazeApi:
             trust_environment=not self.is_local,
             connections=MOST_PARALLEL_REQUESTS,
         )
-        self.paces = {NAME_REQUESTS_PER_HOUR: Pace(NAME_REQUESTS_PER_HOUR)}
+        self.paces = {pool: Pace(_REQUESTS_PER_HOUR) for pool in (NAMES, PURCHASES)}
         self.listed: dict[str, list[str]] = {}
         self.spans: dict[str, tuple[date | None, date | None]] = {}
 

@@ -48,7 +48,7 @@ class Endpoint:
         data_key: key of the data in the answer; empty if the whole object is the data.
         what: what is asked for, in a few words for a message.
         params: query parameters of every request.
-        requests_per_hour: what the endpoint shares with others of the same number, in place of the workspace's pool.
+        pool: which of the API's paces it keeps, with others; None for the workspace's pool, which is large.
     """
 
     path: str
@@ -56,7 +56,7 @@ class Endpoint:
     data_key: str
     what: str
     params: Mapping[str, str] = field(default_factory=dict)
-    requests_per_hour: int | None = None
+    pool: str | None = None
 
     def get(self, api: BrazeApi, params: Mapping[str, str | int] | None = None, url: str = "") -> Answer:
         """Send a request, at the pace of its pool; may be called in any thread.
@@ -76,7 +76,7 @@ class Endpoint:
         """
         query = None if url else {**self.params, **(params or {})}
         call = ApiRequest("GET", url or f"{api.base_url}{self.path}", what=self.what, params=query)
-        pace = api.paces[self.requests_per_hour] if self.requests_per_hour else None
+        pace = api.paces[self.pool] if self.pool else None
 
         def read(response: requests.Response, chunks: Iterator[bytes]) -> Answer:
             if pace:
@@ -111,18 +111,17 @@ class Endpoint:
             raise self.not_as_documented(answer)
         return items
 
-    def not_as_documented(self, answer: Answer) -> UnusableAnswer:
+    def not_as_documented(self, answer: Answer | None = None) -> UnusableAnswer:
         """Make the error for an answer of another form.
 
         Args:
-            answer: of this endpoint.
+            answer: of this endpoint, where its own words may help.
 
         Returns:
             The error, with the vendor's own words if there are any.
         """
-        return UnusableAnswer(
-            f"Braze's answer to the request for {self.what} is not as documented." + reason_in(answer.content)
-        )
+        reason = reason_in(answer.content) if answer else ""
+        return UnusableAnswer(f"Braze's answer to the request for {self.what} is not as documented.{reason}")
 
     def _refusal(self, error: CredentialsRefused) -> CredentialsRefused:
         cause = (

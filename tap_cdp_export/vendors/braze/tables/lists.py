@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.records.batch import batch_of
-from tap_cdp_export.vendors.braze.api import NAME_REQUESTS_PER_HOUR
+from tap_cdp_export.vendors.braze.api import NAMES
 from tap_cdp_export.vendors.braze.tables import list_schemas as schemas
-from tap_cdp_export.vendors.braze.tables.endpoint import Answer, Endpoint
+from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
 from tap_cdp_export.vendors.braze.tables.paging import linked, numbered
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 
@@ -24,12 +24,8 @@ CAMPAIGNS: Final = Endpoint(
 )
 CANVASES: Final = Endpoint("/canvas/list", "canvas.list", "canvases", "the list of Canvases", params=_WITH_ARCHIVED)
 SEGMENTS: Final = Endpoint("/segments/list", "segments.list", "segments", "the list of segments")
-CUSTOM_EVENTS: Final = Endpoint(
-    "/events", "events.get", "events", "the custom events", requests_per_hour=NAME_REQUESTS_PER_HOUR
-)
-EVENT_NAMES: Final = Endpoint(
-    "/events/list", "events.list", "events", "the names of events", requests_per_hour=NAME_REQUESTS_PER_HOUR
-)
+CUSTOM_EVENTS: Final = Endpoint("/events", "events.get", "events", "the custom events", pool=NAMES)
+EVENT_NAMES: Final = Endpoint("/events/list", "events.list", "events", "the names of events", pool=NAMES)
 
 
 class ListStream(TableStream):
@@ -80,7 +76,7 @@ def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iter
             named = {field: item} if isinstance(item, str) else item
             name = named.get(field) if isinstance(named, dict) else None
             if not isinstance(name, str) or not name:
-                raise endpoint.not_as_documented(Answer({}))
+                raise endpoint.not_as_documented()
             if name not in seen:
                 seen.add(name)
                 new.append({key: _without_nulls(value) for key, value in named.items()})
@@ -142,7 +138,7 @@ class BrazeCustomAttributes(ListStream):
         "custom_attributes.get",
         "attributes",
         "the custom attributes",
-        requests_per_hour=NAME_REQUESTS_PER_HOUR,
+        pool=NAMES,
     )
     paging = linked
 
@@ -168,7 +164,7 @@ class BrazeProducts(ListStream):
         "purchases.product_list",
         "products",
         "the list of products",
-        requests_per_hour=NAME_REQUESTS_PER_HOUR,
+        pool=NAMES,
     )
     paging = numbered
 

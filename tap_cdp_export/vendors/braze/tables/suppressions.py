@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from tap_cdp_export.files.prefetch import prefetch
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.vendors.braze.tables import list_schemas as schemas
-from tap_cdp_export.vendors.braze.tables.endpoint import Answer, Endpoint
+from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
 from tap_cdp_export.vendors.braze.tables.paging import by_offset
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 from tap_cdp_export.windows import Window, split
@@ -69,7 +69,7 @@ def _midnight(moment: datetime) -> datetime:
 def _record(stream: SuppressionStream, item: object) -> dict[str, Any]:
     record = stream.record(item) if isinstance(item, dict) else {}
     if not all(record.get(name) for name in stream.primary_keys):
-        raise stream.endpoint.not_as_documented(Answer({}))
+        raise stream.endpoint.not_as_documented()
     return record
 
 
