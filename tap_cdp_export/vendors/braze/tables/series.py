@@ -179,7 +179,7 @@ class SeriesSource(TableSource):
         return max(day for stream in streams if (day := stream.last_day))
 
     def _new(self, streams: list[SeriesStream], subjects: list[Subject]) -> list[Subject]:
-        """Return the subjects that are not read up to the bookmark; none on a first run, which reads all from the start."""
+        """Return the subjects that are not read up to the bookmark; none on a first run, which reads all of them."""
         if not all(stream.last_day for stream in streams):
             return []
         known = [stream.read_subjects for stream in streams if stream.last_day]

@@ -56,6 +56,17 @@ class TableStream(ExportStream):
 class TableSource(ExportSource[BrazeApi]):
     """Reads one endpoint; each has a source of its own, so that a missing permission ends its streams alone."""
 
+    def schema(self, stream: type[ExportStream]) -> dict[str, Any]:
+        """Give a stream's JSON schema, described with the permission that it needs.
+
+        Args:
+            stream: one of this source's.
+
+        Returns:
+            The schema.
+        """
+        return {"description": stream.__doc__, **stream.columns}
+
     def check_access(self) -> None:
         """Check the key; the permissions of the tables are needed by those who select them only."""
         self.client.check_access()
