@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -39,25 +40,26 @@ class Pace:
     def wait(self) -> None:
         """Wait until one more request is allowed, and count it."""
         while delay := self._delay():
-            logger.warning("Braze allows no more of these requests in this hour; waiting for %.0f s.", delay)
+            logger.warning("Braze allows no more of these requests in this hour; waiting for %d s.", delay)
             time.sleep(delay)
 
-    def _delay(self) -> float:
-        """Return how long to wait; 0 if the request was counted and may be sent."""
+    def _delay(self) -> int:
+        """Return how many seconds to wait; 0 if the request was counted and may be sent."""
         with self._lock:
             now = time.monotonic()
-            if now >= self._reset_at:
+            if self._remaining is not None and now >= self._reset_at:
                 self._remaining = None
+                self._times.clear()  # a new period of the vendor's
             while self._times and self._times[0] <= now - _HOUR:
                 self._times.popleft()
             if self._remaining is not None:
                 if self._remaining <= 0:
-                    return self._reset_at - now
+                    return math.ceil(self._reset_at - now)
                 self._remaining -= 1
             elif len(self._times) >= self._requests_per_hour:
-                return self._times[0] + _HOUR - now
+                return math.ceil(self._times[0] + _HOUR - now)
             self._times.append(now)
-            return 0.0
+            return 0
 
     def note(self, response: requests.Response) -> None:
         """Read what the headers of an answer say is left; empty or odd ones say nothing.

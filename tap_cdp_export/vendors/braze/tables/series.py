@@ -62,6 +62,7 @@ class SeriesStream(TableStream):
     """
 
     replication_key = "date"
+    is_full_snapshot = False  # a sync reads from the bookmark on
     longest: ClassVar[int] = 100
     params: ClassVar[Mapping[str, str]] = {}
 

@@ -23,6 +23,8 @@ _WINDOW: Final = timedelta(days=7)
 class SuppressionStream(TableStream):
     """Addresses to which nothing must be sent, each with a time; the key is both."""
 
+    is_full_snapshot = False  # a sync reads from the bookmark on
+
 
 class SuppressionSource(TableSource):
     """Reads one list in windows of whole days in UTC, and again from one day before the bookmark."""
