@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import backoff
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import LocationValueError
 
@@ -173,6 +174,7 @@ class HttpClient:
         trust_environment: bool = True,
         public_only: bool = False,
         names_host: bool = True,
+        connections: int = 10,
     ) -> None:
         """Open a session.
 
@@ -183,6 +185,7 @@ class HttpClient:
             trust_environment: whether proxy variables are used; False for a loopback server.
             public_only: whether to refuse connections to private addresses.
             names_host: whether messages name the host; False where URLs are secrets.
+            connections: how many are kept open for threads that send requests at the same time.
         """
         self._vendor = vendor
         self._credentials = credentials or Credentials()
@@ -193,9 +196,9 @@ class HttpClient:
         self._session = requests.Session()
         self._session.trust_env = trust_environment
         self._session.auth = self._credentials
-        if public_only:
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, PublicAddressAdapter())
+        adapter = PublicAddressAdapter if public_only else HTTPAdapter
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter(pool_maxsize=connections))
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 

@@ -87,7 +87,7 @@ class Sandbox:
         api = [
             *Personalization(self.options, self.population).routes(),
             *Apsis(self.options, self.population).routes(),
-            *Braze(self.options, exports, self.storage_url).routes(),
+            *Braze(self.options, exports, self.storage_url, self.population).routes(),
             *Admin(self.options, self.population, self.request_log).routes(),
         ]
         storage = BrazeStorage(self.options, exports, self.storage_url).routes()

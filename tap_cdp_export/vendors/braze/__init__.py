@@ -15,6 +15,7 @@ from tap_cdp_export.vendors.braze.entry_streams import (
 )
 from tap_cdp_export.vendors.braze.settings import SETTINGS, setting_problems
 from tap_cdp_export.vendors.braze.streams import BrazeSegments, BrazeSegmentsSource, BrazeUsers, BrazeUsersSource
+from tap_cdp_export.vendors.braze.tables.sources import SOURCES
 from tap_cdp_export.vendors.vendor import Vendor
 
 VENDOR = Vendor(
@@ -41,6 +42,7 @@ VENDOR = Vendor(
             ),
         ),
         (BrazeSegmentsSource, (BrazeSegments,)),
+        *SOURCES,
     ),
     check=CHECK,
 )
