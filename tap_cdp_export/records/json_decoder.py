@@ -115,7 +115,7 @@ class JsonRecordDecoder:
             "Known",
             [*self._key, *optional, *extra, *((name, Raw | UnsetType, UNSET) for name in ignored)],
             rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown, **ignored},
-            forbid_unknown_fields=True,
+            forbid_unknown_fields=self._mapper.keeps_unknown,
             gc=False,
         )
         self._one = msgspec.json.Decoder(known)
@@ -216,7 +216,7 @@ class JsonRecordDecoder:
         known = {*map(self._to_vendor_name, self._columns), *self._unknown, *self._mapper.ignored}
         found = dict.fromkeys(field for fields in objects for field in fields if field not in known)
         new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
-        if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
+        if not new or not self._mapper.keeps_unknown or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
             return False
         self._unknown += new
         self._compile()

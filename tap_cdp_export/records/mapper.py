@@ -248,6 +248,7 @@ class RecordMapper:
         time: converter of date-time columns.
         counts: integer columns that the vendor may also send as text.
         ignored: the vendor's names of fields that another stream holds.
+        keeps_unknown: whether a field without a column goes to `extra`.
     """
 
     def __init__(  # noqa: PLR0913 -- what may differ between two streams
@@ -259,6 +260,7 @@ class RecordMapper:
         time: Converter = epoch_time,
         counts: frozenset[str] = frozenset(),
         ignored: frozenset[str] = frozenset(),
+        keeps_unknown: bool = True,
     ) -> None:
         """Compile the columns.
 
@@ -269,6 +271,7 @@ class RecordMapper:
             time: converter of date-time columns.
             counts: integer columns that the vendor may also send as text, such as `"12"`.
             ignored: the vendor's names of fields that another stream holds: they are left out.
+            keeps_unknown: whether a field without a column goes to `extra`.
         """
         self.columns = {
             name: inner for name, inner in schema["properties"].items() if name not in {*tap_columns, "extra"}
@@ -277,6 +280,7 @@ class RecordMapper:
         self.time = time
         self.counts = counts
         self.ignored = ignored
+        self.keeps_unknown = keeps_unknown
         self._empty = dict.fromkeys(self.columns)
         self._converters = {
             to_vendor_name(name): (name, _integer_or_text if name in counts else _converter(inner, time))
@@ -296,9 +300,9 @@ class RecordMapper:
         record: dict[str, Any] = {**tap_columns, **self._empty, "extra": None}
         extra = {}
         for field, value in fields.items():
-            if field in self.ignored:
-                continue
             column, convert = self._converters.get(field, (field, None))
+            if convert is None and (field in self.ignored or not self.keeps_unknown):
+                continue
             if convert is None:
                 converted = UNCONVERTIBLE
             else:

@@ -159,6 +159,35 @@ def test_users_and_all_tables_come_from_one_export_and_hold_the_same(sandbox: Sa
         assert all(row["extra"] is None for row in run.records(stream))
 
 
+def test_custom_attributes_have_columns_of_their_own(sandbox: Sandbox) -> None:
+    sandbox.options.braze.more_definitions = 100  # three pages
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[KNOWN.identifier], attribute_columns=True))
+    assert run.exit_code == 0, run.log
+    rows, misfits = run.records("braze_users"), 0
+    assert sum(name.startswith("attribute_survey_answer_") for name in rows[0]) == 100
+    for row in rows:
+        points = row["custom_attributes"]["loyalty points"]
+        is_number = isinstance(points, int)
+        assert row["attribute_loyalty_points"] == (points if is_number else None)
+        assert row["attribute_member_since"] == row["custom_attributes"]["member since"]
+        assert row["attribute_newsletter"] is row["custom_attributes"]["newsletter"]
+        in_extra = (row["extra"] or {}).get("custom_attributes", {})
+        assert ("loyalty points" in in_extra) is not is_number
+        misfits += len(in_extra)
+    assert f"{misfits} values of custom attributes are of another type than defined" in run.log
+
+
+def test_a_key_without_the_permission_for_definitions_fails_the_users_alone(sandbox: Sandbox) -> None:
+    sandbox.options.braze.permissions.remove("custom_attributes.get")
+    settings = vendor(sandbox.settings(), "braze", attribute_columns=True, tables=["braze_segments"])
+    run = run_tap(settings)
+    assert run.exit_code == 11
+    assert "custom_attributes.get" in run.last_line
+    assert run.records("braze_segments")
+    assert not run.records("braze_users")
+    assert sandbox.request_log.count(method="POST", path="/users/export") == 0
+
+
 def test_segments_are_listed_over_all_pages(sandbox: Sandbox) -> None:
     settings = vendor(sandbox.settings(), "braze", tables=["braze_segments"])
     del settings["braze"]["segment_ids"]

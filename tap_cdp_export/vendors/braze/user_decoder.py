@@ -18,17 +18,25 @@ from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS, USERS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from tap_cdp_export.vendors.braze.attribute_columns import AttributeColumns
+
 
 class UserDecoder:
     """Decodes users for `braze_users`."""
 
-    def __init__(self, segment: str, selected: Collection[str]) -> None:
+    def __init__(
+        self, segment: str, selected: Collection[str], attribute_columns: AttributeColumns | None = None
+    ) -> None:
         """Initialize.
 
         Args:
             segment: ID of the segment for which the users were exported.
             selected: names of the columns to decode.
+            attribute_columns: the columns of single custom attributes, if there are any.
         """
+        self._attribute_columns = attribute_columns
+        if attribute_columns:
+            selected = {*selected, "custom_attributes", "extra"}
         mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=any_time)
         self._decoder = JsonRecordDecoder(mapper, {"segment_id": segment}, selected, required="braze_id")
 
@@ -44,6 +52,10 @@ class UserDecoder:
         Raises:
             InvalidJSON: If a line is no JSON object with a `braze_id`.
         """
+        batch = self._decoded(block)
+        return self._attribute_columns.added_to(batch) if self._attribute_columns else batch
+
+    def _decoded(self, block: bytes) -> RecordBatch:
         with suppress(*DECODE_ERRORS):
             if not strict_json.has_nul(block):
                 return self._decoder.json_lines(block)
