@@ -30,6 +30,7 @@ class BrazeUserEntries(ExportStream):
     """
 
     is_on_request = True
+    permission = "users.export.segment"
     field: ClassVar[str]
     identity: ClassVar[str]
     inner: ClassVar[str | None] = None
