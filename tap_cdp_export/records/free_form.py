@@ -1,4 +1,7 @@
-"""Check the values of free-form columns, which stay the vendor's bytes: objects, and arrays of one type."""
+"""The types of free-form columns: values stay the vendor's bytes, and are only checked.
+
+A long value is checked without decoding it: a list of a million short texts takes ten times its size as Python objects.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LONG_BYTES: Final = 1024 * 1024
-"""Size from which texts are not decoded, since one with an emoji takes four bytes for each character."""
+"""Size from which values are not decoded; a text with an emoji takes four bytes for each character."""
 
 _objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | None])
 _text_arrays: Final = msgspec.json.Decoder(list[list[str] | None])
@@ -30,47 +33,56 @@ _OBJECT_TYPES: Final = frozenset({strict_json.ObjectOnly, NoneType})
 _anything: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | list[Raw] | str | int | float | bool | None])
 
 
-class FreeForm:
-    """Checks the values of one column."""
+def decoder_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
+    """Return what accepts a list of a column's values.
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Choose the decoder.
+    Args:
+        schema: JSON schema of a column of objects or arrays.
+    """
+    return _array_decoders[kind_of(schema["items"])] if kind_of(schema) == "array" else _objects
 
-        Args:
-            schema: JSON schema of the column, an object or an array.
-        """
-        self._decoder = _array_decoders[kind_of(schema["items"])] if kind_of(schema) == "array" else _objects
 
-    def misfits(self, values: Sequence[Raw], joined: bytes) -> Sequence[int]:
-        """Find the places of values of another type than the column's.
+def can_decode(decoder: msgspec.json.Decoder[Any], values: Sequence[Raw], joined: bytes) -> bool:
+    """Return whether all values have their column's type.
 
-        Args:
-            values: encoded, their grammar verified.
-            joined: the same with commas between them.
+    Args:
+        decoder: from `decoder_of`.
+        values: encoded, with verified grammar.
+        joined: the same, with commas between them.
+    """
+    if len(joined) > LONG_BYTES:
+        return all(_can_decode_one(decoder, value) for value in values)
+    return _is_accepted(decoder, joined)
 
-        Returns:
-            The places; of objects all are found at once.
-        """
-        if len(joined) > LONG_BYTES:
-            return [place for place, value in enumerate(values) if not self._can_decode(value)]
-        if self._accepts(joined):
-            return ()
-        if self._decoder is _objects:
-            kinds = map(type, _anything.decode(b"[%b]" % joined))
-            return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
-        return [place for place, value in enumerate(values) if not self._can_decode(value)]
 
-    def _can_decode(self, value: Raw) -> bool:
-        """Return what decoding a value would show, without the memory of its items."""
-        if self._decoder is _objects:
-            return bytes(memoryview(value)[:1]) in {b"{", b"n"}
-        if self._decoder is _text_arrays:
-            return _TEXT_ARRAY.fullmatch(value) is not None
-        return self._accepts(value)
+def unconvertible_places(decoder: msgspec.json.Decoder[Any], values: Sequence[Raw], joined: bytes) -> list[int]:
+    """Find the places of values of another type than their column's.
 
-    def _accepts(self, values: bytes | Raw) -> bool:
-        try:
-            self._decoder.decode(b"[%b]" % values)
-        except msgspec.ValidationError:
-            return False
-        return True
+    Args:
+        decoder: from `decoder_of`.
+        values: encoded, with verified grammar.
+        joined: the same, with commas between them.
+
+    Returns:
+        For example `[1]` for the values `{"a":1}`, `[]` and `null` of a column of objects.
+    """
+    if decoder is _objects:
+        kinds = map(type, _anything.decode(b"[%b]" % joined))
+        return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
+    return [place for place, value in enumerate(values) if not _can_decode_one(decoder, value)]
+
+
+def _can_decode_one(decoder: msgspec.json.Decoder[Any], value: Raw) -> bool:
+    if decoder is _objects:
+        return bytes(memoryview(value)[:1]) in {b"{", b"n"}
+    if decoder is _text_arrays:
+        return _TEXT_ARRAY.fullmatch(value) is not None
+    return _is_accepted(decoder, value)
+
+
+def _is_accepted(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
+    try:
+        decoder.decode(b"[%b]" % values)
+    except msgspec.ValidationError:
+        return False
+    return True

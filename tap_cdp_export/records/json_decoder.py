@@ -17,7 +17,6 @@ from msgspec.structs import astuple
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch
-from tap_cdp_export.records.free_form import FreeForm
 from tap_cdp_export.records.mapper import (
     UNCONVERTIBLE,
     RecordMapper,
@@ -90,7 +89,9 @@ class JsonRecordDecoder:
         times = [name for name, kind in kinds.items() if kind == "date-time"]
         self._converters = {**dict.fromkeys(times, convert_times), **dict.fromkeys(mapper.counts, integer_column)}
         self._free_types = {
-            name: FreeForm(inner) for name, inner in self._columns.items() if kinds[name] in {"array", "object"}
+            name: free_form.decoder_of(inner)
+            for name, inner in self._columns.items()
+            if kinds[name] in {"array", "object"}
         }
         self._texts = [name for name, kind in kinds.items() if kind == "string" and name != required]
         self._sent = [name for name in self._columns if name in selected]
@@ -214,9 +215,7 @@ class JsonRecordDecoder:
             return decode()(chunk)
         except msgspec.ValidationError:
             raws = split(chunk)
-            if len(chunk) > free_form.LONG_BYTES and self._learn(
-                _keys(raws)
-            ):  # else a long value would become Python objects
+            if len(chunk) > free_form.LONG_BYTES and self._learn(_keys(raws)):  # without Python objects of its values
                 return self._read(chunk, decode, split)
             objects = [self._struct_or_dict(raw) for raw in raws]
         if self._learn(field for fields in objects if type(fields) is dict for field in fields):
@@ -284,8 +283,8 @@ class JsonRecordDecoder:
             joined = b",".join(raws)
             if not strict_json.is_safe_to_pass_through(joined, around=_OUTER_LEVELS):
                 raise msgspec.DecodeError
-            if name in self._free_types:
-                places = self._free_types[name].misfits(raws, joined)
+            if name in self._free_types and not free_form.can_decode(self._free_types[name], raws, joined):
+                places = free_form.unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
     def _unconverted_values(self, values: Values, converted: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:

@@ -12,6 +12,7 @@ from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.records.mapper import RecordMapper
 from tap_cdp_export.singer.decoding import write_chunks
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
@@ -33,6 +34,7 @@ from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, UserDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportJob
@@ -108,6 +110,18 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                 raise
             except CdpExportError:  # what asking already is told of in its turn
                 return
+
+    def parts(self, length: timedelta | None) -> Iterator[Part]:  # noqa: ARG002 -- exports have no window
+        """Divide the work by segment; wildcards are resolved, for which the segments are listed.
+
+        Args:
+            length: not used.
+
+        Yields:
+            A part for each segment.
+        """
+        for segment in resolve(self.settings["segment_ids"], self.client.segments):
+            yield Part(f"segment-{segment}", tuple(self.selected), {"segment_ids": [segment]})
 
     def run(self) -> None:
         """Export and emit every segment; one whose export an earlier run asked for comes first."""

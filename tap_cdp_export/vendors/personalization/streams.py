@@ -15,6 +15,7 @@ from tap_cdp_export.files.compression import drain
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
@@ -73,6 +74,18 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         super().validate()
         for stream in self.selected.values():
             self._window(stream)
+
+    def parts(self, length: timedelta | None) -> Iterator[Part]:  # noqa: ARG002 -- times choose no records
+        """Divide the work by dataset.
+
+        Args:
+            length: not used.
+
+        Yields:
+            A part for each dataset.
+        """
+        for dataset in dict.fromkeys(self.settings["dataset_ids"]):
+            yield Part(f"dataset-{dataset}", tuple(self.selected), {"dataset_ids": [dataset]})
 
     def run(self) -> None:
         """Read all datasets once, for one window that ends now."""
