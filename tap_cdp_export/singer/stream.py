@@ -167,7 +167,7 @@ class ExportStream(Stream):
             return EncodedRecords(0, b"")
         columns, left_out = self._required_column_map.apply(self._selected_columns_of(batch))
         encoded = self._compressed(encode_columns(columns, *self._frame(self._required_column_map.alias)))
-        return encoded._replace(left_out=left_out, keys=batch.keys)
+        return encoded._replace(left_out=left_out, keys=batch.keys, misfits=batch.misfits)
 
     def _encode_whole_records(self, batch: RecordBatch) -> Iterator[tuple[str, EncodedRecords]]:
         """Show single records to the stream maps, as far as their columns are selected."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
@@ -22,6 +22,9 @@ from tap_cdp_export.files.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_LEVELS_OF_LISTS: Final = 2
+"""Levels of objects that hold lists which become rows: users, and the Canvases they received."""
 
 
 def unpacked(spool: Spool) -> Spool:
@@ -162,7 +165,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:
-    user = strict_json.check_depth(strict_json.decode(line, joined=int(whole_lists)))
+    user = strict_json.check_depth(strict_json.decode(line, joined=_LEVELS_OF_LISTS if whole_lists else 0))
     if not isinstance(user, dict):
         raise strict_json.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:
