@@ -117,6 +117,11 @@ def events(api: BrazeApi, app_ids: Sequence[str]) -> list[Subject]:
     try:
         names = listed(api, EVENT_NAMES, field="name")
     except CredentialsRefused as refusal:
+        logger.info(
+            "The key of braze.api_key lacks the permission %s; %s are asked for.",
+            EVENT_NAMES.permission,
+            CUSTOM_EVENTS.what,
+        )
         try:
             names = listed(api, CUSTOM_EVENTS, linked, "name")
         except CredentialsRefused:
