@@ -9,7 +9,7 @@ from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, findings
 from tests.faults.history import History
 from tests.faults.scenarios import Scenario, outcome
-from tests.faults.scene import Scene
+from tests.faults.scene import TABLES, Scene
 from tests.faults.targets import MergingStateStore
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ ENDPOINTS: Final = (
         "400": (12,), "400 always": (12,), "410": (12,), "410 always": (12,), "clean cut": (0,),
         "cut at 0, clean": (0, 12),
     }),
+    Endpoint("list Braze", TABLES, "/campaigns/list", after=20, codes=_NOT_FOUND),
+    Endpoint("series Braze", TABLES, "/campaigns/data_series", after=20, skip=2, codes={
+        "400": (0,), "404": (0,), "410": (10,), "410 always": (10,), "400 always": (0,), "404 always": (0,),
+    }),
 )  # fmt: skip
 
 _CUT: Final[dict[str, Any]] = {"kind": "cut"}
@@ -143,7 +147,7 @@ def short_deadlines(vendor: str, **settings: Any) -> dict[str, Any]:
         settings = {"export_timeout_seconds": DEADLINE_SECONDS, **settings}
     else:
         settings = {"accounts_missing": "error", **settings}
-    return {"request_deadline_seconds": DEADLINE_SECONDS, vendor: settings}
+    return {"request_deadline_seconds": DEADLINE_SECONDS, vendor.removesuffix(" with tables"): settings}
 
 
 def run_fault(fork_server: ForkServer, endpoint: Endpoint, kind: str) -> Outcome:
