@@ -57,10 +57,10 @@ def _read_spans(
         except RequestRefused:  # the request for its series is told of in its turn
             return _UNBOUNDED
 
-    spans = prefetch(identifiers, span, number=parallel_requests)
     try:
-        for identifier, days in zip(identifiers, spans, strict=True):
-            api.spans[identifier] = days
+        for some in (identifiers[:1], identifiers[1:]):  # the first one tells whether the permission is there
+            for identifier, days in zip(some, prefetch(some, span, number=parallel_requests), strict=True):
+                api.spans[identifier] = days
     except CredentialsRefused as error:
         if error.status != _FORBIDDEN:
             raise
