@@ -252,12 +252,11 @@ class TapCDPExport(ReadableSettings, Tap):
         cls.print_version(print_fn=cls.logger.info)
         with readable("state"):
             document = json_document(state.read()) if state else {}
-            state_value = state_in(document)  # the SDK takes an unknown form for none
         with readable("catalog"):
             catalog_object = read_catalog(json_document(catalog.read())) if catalog else None
         tap = cls(
             config=config.config if config else {},
-            state=state_value,
+            state={"singer_state": document},  # the SDK takes what is no object for none; `load_state` refuses it
             catalog=catalog_object,
             parse_env_config=bool(config and config.parse_env),
         )

@@ -1,4 +1,4 @@
-"""Writes the tap's settings into `meltano.yml` and the README, after a change: `python -m tests.write_settings`."""
+"""Writes the settings into `meltano.yml` and `docs/settings.md`, after a change: `python -m tests.write_settings`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from ruamel.yaml import YAML
 
 from tests.docs.test_meltano_yml import described, described_loader
-from tests.docs.test_readme import SETTINGS, settings_table, table
+from tests.docs.test_settings import PAGE, page
 from tests.helpers.about import ROOT, about, settings
 
 
@@ -22,9 +22,7 @@ def main() -> None:
     (loader,) = [entry for entry in project["plugins"]["loaders"] if entry["name"] == "target-duckdb"]
     loader |= described_loader()
     yaml.dump(project, ROOT / "meltano.yml")
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(text.replace("\n".join(table(SETTINGS)), "\n".join(settings_table())), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,11 +25,13 @@ class Spool:
     Attributes:
         file: the bytes, seekable.
         size: their number.
+        name: of the file, for messages; empty if it has none that may be shown.
         chunk_offsets: start and end of each chunk in turn, set by `json_chunks.verify` and read only by
             `json_chunks.read_verified_chunks`.
     """
 
     chunk_offsets: Sequence[int] = ()
+    name = ""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         """Store a body; the file is closed if storing fails.

@@ -144,8 +144,8 @@ def without_web_page(chunks: Iterator[bytes]) -> Iterator[bytes]:
     first = next(chunks, b"")
     if _WEB_PAGE.match(first):
         raise IncompleteAnswer(
-            "The answer is a web page, such as a login or the notice of a proxy, and no data. Check the host in the "
-            "settings, and whether a proxy stands between."
+            "The answer is a web page, such as a login or the notice of a proxy, and no data. "
+            "Check whether a proxy stands between, and the host in the settings."
         )
     yield first
     yield from chunks

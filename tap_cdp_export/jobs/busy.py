@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_cdp_export.errors import QuotaReached
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,6 @@ def request_when_free(
             raise QuotaReached(
                 f"{subject}: {limit} until export_timeout_seconds.{busy.reason} {advice}", reason=busy.reason
             )
-        logger.info("%s: the vendor is busy with it or at a limit, asking again in %.0f s.", subject, delay)
+        logger.info("%s: the vendor is busy with it or at a limit, asking again in %s.", subject, seconds_text(delay))
         with STOP.interruptible():
             time.sleep(delay)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tap_cdp_export.errors import CdpExportError, DeadlinePassed, ExportsFailed, UnusableAnswer, VendorUnavailable
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -175,8 +176,6 @@ class ExportRunner:
             job = None
         if job:
             logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
-        error = VendorUnavailable
-        reason = ""
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.request_export(request)
@@ -192,17 +191,15 @@ class ExportRunner:
             self.failures += 1
             if result.error:
                 raise result.error
-            logger.warning(
-                "%s: the export %s at the vendor.%s", request.subject, _FAILURES[result.status], result.reason
-            )
-            reason = result.reason
-            error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
+            happened, all_happened, advice = _FAILURES[result.status]
+            logger.warning("%s: the export %s at the vendor.%s", request.subject, happened, result.reason)
             job = None
             self._record(None)
+        error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
         raise error(
-            f"{request.subject}: {self.failures} exports in a row failed at the vendor.{reason} "
-            "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
-            reason=reason,
+            f"{request.subject}: {self.failures} exports in a row {all_happened} at the vendor.{result.reason} "
+            f"{advice}",
+            reason=result.reason,
         )
 
     def _check_is_new(self, request: ExportRequest, job: ExportJob) -> None:
@@ -228,28 +225,31 @@ class ExportRunner:
             delay = max(next(delays), result.retry_after or 0.0)
             if delay >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {time.monotonic() - start:.0f} s."
+                    f"{request.subject}: the export was not ready after {seconds_text(time.monotonic() - start)}."
                     f"{result.reason} "
                     f"{_NEXT_RUN[job.secret is None]} Raise export_timeout_seconds, or make the export smaller.",
                     reason=result.reason,
                 )
-            logger.info("%s: export not ready yet, looking again in %s s.", request.subject, _seconds(delay))
+            logger.info("%s: export not ready yet, looking again in %s.", request.subject, seconds_text(delay))
             with STOP.interruptible():
                 time.sleep(delay)
 
 
-def _seconds(delay: float) -> str:
-    """Write a pause with as many digits as it takes to tell it from none."""
-    return f"{delay:.1f}" if delay >= _SHOWN_SECONDS else f"{delay:.1g}"
-
-
-_SHOWN_SECONDS: Final = 0.1
 _NEXT_RUN: Final = {
     True: "The next run resumes it.",
     False: "The next run requests another one. If this one failed, the vendor may have said so by e-mail only.",
 }
 _FAILURES: Final = {
-    ExportStatus.FAILED: "failed",
-    ExportStatus.UNAVAILABLE: "cannot be polled",
-    ExportStatus.GONE: "is no longer known",
+    ExportStatus.FAILED: (
+        "failed",
+        "failed",
+        "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
+    ),
+    ExportStatus.UNAVAILABLE: ("cannot be polled", "could not be polled", "Run again later, or ask the vendor."),
+    ExportStatus.GONE: (
+        "expired or is no longer known",
+        "expired or were no longer known",
+        "Run again; if it stays so, ask the vendor.",
+    ),
 }
+"""What happened to one export, what happened to all of them, and what to do."""

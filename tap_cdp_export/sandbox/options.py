@@ -224,8 +224,14 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         ready_after_seconds: The file is ready after this time, regardless of polls; null counts polls.
         outcome: "ready"; "never": runs until cancelled; "fails": the URL never works, the segment is free again.
         not_ready_status: Status of the URL before the file is ready: 403 AccessDenied, or 404 NoSuchKey.
-        url_hours: Lifetime of the URL once the file is ready, by the sandbox's clock; then 403.
-        expired_code: S3 error code of an expired URL.
+        url_hours: Lifetime of the URL once the file is ready, by the sandbox's clock.
+        expired_exports: Number of next exports whose URL has expired by the time the file is ready.
+        expired_form: Response to an expired URL: that of S3 for expired credentials ("s3_token") or an expired
+            signature ("s3_url"), of Google Cloud Storage ("gcs", "gcs_v2"), of Azure ("azure"), or "denied".
+        redirects: Number of redirects before each response of the storage host.
+        redirect_status: Status of the redirects.
+        redirect_form: Location of the redirects: "absolute", "relative", or the same URL again ("loop").
+        redirect_target: URL that the last redirect leads to, such as one of a private address; "" is the storage host.
         url: Whether the response contains the URL: "given", "null" or "missing" (own bucket connected).
         url_query: Query string of the URL, such as "?X-Amz-Signature=x" of a presigned one.
         unknown_field_names: Unknown names in `fields_to_export`: "ignore" them, or "refuse" the request with 400.
@@ -272,7 +278,12 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     outcome: Literal["ready", "never", "fails"] = "ready"
     not_ready_status: Literal[403, 404] = 403
     url_hours: float = 4
-    expired_code: Literal["ExpiredToken", "AccessDenied"] = "ExpiredToken"
+    expired_exports: int = 0
+    expired_form: Literal["s3_token", "s3_url", "gcs", "gcs_v2", "azure", "denied"] = "s3_token"
+    redirects: int = 0
+    redirect_status: Literal[301, 302, 303, 307, 308] = 307
+    redirect_form: Literal["absolute", "relative", "loop"] = "absolute"
+    redirect_target: str = ""
     url: Literal["given", "null", "missing"] = "given"
     url_query: str = ""
     unknown_field_names: Literal["ignore", "refuse"] = "ignore"

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.windows import parse_time, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_cdp_export.singer.stream import ExportStream
 
@@ -28,6 +29,7 @@ class ExportSource(ABC, Generic[Client]):
         streams: the streams that it fills; the tap adds them.
         client: what the vendor's sources of a run share (its API, its token).
         config: all settings.
+        vendor: key of the vendor's settings.
         settings: the vendor's settings.
         errors: the run's errors so far; a source that fails adds its error, and the other sources still run.
         discovery_error: why the columns of a stream could not be found out; ends a discovery, and fails a sync.
@@ -47,6 +49,7 @@ class ExportSource(ABC, Generic[Client]):
         self.streams: list[ExportStream] = []
         self.client = client
         self.config = config
+        self.vendor = vendor
         self.settings: Mapping[str, Any] = config[vendor]
         self.errors = errors
         self._started = False
@@ -116,6 +119,17 @@ class ExportSource(ABC, Generic[Client]):
         """
         for stream in self.selected.values():
             stream.check()
+
+    def parts(self, length: timedelta | None) -> Iterable[Part]:  # noqa: ARG002 -- for sources that read by windows
+        """Divide the work on the selected streams, of which there is at least one.
+
+        Args:
+            length: of the windows, where the work can be divided by time; None for no such division.
+
+        Returns:
+            Parts in the order of a single run; here the work is not divided.
+        """
+        return (Part("tables", tuple(self.selected)),)
 
     @abstractmethod
     def run(self) -> None:

@@ -137,7 +137,7 @@ class ApsisExporter:
         found = {
             name: value
             for name, value in fields.items()
-            if isinstance(value, str) and (name in _URL_FIELDS or value.startswith(_URL_BEGINNINGS))
+            if isinstance(value, str) and value.strip() and (name in _URL_FIELDS or value.startswith(_URL_BEGINNINGS))
         }
         known = [name for name in _URL_FIELDS if name in found]
         if known or len(found) == 1:

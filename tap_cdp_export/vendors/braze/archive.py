@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
-from tap_cdp_export.files.compression import drain, is_gzip, line_blocks, lines, open_decompressed
+from tap_cdp_export.files.compression import (
+    LineTooLong,
+    drain,
+    is_gzip,
+    line_blocks,
+    lines,
+    open_decompressed,
+)
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.files.spool import Spool
 
@@ -113,18 +120,36 @@ def naming_bad_lines(spool: Spool) -> Iterator[None]:
         Nothing.
 
     Raises:
-        UnusableAnswer: In place of InvalidJSON; it names the file in the archive and the line.
+        UnusableAnswer: In place of InvalidJSON and LineTooLong; it names the file and the line.
     """
     try:
         yield
-    except strict_json.InvalidJSON as error:
-        for file_number, member in enumerate(_members(spool), start=1):
-            for line_number, line in _lines(member):
-                try:
-                    _user(line)
-                except strict_json.InvalidJSON as reason:
-                    raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {reason}.") from None
-        raise UnusableAnswer(f"A line of the archive {error}.") from None
+    except (strict_json.InvalidJSON, LineTooLong) as error:
+        archive = f"The object {spool.name}" if spool.name else "The archive"
+        for name, member in _named_members(spool):
+            _check_lines(member, f"{archive}, file {name}" if name else archive)
+        raise UnusableAnswer(f"{archive}: a line {error}.") from None
+
+
+def _named_members(spool: Spool) -> Iterator[tuple[str, Iterator[bytes]]]:
+    return zip_archive.named_members(spool.file) if _is_zip(spool) else iter([("", open_decompressed(spool))])
+
+
+def _check_lines(chunks: Iterator[bytes], file: str) -> None:
+    """Raise the error for the first line that cannot be decoded.
+
+    Args:
+        chunks: plain bytes of the file.
+        file: what to call it.
+    """
+    try:
+        for number, line in _lines(chunks):
+            try:
+                _user(line)
+            except strict_json.InvalidJSON as reason:
+                raise UnusableAnswer(f"{file}, line {number}: {reason}.") from None
+    except LineTooLong as error:
+        raise UnusableAnswer(f"{file}, {error}") from None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

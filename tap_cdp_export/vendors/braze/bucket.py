@@ -150,6 +150,7 @@ class Bucket:
         spool = self._store.fetch(archive)
         try:
             spool = unpacked(spool)
+            spool.name = archive.path
             verify(spool)
         except UnusableAnswer as error:
             spool.close()

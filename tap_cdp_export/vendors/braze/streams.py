@@ -11,6 +11,7 @@ from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.records.mapper import RecordMapper
 from tap_cdp_export.singer.decoding import write_chunks
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
@@ -33,6 +34,7 @@ from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, EntryDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import timedelta
 
     from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.jobs.job import ExportJob
@@ -45,6 +47,7 @@ class BrazeUsers(ExportStream):
     """The users of the configured segments: a full snapshot each run."""
 
     name = "braze_users"
+    permission = "users.export.segment"
     columns: ClassVar[dict[str, Any]] = USERS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id")
 
@@ -58,6 +61,7 @@ class BrazeUserEntries(ExportStream):
     """
 
     is_on_request = True
+    permission = "users.export.segment"
     field: ClassVar[str]
     identity: ClassVar[str]
 
@@ -119,6 +123,7 @@ class BrazeSegments(ExportStream):
     columns: ClassVar[dict[str, Any]] = SEGMENTS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
     is_on_request = True
+    permission = "segments.list"
 
 
 class BrazeUsersSource(ExportSource[BrazeApi]):
@@ -138,6 +143,18 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                 raise
             except CdpExportError:  # what asking already is told of in its turn
                 return
+
+    def parts(self, length: timedelta | None) -> Iterator[Part]:  # noqa: ARG002 -- exports have no window
+        """Divide the work by segment; wildcards are resolved, for which the segments are listed.
+
+        Args:
+            length: not used.
+
+        Yields:
+            A part for each segment.
+        """
+        for segment in resolve(self.settings["segment_ids"], self.client.segments):
+            yield Part(f"segment-{segment}", tuple(self.selected), {"segment_ids": [segment]})
 
     def run(self) -> None:
         """Export and emit every segment; one whose export an earlier run asked for comes first."""

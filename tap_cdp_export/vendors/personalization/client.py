@@ -9,10 +9,12 @@ from urllib.parse import quote
 
 from requests.auth import HTTPBasicAuth
 
-from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused, IncompleteAnswer, RequestRefused, UnusableAnswer
+from tap_cdp_export.files import strict_json
+from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
-from tap_cdp_export.http.reasons import read_reason
+from tap_cdp_export.http.reasons import read_reason, reason_of
 from tap_cdp_export.http.responses import is_framed
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds, from_epoch_milliseconds
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _STATUSES: Final = frozenset({200, 204})
 """Of a page; another success, such as 202, may come with an empty body, which in CSV would be taken for the end."""
 
+_LARGEST_REASON: Final = 64 * 1024
 _RIGHTS: Final = (
     'Check api_key_id and api_key_secret, that the token is enabled with "Can access API" on, '
     "and its dataset restriction and IP accept list."
@@ -163,7 +166,26 @@ class PersonalizationClient:
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         if answer.status_code == HTTPStatus.NO_CONTENT and self._settings["format"] == "json":
             return Spool.of(b"".join(chunks) or b"[]")
-        return Spool(chunks)
+        spool = Spool(chunks)
+        try:
+            self._refuse_object(spool)
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    def _refuse_object(self, page: Spool) -> None:
+        """Quote the reason of an error that comes with a status of success; another try may bring the page.
+
+        Raises:
+            IncompleteAnswer: If the page is an object, and so no list of records.
+        """
+        beginning = next(open_decompressed(page), b"")
+        if not beginning.removeprefix(strict_json.BOM).lstrip().startswith(b"{"):
+            return
+        reason = reason_of(page.head(_LARGEST_REASON))
+        if reason or self._settings["format"] == "json":
+            raise IncompleteAnswer(f"The answer is an object and no list of records.{reason}")
 
     def _filters(self) -> dict[str, str]:
         names = {"filter": "filter", "segmentation_id": "segmentationId", "segment_id": "segmentId"}

@@ -150,13 +150,16 @@ class Pages:
         begins_page: deque[bool] = deque()  # for each piece of a page that is being decoded
         repetition = _Repetition(self._what)
         pieces = self._pieces(begins_page)
-        with closing(pieces), closing(decode_chunks(self._decode, pieces, stream)) as decoded:
-            for batches in decoded:
-                if begins_page.popleft():
-                    repetition.end_page()
-                for (records,) in batches:
-                    yield records
-                    repetition.add(records.keys)
+        try:
+            with closing(pieces), closing(decode_chunks(self._decode, pieces, stream)) as decoded:
+                for batches in decoded:
+                    if begins_page.popleft():
+                        repetition.end_page()
+                    for (records,) in batches:
+                        yield records
+                        repetition.add(records.keys)
+        except UnusableAnswer as error:
+            raise error.about("Personalization", self._what) from None
 
     def _decode(self, body: bytes) -> Iterator[tuple[RecordBatch]]:
         with Spool.of(body) as page:

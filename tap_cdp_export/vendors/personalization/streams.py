@@ -14,6 +14,7 @@ from tap_cdp_export.files.compression import drain
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, camel_case
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
@@ -37,6 +38,7 @@ class Users(ExportStream):
     """Users, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "users"
+    permission = "Can access API"
     columns: ClassVar[dict[str, Any]] = USERS
     primary_keys: ClassVar[tuple[str, ...]] = ("dataset_id", "name")
     replication_key = "window_end"
@@ -46,6 +48,7 @@ class Accounts(ExportStream):
     """Companies, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "accounts"
+    permission = "Can access API"
     columns: ClassVar[dict[str, Any]] = ACCOUNTS
     primary_keys: ClassVar[tuple[str, ...]] = ("dataset_id", "name")
     replication_key = "window_end"
@@ -59,6 +62,18 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         super().validate()
         for stream in self.selected.values():
             self._window(stream)
+
+    def parts(self, length: timedelta | None) -> Iterator[Part]:  # noqa: ARG002 -- times choose no records
+        """Divide the work by dataset.
+
+        Args:
+            length: not used.
+
+        Yields:
+            A part for each dataset.
+        """
+        for dataset in dict.fromkeys(self.settings["dataset_ids"]):
+            yield Part(f"dataset-{dataset}", tuple(self.selected), {"dataset_ids": [dataset]})
 
     def run(self) -> None:
         """Read all datasets once, for one window that ends now."""
