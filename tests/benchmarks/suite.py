@@ -208,6 +208,12 @@ def _loaders(plan: Plan) -> list[Table]:
     ]
 
 
+def _series(plan: Plan) -> list[Table]:
+    from tests.benchmarks.series import series  # noqa: PLC0415 -- starts a sandbox, which is slow to import
+
+    return [series(plan.folder / "series", campaigns=20 if plan.quick else 750)]
+
+
 BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "users": lambda plan: _stream("users", plan),
     "csv": lambda plan: _stream("csv", plan),
@@ -222,5 +228,7 @@ BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "large": _large,
     "pipelines": _pipelines,
     "loaders": _loaders,
+    "series": _series,
 }
-DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in {"sizes", "pages", "large", "pipelines", "loaders"})
+_ON_REQUEST: Final = frozenset({"sizes", "pages", "large", "pipelines", "loaders", "series"})
+DEFAULT: Final = tuple(name for name in BENCHMARKS if name not in _ON_REQUEST)

@@ -19,6 +19,8 @@ from tap_cdp_export.tap import VENDORS, TapCDPExport
 from tests.helpers.in_process import sync
 from tests.whole_tap.conftest import NOW
 
+START = "2026-08-20T00:00:00Z"
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,7 +38,8 @@ def settings_of_a_sandbox() -> Iterator[dict[str, Any]]:
     with Sandbox(Options(population=PopulationOptions(users=60, companies=5, now=NOW))) as sandbox:
         settings = sandbox.settings()
         tables = {vendor.name: {**settings[vendor.name], "tables": ["*"]} for vendor in VENDORS}
-        yield {**settings, **tables, "end_date": NOW}
+        tables["apsis"]["window_days"] = 88  # one export
+        yield {**settings, **tables, "start_date": START, "end_date": NOW}
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _SUBJECTS: Final = "subjects"
 """Key in STATE of what has been read up to the bookmark."""
+_ENDED: Final = "ended_subjects"
+"""The same of what has been read up to the end of its series, which lies before the bookmark."""
 _DIGEST_BYTES: Final = 6
 
 
@@ -51,6 +53,23 @@ class Subject:
     def digest(self) -> str:
         """Eight characters that stand for the name in STATE."""
         return urlsafe_b64encode(hashlib.sha256(self.name.encode()).digest()[:_DIGEST_BYTES]).decode()
+
+    def days(self, lookback: timedelta) -> Span:
+        """Return the first and last day that are read.
+
+        Args:
+            lookback: how long after its last send or entry it is read.
+
+        Returns:
+            The days; None without a bound.
+        """
+        first, last = self.span
+        return first, last and min(last, date.max - lookback) + lookback
+
+    def has_ended(self, day: date, lookback: timedelta) -> bool:
+        """Return whether the last day that is read lies before another one."""
+        _, last = self.days(lookback)
+        return last is not None and last < day
 
 
 class SeriesStream(TableStream):
@@ -95,29 +114,48 @@ class SeriesStream(TableStream):
         bookmark = self.bookmark()
         return bookmark.date() if bookmark else None
 
-    @property
-    def read_subjects(self) -> set[str]:
-        """Digests of the subjects that were read up to the bookmark."""
-        listed = self.stream_state.get(_SUBJECTS)
+    def has_read(self, subject: Subject, lookback: timedelta) -> bool:
+        """Return whether all days of a subject up to the bookmark were read.
+
+        Args:
+            subject: one that there is now.
+            lookback: how long after its last send or entry it is read.
+
+        Returns:
+            False for one that is new, was passed over, or is in use again after its series had ended.
+        """
+        bookmark = self.last_day
+        has_ended = bool(bookmark and subject.has_ended(bookmark, lookback))
+        return subject.digest in self._digests(_SUBJECTS) or (has_ended and subject.digest in self._digests(_ENDED))
+
+    def _digests(self, name: str) -> set[str]:
+        listed = self.stream_state.get(name)
         return {text for text in listed if isinstance(text, str)} if isinstance(listed, list) else set()
 
-    def commit_days(self, last: date | None, subjects: Iterable[Subject], refused: set[str]) -> None:
+    def commit_days(self, last: date | None, subjects: Iterable[Subject], lookback: timedelta) -> None:
         """Move the bookmark, and remember what was read up to it; `write_state` writes both.
 
         Args:
             last: the last whole day that was read; None leaves the bookmark where it is.
-            subjects: all that there are.
-            refused: names of those that were not read.
+            subjects: those that were read.
+            lookback: how long after its last send or entry a subject is read.
         """
         self._write_batches()  # STATE must not be ahead of the records
         before = self.last_day
-        read = {subject.digest for subject in subjects if subject.name not in refused}
-        change: dict[str, Any] = {}
-        if last and (before is None or last >= before):
-            change = {"replication_key": self.replication_key, "replication_key_value": last.isoformat()}
-        elif last or before is None:  # an earlier window of another stream, which this one has read already
-            read &= self.read_subjects
-        self._replace_state({**change, _SUBJECTS: sorted(read)})
+        bookmark = max((day for day in (last, before) if day), default=None)
+        if bookmark is None:
+            return
+        if last and before and last < before:  # a window that only another stream had not read yet
+            subjects = [subject for subject in subjects if self.has_read(subject, lookback)]
+        ended = {subject.digest for subject in subjects if subject.has_ended(bookmark, lookback)}
+        self._replace_state(
+            {
+                "replication_key": self.replication_key,
+                "replication_key_value": bookmark.isoformat(),
+                _SUBJECTS: sorted({subject.digest for subject in subjects} - ended),
+                _ENDED: sorted(ended),
+            }
+        )
 
 
 class SeriesSource(TableSource):
@@ -160,8 +198,9 @@ class SeriesSource(TableSource):
         self, streams: list[SeriesStream], last: date | None, subjects: list[Subject], requests: OneByOne
     ) -> None:
         requests.check()
+        read = [subject for subject in subjects if subject.name not in requests.refused]
         for stream in streams:
-            stream.commit_days(last, subjects, requests.refused)
+            stream.commit_days(last, read, self.lookback)
         streams[0].write_state()
 
     def _first_day(self, streams: list[SeriesStream]) -> date:
@@ -183,8 +222,7 @@ class SeriesSource(TableSource):
         """Return the subjects that are not read up to the bookmark; none on a first run, which reads all of them."""
         if not all(stream.last_day for stream in streams):
             return []
-        known = [stream.read_subjects for stream in streams if stream.last_day]
-        return [subject for subject in subjects if not all(subject.digest in read for read in known)]
+        return [subject for subject in subjects if not all(one.has_read(subject, self.lookback) for one in streams)]
 
     @property
     def lookback(self) -> timedelta:
@@ -221,8 +259,7 @@ class _Reading:
 
     def _wanted(self, subjects: Iterable[Subject], window: Days) -> Iterator[tuple[Subject, Days]]:
         for subject in subjects:
-            first, last = subject.span
-            days = window.within(first, last and min(last, date.max - self._source.lookback) + self._source.lookback)
+            days = window.within(*subject.days(self._source.lookback))
             if days:
                 yield subject, days
 

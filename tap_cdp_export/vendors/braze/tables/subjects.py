@@ -57,10 +57,10 @@ def _read_spans(
         except RequestRefused:  # the request for its series is told of in its turn
             return _UNBOUNDED
 
-    spans = prefetch(identifiers, span, number=parallel_requests)
     try:
-        for identifier, days in zip(identifiers, spans, strict=True):
-            api.spans[identifier] = days
+        for some in (identifiers[:1], identifiers[1:]):  # the first one tells whether the permission is there
+            for identifier, days in zip(some, prefetch(some, span, number=parallel_requests), strict=True):
+                api.spans[identifier] = days
     except CredentialsRefused as error:
         if error.status != _FORBIDDEN:
             raise
@@ -117,6 +117,11 @@ def events(api: BrazeApi, app_ids: Sequence[str]) -> list[Subject]:
     try:
         names = listed(api, EVENT_NAMES, field="name")
     except CredentialsRefused as refusal:
+        logger.info(
+            "The key of braze.api_key lacks the permission %s; %s are asked for.",
+            EVENT_NAMES.permission,
+            CUSTOM_EVENTS.what,
+        )
         try:
             names = listed(api, CUSTOM_EVENTS, linked, "name")
         except CredentialsRefused:

@@ -82,7 +82,7 @@ def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) 
 def test_archived_campaigns_are_asked_for(requests_mock: Mocker) -> None:
     requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": []})
     assert run("braze_campaigns").exit_code == 0
-    assert requests_mock.last_request.qs["include_archived"] == ["true"]
+    assert requests_mock.request_history[-1].qs["include_archived"] == ["true"]
 
 
 @pytest.mark.parametrize(

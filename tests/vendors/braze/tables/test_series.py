@@ -151,6 +151,23 @@ def test_details_bound_what_is_asked_for(requests_mock: Mocker) -> None:
     assert len(days(first, "odd")) == 181
 
 
+def test_a_campaign_that_is_sent_again_after_its_series_had_ended_misses_no_day(requests_mock: Mocker) -> None:
+    details = {"first_sent": "2026-02-10T10:00:00+00:00", "last_sent": "2026-03-20T10:00:00+00:00"}
+    vendor = CampaignVendor({"a": details, "b": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    assert days(first, "a")[-1] == "2026-04-04"
+    vendor.asked.clear()
+    second = run("2026-07-10T18:00:00Z", state=first.states[-1])
+    assert {name for name, *_ in vendor.asked} == {"b"}
+    vendor.campaigns["a"] = {**details, "last_sent": "2026-07-15T10:00:00+00:00"}
+    third = run("2026-07-16T18:00:00Z", state=second.states[-1])
+    assert len({*days(first, "a"), *days(third, "a")}) == 158
+    vendor.asked.clear()
+    run("2026-07-17T18:00:00Z", state=third.states[-1])
+    assert len(vendor.asked) == 2
+
+
 def test_without_the_permission_for_details_the_whole_range_is_read_with_one_warning(
     requests_mock: Mocker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -191,7 +208,7 @@ def test_state_of_a_series_is_small(requests_mock: Mocker) -> None:
     vendor.install(requests_mock)
     first = run()
     entry = first.states[-1]["bookmarks"][STREAM]
-    assert len(entry["subjects"]) == 750
+    assert len(entry["subjects"] + entry["ended_subjects"]) == 750
     assert len(str(entry)) < 10_000
 
 
