@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.files.compression import (
     LineTooLong,
     drain,
@@ -72,12 +73,13 @@ def verify(spool: Spool) -> None:
         IncompleteAnswer: If it is not whole.
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
-    if _is_zip(spool):
-        zip_archive.verify(spool.file)
-    elif is_gzip(spool):
-        drain(open_decompressed(spool))
-    else:  # plain text could be cut at any line unseen
-        raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
+    with ACTIVITY.during("checking the file", spool):
+        if _is_zip(spool):
+            zip_archive.verify(spool.file)
+        elif is_gzip(spool):
+            drain(open_decompressed(spool))
+        else:  # plain text could be cut at any line unseen
+            raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
 def line_blocks_of(spool: Spool) -> Iterator[bytes]:

@@ -196,7 +196,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         streams = list(self.selected.values())
         decoder = BlockDecoder([self._decoder_of(stream, segment) for stream in streams])
         for file in files:
-            with naming_bad_lines(file):
+            with naming_bad_lines(file), self.writing(f"Braze segment {segment}", file, streams=streams):
                 misfits += write_chunks(decoder.decode, line_blocks_of(file), *streams)
         return misfits
 

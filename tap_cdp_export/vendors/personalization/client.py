@@ -15,7 +15,7 @@ from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.reasons import read_reason, reason_of
-from tap_cdp_export.http.responses import is_framed
+from tap_cdp_export.http.responses import announced_size, is_framed
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds, from_epoch_milliseconds
 
@@ -170,7 +170,7 @@ class PersonalizationClient:
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         if answer.status_code == HTTPStatus.NO_CONTENT and self._settings["format"] == "json":
             return Spool.of(b"".join(chunks) or b"[]")
-        spool = Spool(chunks)
+        spool = Spool(chunks, announced_size=announced_size(answer))
         try:
             self._refuse_object(spool)
         except BaseException:

@@ -23,7 +23,7 @@ from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import KEY_ALIASES, CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, Pages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
-from tap_cdp_export.windows import Window, whole_second
+from tap_cdp_export.windows import Window, time_text, whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -150,6 +150,13 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         client = self.client
         tap_columns = {"dataset_id": dataset, **client.window_columns(window)}
         request = partial(client.page, self.kind, dataset, window, page_size=self.settings["page_size"])
+        logger.info(
+            "%s of dataset %s: requesting pages, with the statistics of %s to %s.",
+            stream.name,
+            dataset,
+            time_text(window.start),
+            time_text(window.end),
+        )
         self.read_pages(stream, dataset, tap_columns, request)
 
     def read_pages(
@@ -187,10 +194,11 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
                 return Spool.of(decoder.empty_page)
 
         decoder = self._decoder(stream, tap_columns)
-        are_numbered = bool(self.settings["page_size"])
-        pages = Pages(f"{stream.name} of dataset {dataset}", fetch, decoder, are_numbered=are_numbered)
-        for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
-            stream.write(records)
+        what = f"{stream.name} of dataset {dataset}"
+        pages = Pages(what, fetch, decoder, are_numbered=bool(self.settings["page_size"]))
+        with self.writing(what, detail=lambda: f"{pages.number:,} page{'s' * (pages.number != 1)}", streams=[stream]):
+            for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
+                stream.write(records)
 
     def _first_allowed_to_fail(self, stream: ExportStream, dataset: str, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""

@@ -82,6 +82,7 @@ class BrazeCampaignDetails(DetailStream):
     """The campaigns with their messages; needs the permissions campaigns.list and campaigns.details."""
 
     name = "braze_campaign_details"
+    permission = "campaigns.list, campaigns.details"
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_DETAILS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id",)
     own_columns = frozenset({"campaign_id"})
@@ -93,6 +94,7 @@ class BrazeCanvasDetails(DetailStream):
     """The Canvases with their variants and steps; needs the permissions canvas.list and canvas.details."""
 
     name = "braze_canvas_details"
+    permission = "canvas.list, canvas.details"
     columns: ClassVar[dict[str, Any]] = schemas.CANVAS_DETAILS
     primary_keys: ClassVar[tuple[str, ...]] = ("canvas_id",)
     own_columns = frozenset({"canvas_id"})
@@ -104,6 +106,7 @@ class BrazeSegmentDetails(DetailStream):
     """The segments with their filters in words; needs the permissions segments.list and segments.details."""
 
     name = "braze_segment_details"
+    permission = "segments.list, segments.details"
     columns: ClassVar[dict[str, Any]] = schemas.SEGMENT_DETAILS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
     own_columns = frozenset({"segment_id"})

@@ -45,6 +45,7 @@ class BrazeCampaignStats(SeriesStream):
     """Campaigns by day; needs the permissions campaigns.list, campaigns.data_series, better also campaigns.details."""
 
     name = "braze_campaign_stats"
+    permission = "campaigns.list, campaigns.data_series"
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id", "date")
     own_columns = frozenset({"campaign_id", "date"})
@@ -67,6 +68,7 @@ class BrazeCampaignMessageStats(SeriesStream):
     """Message variations by day; needs the permissions of braze_campaign_stats."""
 
     name = "braze_campaign_message_stats"
+    permission = "campaigns.list, campaigns.data_series"
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_MESSAGE_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id", "date", "channel", "message_variation_id", "occurrence")
     own_columns = frozenset(primary_keys)
@@ -157,6 +159,7 @@ class BrazeCanvasStats(_CanvasSeries):
     """Canvases by day; needs the permissions canvas.list, canvas.data_series, better also canvas.details."""
 
     name = "braze_canvas_stats"
+    permission = "canvas.list, canvas.data_series"
     columns: ClassVar[dict[str, Any]] = schemas.CANVAS_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("canvas_id", "date")
     own_columns = frozenset(primary_keys)
@@ -167,6 +170,7 @@ class BrazeCanvasVariantStats(_CanvasSeries):
     """Variants of Canvases by day; needs the permissions of braze_canvas_stats."""
 
     name = "braze_canvas_variant_stats"
+    permission = "canvas.list, canvas.data_series"
     columns: ClassVar[dict[str, Any]] = schemas.CANVAS_VARIANT_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("canvas_id", "date", "variant_id")
     own_columns = frozenset(primary_keys)
@@ -179,6 +183,7 @@ class BrazeCanvasStepStats(_CanvasSeries):
     """Steps of Canvases by day; needs the permissions of braze_canvas_stats."""
 
     name = "braze_canvas_step_stats"
+    permission = "canvas.list, canvas.data_series"
     columns: ClassVar[dict[str, Any]] = schemas.CANVAS_STEP_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("canvas_id", "date", "step_id")
     own_columns = frozenset(primary_keys)

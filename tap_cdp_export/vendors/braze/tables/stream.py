@@ -30,6 +30,12 @@ class TableStream(ExportStream):
     renamed: ClassVar[Mapping[str, str]] = {}
     own_columns: ClassVar[frozenset[str]] = frozenset()
 
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 -- as of any class
+        """Take the permission of the endpoint, unless a stream needs further ones."""
+        super().__init_subclass__(**options)
+        if "permission" not in cls.__dict__ and "endpoint" in cls.__dict__:
+            cls.permission = cls.endpoint.permission
+
     @cached_property
     def mapper(self) -> RecordMapper:
         """Makes records of the vendor's objects."""

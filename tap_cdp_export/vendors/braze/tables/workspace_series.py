@@ -113,6 +113,7 @@ class BrazeEventCounts(SeriesStream):
     """Custom events by day; needs the permissions events.list (or events.get) and events.data_series."""
 
     name = "braze_event_counts"
+    permission = "events.list, events.data_series"
     columns: ClassVar[dict[str, Any]] = app_series("How often the event happened on the day.", by_event=True)
     primary_keys: ClassVar[tuple[str, ...]] = ("event", "app_id", "date")
     own_columns = frozenset({"event", "app_id", "date"})
@@ -124,6 +125,7 @@ class BrazeSegmentSizes(SeriesStream):
     """Sizes of tracked segments by day; needs the permissions segments.list and segments.data_series."""
 
     name = "braze_segment_sizes"
+    permission = "segments.list, segments.data_series"
     columns: ClassVar[dict[str, Any]] = SEGMENT_SIZES
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "date")
     own_columns = frozenset({"segment_id", "date"})
