@@ -175,6 +175,7 @@ class HttpClient:
         trust_environment: bool = True,
         public_only: bool = False,
         names_host: bool = True,
+        connections: int = 10,
     ) -> None:
         """Open a session.
 
@@ -185,6 +186,7 @@ class HttpClient:
             trust_environment: whether proxy variables are used; False for a loopback server.
             public_only: whether to refuse connections to private addresses.
             names_host: whether messages name the host; False where URLs are secrets.
+            connections: how many are kept open for threads that send requests at the same time.
         """
         self._vendor = vendor
         self._credentials = credentials or Credentials()
@@ -195,8 +197,9 @@ class HttpClient:
         self._session = requests.Session()
         self._session.trust_env = trust_environment
         self._session.auth = self._credentials
+        adapter = PublicAddressAdapter if public_only else InterruptibleAdapter
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, PublicAddressAdapter() if public_only else InterruptibleAdapter())
+            self._session.mount(scheme, adapter(pool_maxsize=connections))
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 

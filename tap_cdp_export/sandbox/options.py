@@ -7,6 +7,17 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+PERMISSIONS = (
+    "users.export.segment", "segments.list", "segments.details", "segments.data_series",
+    "campaigns.list", "campaigns.details", "campaigns.data_series",
+    "canvas.list", "canvas.details", "canvas.data_series",
+    "kpi.new_users.data_series", "kpi.dau.data_series", "kpi.mau.data_series", "kpi.uninstalls.data_series",
+    "sessions.data_series", "purchases.revenue_series", "purchases.quantity_series", "purchases.product_list",
+    "events.list", "events.get", "events.data_series", "custom_attributes.get",
+    "email.hard_bounces", "email.unsubscribe", "sms.invalid_phone_numbers",
+)  # fmt: skip
+"""Every permission of a key of Braze that the sandbox has an endpoint for."""
+
 
 class PopulationOptions(Struct, forbid_unknown_fields=True):
     """Size and seed of the synthetic dataset, and the time of the sandbox.
@@ -196,9 +207,18 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
 
     Attributes:
         api_key: The REST API key, sent as Bearer.
-        permissions: Permissions of the key; without `users.export.segment`, exports get 403 "Access Denied".
+        permissions: Permissions of the key, by default all; without one, its endpoint gets 403 "Access Denied".
         plan_includes_export: If false, the company's plan lacks the endpoint: 403 "Forbidden".
         requests_per_hour: Hourly limit of the workspace; then 429.
+        name_requests_per_hour: The same of the lists of custom attributes, events and products together.
+        campaign_series_per_minute: Limit of `campaigns/data_series` a minute.
+        company_offset_hours: Hours by which the company's time zone, whose days the series have, is ahead of UTC.
+        series_end: Whether the day of `ending_at` is among the days of a series: "inclusive" or "exclusive".
+        first_product_page: Number of the first page of products.
+        more_campaigns: Further campaigns, which send webhooks to no user.
+        more_definitions: Further custom attributes and custom events, which no user has.
+        gone: IDs of campaigns, Canvases, segments and apps, and names of events, that were deleted.
+        refused: IDs that the lists hold, but that are refused with 400 when asked for alone.
         other_exports: Number of exports of the company that run elsewhere; the limit is 100 in total.
         polls_before_ready: Polls of the URL (or refused requests for its segment) until the file is ready.
         ready_after_seconds: The file is ready after this time, regardless of polls; null counts polls.
@@ -240,9 +260,18 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     """
 
     api_key: str = "sandbox-api-key"
-    permissions: list[str] = field(default_factory=lambda: ["users.export.segment", "segments.list"])
+    permissions: list[str] = field(default_factory=lambda: list(PERMISSIONS))
     plan_includes_export: bool = True
     requests_per_hour: int = 250_000
+    name_requests_per_hour: int = 1_000
+    campaign_series_per_minute: int = 50_000
+    company_offset_hours: float = 1
+    series_end: Literal["inclusive", "exclusive"] = "inclusive"
+    first_product_page: Literal[0, 1] = 0
+    more_campaigns: int = 0
+    more_definitions: int = 0
+    gone: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     other_exports: int = 0
     polls_before_ready: int = 2
     ready_after_seconds: float | None = None
