@@ -19,7 +19,8 @@ PROJECT = "pyproject.toml"
 
 def test_the_placeholder_stands_in_one_place_only() -> None:
     holders = {path.relative_to(ROOT) for path in tracked() if PLACEHOLDER.encode() in path.read_bytes()}
-    assert holders - {Path(PROJECT)} <= {SCRIPT, Path(__file__).relative_to(ROOT)}
+    written_from_it = {path for path in holders if path.parts[0] == "plugins"}  # by tests.write_settings
+    assert holders - written_from_it - {Path(PROJECT)} <= {SCRIPT, Path(__file__).relative_to(ROOT)}
 
 
 def test_the_project_has_one_address() -> None:
