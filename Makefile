@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV ?= uv
 BIN := .venv/bin
 
-.PHONY: help setup test check lint format pythons faults benchmarks lock release
+.PHONY: help setup test check lint format pythons packages faults benchmarks lock audit release
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,9 @@ format: ## put the style right
 pythons: ## run the unit tests on every supported Python
 	bash .ci/other-pythons --all
 
+packages: ## build sdist and wheel, and install the wheel on every supported Python
+	bash .ci/packages --all
+
 faults: ## play the quick set of the fault campaigns
 	$(BIN)/pytest -m faults
 
@@ -41,6 +44,9 @@ lock: ## renew requirements.lock (needs uv)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --upgrade \
 	    --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	    --output-file requirements.lock pyproject.toml
+
+audit: ## look the locked dependencies up in PyPI's advisory database
+	bash .ci/audit
 
 release: ## build and tag a release: make release VERSION=1.2.3
 	bash .ci/release '$(VERSION)'
