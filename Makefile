@@ -13,7 +13,7 @@ setup: ## make .venv with everything that the tests need
 	$(BIN)/pip install -q -e '.[test]'
 
 test: ## run the tests that need neither Meltano nor minutes
-	$(BIN)/pytest -m 'not meltano and not faults and not benchmarks'
+	$(BIN)/pytest -m 'not meltano and not install and not faults and not benchmarks'
 
 check: ## run all that must pass before a change is merged (half an hour)
 	bash .ci/run

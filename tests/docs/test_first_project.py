@@ -16,7 +16,7 @@ from tests.targets.postgres_server import postgres_server, program
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.meltano
+pytestmark = pytest.mark.install
 
 PAGE = "first-project.md"
 AT_ONCE = {f'"{vendor}": {{': f'"{vendor}": {{"polls_before_ready": 0, ' for vendor in ("apsis", "braze")}

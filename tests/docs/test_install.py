@@ -12,7 +12,7 @@ import pytest
 from tests.docs import walk
 from tests.targets.loaded import KEYS
 
-pytestmark = pytest.mark.meltano
+pytestmark = pytest.mark.install
 
 PAGE = "install.md"
 
@@ -60,12 +60,13 @@ def test_a_pipe_loads_and_goes_on_from_its_state(with_wheel: Path) -> None:
 
 
 def test_uv_and_pipx_put_the_commands_on_the_path(with_wheel: Path) -> None:
-    tools = [f"python3 -m venv {with_wheel.parent}/tools", f"{with_wheel.parent}/tools/bin/pip install -q pipx uv"]
+    here = with_wheel.parent
     for tool, block in zip(("uv", "pipx"), walk.blocks(PAGE, "## uv tool and pipx"), strict=True):
-        places = {"UV_TOOL_DIR": "uv", "UV_TOOL_BIN_DIR": tool, "PIPX_HOME": "pipx-home", "PIPX_BIN_DIR": tool}
-        prepare = [f"export {name}={with_wheel.parent}/places/{place}" for name, place in places.items()]
-        prepare += [f"export PATH={with_wheel.parent}/tools/bin:{with_wheel.parent}/places/{tool}:$PATH"]
-        walk.run([*tools, *prepare, block], with_wheel)
-        tools = []
-        commands = {path.name for path in (with_wheel.parent / "places" / tool).iterdir()}
+        places = {"UV_TOOL_DIR": "uv", "UV_TOOL_BIN_DIR": "uv-bin", "PIPX_HOME": "pipx", "PIPX_BIN_DIR": "pipx-bin"}
+        prepare = [f"export {name}={here}/{place}" for name, place in places.items()]
+        prepare += [f"export PATH={here}/tools/bin:{here}/{tool}-bin:$PATH"]
+        if tool == "pipx":
+            prepare += [f"python3 -m venv {here}/tools", "pip install -q pipx"]
+        walk.run([*prepare, block], with_wheel, None, Path(sys.executable).with_name("uv"))
+        commands = {path.name for path in (here / f"{tool}-bin").iterdir()}
         assert commands == {f"tap-cdp-export{name}" for name in ("", "-check", "-sandbox", "-duckdb")}

@@ -124,7 +124,7 @@ def test_what_cannot_be_built_leaves_no_tag(checkout: Path, tmp_path_factory: py
     assert not (checkout / "dist").exists()
 
 
-@pytest.mark.meltano
+@pytest.mark.install
 def test_a_release_is_built_and_tagged(clone: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(clone, tmp_path / "clone", ignore=shutil.ignore_patterns("dist"))
     for path in (folder / PROJECT, *(folder / "plugins").glob("*/*.yml")):
