@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV ?= uv
 BIN := .venv/bin
 
-.PHONY: help setup test check lint format pythons packages faults benchmarks lock audit release
+.PHONY: help setup test check lint format docs diagrams pythons packages faults benchmarks lock audit release
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,13 @@ lint: ## check style, types and declared dependencies
 format: ## put the style right
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: ## build the pages as a site into output/site
+	$(BIN)/pip install -q -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+diagrams: ## draw docs/diagrams/*.mmd (needs npm and Chromium)
+	bash .ci/diagrams
 
 pythons: ## run the unit tests on every supported Python
 	bash .ci/other-pythons --all

@@ -52,7 +52,7 @@ _ANSWERS: Final[dict[str, dict[str, Any]]] = {
 _HEAD: Final = """# Errors
 
 The last line of the log for each answer that is an error: what happened, the vendor's own reason, what to do, and the
-exit code (README, section "State and exit codes"). This table is made by `python -m tests.write_errors`, which lets a
+exit code ([what it means](state.md#exit-codes)). This table is made by `python -m tests.write_errors`, which lets a
 stub answer each request this way until the tap gives up; waits show as N.
 
 | request | answer | last line of the log |

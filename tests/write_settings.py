@@ -1,8 +1,8 @@
-"""Writes the settings into `meltano.yml`, `plugins/` and the README: `python -m tests.write_settings`."""
+"""Writes the settings into `meltano.yml`, `plugins/` and `docs/settings.md`: `python -m tests.write_settings`."""
 
 from __future__ import annotations
 
-from tests.docs.test_readme import SETTINGS, settings_table, table
+from tests.docs.test_settings import PAGE, page
 from tests.helpers.about import ROOT
 from tests.helpers.plugin_definitions import FOLDER, definitions, described_extractor, described_loader, yaml
 
@@ -18,9 +18,7 @@ def main() -> None:
     for name, definition in definitions(project).items():
         (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         yaml().dump(definition, FOLDER / name)
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(text.replace("\n".join(table(SETTINGS)), "\n".join(settings_table())), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ def _encode_unknown(value: object) -> str:
 _encoder: Final = msgspec.json.Encoder(enc_hook=_encode_unknown, decimal_format="number")
 encode: Final = _encoder.encode
 """Encodes one value as strict JSON."""
+encode_into: Final = _encoder.encode_into
+"""Encodes one value behind the given length of a bytearray."""
 
 
 _PLAIN_TYPES: Final = {str, int, float, bool, type(None)}

@@ -7,6 +7,7 @@ object with a value of an unexpected type goes through `RecordMapper` instead, w
 
 from __future__ import annotations
 
+import re
 from itertools import repeat
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -53,9 +54,17 @@ _TIMES: Final[dict[Converter, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]]
     any_time: (str, iso_column),
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
+_LONG_BYTES: Final = 1024 * 1024
+"""Size from which texts are not decoded, since one with an emoji takes four bytes for each character."""
 
-_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": strict_json.ObjectOnly}
 _objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | None])
+_text_arrays: Final = msgspec.json.Decoder(list[list[str] | None])
+_array_decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    "string": _text_arrays,
+    "number": msgspec.json.Decoder(list[list[int | float] | None]),
+    "object": msgspec.json.Decoder(list[list[strict_json.ObjectOnly] | None]),
+}
+_TEXT_ARRAY: Final = re.compile(rb'null|\[(?:[\s,]*+"(?:[^"\\]++|\\.)*+")*+\s*+\]')
 _OBJECT_TYPES: Final = frozenset({strict_json.ObjectOnly, NoneType})
 _anything: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | list[Raw] | str | int | float | bool | None])
 
@@ -96,6 +105,7 @@ class JsonRecordDecoder:
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
+        self._texts = [name for name, kind in kinds.items() if kind == "string" and name != required]
         self._sent = [name for name in self._columns if name in selected]
         named = msgspec.defstruct(
             "Named", [(required, _NONEMPTY_TEXT)], rename={required: self._to_vendor_name(required)}
@@ -108,15 +118,21 @@ class JsonRecordDecoder:
         unknown = {f"unknown_{number}": field for number, field in enumerate(self._unknown)}
         extra = [(name, Raw | UnsetType, UNSET) for name in unknown]
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
-        known = msgspec.defstruct(
-            "Known",
-            [(self._required, _NONEMPTY_TEXT), *optional, *extra],
-            rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
-            forbid_unknown_fields=True,
-            gc=False,
+        undecoded = [(name, Raw if name in self._texts else kind, default) for name, kind, default in optional]
+        known, long = (
+            msgspec.defstruct(
+                "Known",
+                [(self._required, _NONEMPTY_TEXT), *fields, *extra],
+                rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
+                forbid_unknown_fields=True,
+                gc=False,
+            )
+            for fields in (optional, undecoded)
         )
         self._one = msgspec.json.Decoder(known)
+        self._long_one = msgspec.json.Decoder(long)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
+        self._long_array = msgspec.json.Decoder(list[long])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None
         self._fields = known.__struct_fields__
         self._free = [*self._free_types, *unknown]
@@ -143,10 +159,10 @@ class JsonRecordDecoder:
             msgspec.DecodeError: If the chunk is no array of objects.
             InvalidJSON: If an object lacks the required column.
         """
-        objects = self._read(chunk, lambda: self._array.decode, _raw_array.decode)
+        objects = self._read(chunk, lambda: self._decoded_array, _raw_array.decode)
         if b"\n" in chunk or b"\r" in chunk:  # free-form values would carry them into the lines
             chunk = chunk.translate(None, b"\r\n")
-            objects = self._read(chunk, lambda: self._array.decode, _raw_array.decode)
+            objects = self._read(chunk, lambda: self._decoded_array, _raw_array.decode)
         return self.objects(objects)
 
     def check(self, chunk: bytes) -> None:
@@ -178,9 +194,23 @@ class JsonRecordDecoder:
             objects = self._read(block.translate(None, b"\r"), lambda: self._decoded_lines, _split_lines)
         return self.objects(objects)
 
+    def _decoded_array(self, chunk: bytes) -> list[Any]:
+        if len(chunk) > _LONG_BYTES:
+            return self._checked(self._long_array.decode(chunk))
+        return self._array.decode(chunk)
+
     def _decoded_lines(self, block: bytes) -> list[Any]:
         """Decode line by line: one decoder for many lines would also accept two objects on a line, or one on two."""
+        if len(block) > _LONG_BYTES:
+            return self._checked(list(map(self._long_one.decode, _split_lines(block))))
         return list(map(self._one.decode, _split_lines(block)))
+
+    def _checked(self, objects: list[Any]) -> list[Any]:
+        """Return structs whose texts are not decoded; with another value among these, all are decoded instead."""
+        texts = (getattr(fields, name) for fields in objects for name in self._texts)
+        if all(text is None or strict_json.is_text(text) for text in texts):
+            return objects
+        raise msgspec.ValidationError
 
     def _read(self, chunk: bytes, decode: Callable[[], Decode], split: Decode) -> list[Any]:
         """Decode objects into structs; an object with a field of an unexpected type stays a dict.
@@ -192,8 +222,11 @@ class JsonRecordDecoder:
         try:
             return decode()(chunk)
         except msgspec.ValidationError:
-            objects = [self._struct_or_dict(raw) for raw in split(chunk)]
-        if self._learn(fields for fields in objects if type(fields) is dict):
+            raws = split(chunk)
+            if len(chunk) > _LONG_BYTES and self._learn(_keys(raws)):  # else a long value would become Python objects
+                return self._read(chunk, decode, split)
+            objects = [self._struct_or_dict(raw) for raw in raws]
+        if self._learn(field for fields in objects if type(fields) is dict for field in fields):
             return self._read(chunk, decode, split)
         return objects
 
@@ -206,10 +239,10 @@ class JsonRecordDecoder:
                 return fields
             raise
 
-    def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
+    def _learn(self, fields: Iterable[str]) -> bool:
         """Compile the structs anew with fields that are no columns; return whether there were any."""
         known = {*map(self._to_vendor_name, self._columns), *self._unknown}
-        found = dict.fromkeys(field for fields in objects for field in fields if field not in known)
+        found = dict.fromkeys(field for field in fields if field not in known)
         new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
         if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
             return False
@@ -258,7 +291,7 @@ class JsonRecordDecoder:
             joined = b",".join(raws)
             if not strict_json.is_safe_to_pass_through(joined, around=_OUTER_LEVELS):
                 raise msgspec.DecodeError
-            if name in self._free_types and not _can_decode(self._free_types[name], joined):
+            if name in self._free_types and not _can_decode(self._free_types[name], raws, joined):
                 places = _unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
@@ -334,11 +367,30 @@ def _split_lines(block: bytes) -> list[bytes]:
     return found[:-1] if block.endswith(b"\n") else found
 
 
+def _keys(objects: Iterable[Raw | bytes]) -> Iterator[str]:
+    return (key for raw in objects for key, _ in strict_json.raw_members(raw))
+
+
 def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(list[list[_ITEMS[kind_of(schema["items"])]] | None])  # type: ignore[misc]
+    return _array_decoders[kind_of(schema["items"])]
 
 
-def _can_decode(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
+def _can_decode(decoder: msgspec.json.Decoder[Any], values: Sequence[Raw], joined: bytes) -> bool:
+    if len(joined) > _LONG_BYTES:
+        return all(_can_decode_one(decoder, value) for value in values)
+    return _is_accepted(decoder, joined)
+
+
+def _can_decode_one(decoder: msgspec.json.Decoder[Any], value: Raw) -> bool:
+    """Return what decoding a value would show, without the memory of its items; its grammar is verified."""
+    if decoder is _objects:
+        return bytes(memoryview(value)[:1]) in {b"{", b"n"}
+    if decoder is _text_arrays:
+        return _TEXT_ARRAY.fullmatch(value) is not None
+    return _is_accepted(decoder, value)
+
+
+def _is_accepted(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
     try:
         decoder.decode(b"[%b]" % values)
     except msgspec.ValidationError:
@@ -351,4 +403,4 @@ def _unconvertible_places(decoder: msgspec.json.Decoder[Any], values: list[Raw],
     if decoder is _objects:
         kinds = map(type, _anything.decode(b"[%b]" % joined))
         return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
-    return [place for place, raw in enumerate(values) if not _can_decode(decoder, raw)]
+    return [place for place, raw in enumerate(values) if not _can_decode_one(decoder, raw)]

@@ -70,14 +70,15 @@ class ExportStream(Stream):
 
     Attributes:
         columns: the JSON schema.
-        is_full_snapshot: whether one sync reads all records there are, so that with FULL_TABLE an ACTIVATE_VERSION may
-            tell a target to delete all others.
+        is_full_snapshot: whether one sync reads all records, so that with FULL_TABLE a target may delete all others.
         is_on_request: whether the catalog has it only where the vendor's setting `tables` names it.
+        permission: what the credentials must allow, in the vendor's words; empty where the vendor does not publish it.
     """
 
     columns: ClassVar[dict[str, Any]]
     is_full_snapshot: ClassVar[bool] = True
     is_on_request: ClassVar[bool] = False
+    permission: ClassVar[str] = ""
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # decoders give the types of the schema
 
     def __init__(self, tap: Tap, source: StreamSource, schema: dict[str, Any]) -> None:

@@ -45,6 +45,7 @@ class BrazeUsers(ExportStream):
     """The users of the configured segments: a full snapshot each run."""
 
     name = "braze_users"
+    permission = "users.export.segment"
     columns: ClassVar[dict[str, Any]] = USERS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id")
 
@@ -58,6 +59,7 @@ class BrazeUserEntries(ExportStream):
     """
 
     is_on_request = True
+    permission = "users.export.segment"
     field: ClassVar[str]
     identity: ClassVar[str]
 
@@ -119,6 +121,7 @@ class BrazeSegments(ExportStream):
     columns: ClassVar[dict[str, Any]] = SEGMENTS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
     is_on_request = True
+    permission = "segments.list"
 
 
 class BrazeUsersSource(ExportSource[BrazeApi]):

@@ -37,6 +37,7 @@ class Users(ExportStream):
     """Users, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "users"
+    permission = "Can access API"
     columns: ClassVar[dict[str, Any]] = USERS
     primary_keys: ClassVar[tuple[str, ...]] = ("dataset_id", "name")
     replication_key = "window_end"
@@ -46,6 +47,7 @@ class Accounts(ExportStream):
     """Companies, with the engagement of the last days, or of the time since the last run where that is longer."""
 
     name = "accounts"
+    permission = "Can access API"
     columns: ClassVar[dict[str, Any]] = ACCOUNTS
     primary_keys: ClassVar[tuple[str, ...]] = ("dataset_id", "name")
     replication_key = "window_end"
