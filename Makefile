@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV ?= uv
 BIN := .venv/bin
 
-.PHONY: help setup test check lint format docs diagrams pythons packages faults benchmarks lock audit release
+.PHONY: help setup test check lint format docs diagrams pythons packages orchestrators faults benchmarks lock audit release
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -13,7 +13,7 @@ setup: ## make .venv with everything that the tests need
 	$(BIN)/pip install -q -e '.[test]'
 
 test: ## run the tests that need neither Meltano nor minutes
-	$(BIN)/pytest -m 'not meltano and not install and not faults and not benchmarks'
+	$(BIN)/pytest -m 'not meltano and not install and not faults and not benchmarks and not orchestrators and not targets'
 
 check: ## run all that must pass before a change is merged (half an hour)
 	bash .ci/run
@@ -40,6 +40,9 @@ pythons: ## run the unit tests on every supported Python
 
 packages: ## build sdist and wheel, and install the wheel on every supported Python
 	bash .ci/packages --all
+
+orchestrators: ## run the examples on Airflow, Dagster and Meltano, which are installed for it (minutes)
+	$(BIN)/pytest -n 0 -m orchestrators
 
 faults: ## play the quick set of the fault campaigns
 	$(BIN)/pytest -m faults

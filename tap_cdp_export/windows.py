@@ -21,6 +21,9 @@ _OFFSET_SECONDS: Final = 0.0004
 """Added to times before they are written: float rounding then stays inside the millisecond, and the fraction always
 has six digits, since it is never zero (msgspec writes `08:30:00Z` without a fraction)."""
 
+_SHORTEST_SHOWN: Final = 0.001
+_WHOLE_SECONDS: Final = 9.5  # from here on, one digit behind the point says nothing more
+
 _STRING_LIST: Final = msgspec.json.Decoder(list[str | None])
 
 
@@ -63,6 +66,20 @@ def time_text(time: datetime) -> str:
     if time.tzinfo is not UTC:
         time = time.astimezone(UTC)
     return time.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def seconds_text(seconds: float) -> str:
+    """Format a duration for messages, with as many digits as it takes to tell it from none.
+
+    Args:
+        seconds: of a pause or a wait.
+
+    Returns:
+        For example `42 s`, `2.5 s`, `0.03 s`; `no time` below a millisecond.
+    """
+    if seconds < _SHORTEST_SHOWN:
+        return "no time"
+    return f"{seconds:.0f} s" if seconds >= _WHOLE_SECONDS else f"{seconds:.2g} s"
 
 
 def epoch_milliseconds(time: datetime) -> int:

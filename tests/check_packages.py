@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
-_PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 _PACKAGE: Final = "tap_cdp_export"
 _TO_BUILD_FROM: Final = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO")
 
@@ -53,7 +53,7 @@ def wheel_problems(wheel: Path) -> list[str]:
     problems += [f"holds {name}" for name in sorted(found - expected)]
     if f"{info}/licenses/LICENSE" not in names:
         problems.append("lacks the licence")
-    problems += [f"lacks the command {name}" for name in _PROJECT["scripts"] if f"{name} = " not in commands]
+    problems += [f"lacks the command {name}" for name in PROJECT["scripts"] if f"{name} = " not in commands]
     return problems + metadata_problems(metadata)
 
 
@@ -61,12 +61,12 @@ def metadata_problems(metadata: str) -> list[str]:
     """What the metadata does not say as pyproject.toml does."""
     said = email.message_from_string(metadata)
     expected = {
-        "Summary": [_PROJECT["description"]],
-        "License-Expression": [_PROJECT["license"]],
-        "Requires-Python": [_PROJECT["requires-python"]],
-        "Classifier": _PROJECT["classifiers"],
-        "Project-URL": [f"{name}, {url}" for name, url in _PROJECT["urls"].items()],
-        "Provides-Extra": sorted(_PROJECT["optional-dependencies"]),
+        "Summary": [PROJECT["description"]],
+        "License-Expression": [PROJECT["license"]],
+        "Requires-Python": [PROJECT["requires-python"]],
+        "Classifier": PROJECT["classifiers"],
+        "Project-URL": [f"{name}, {url}" for name, url in PROJECT["urls"].items()],
+        "Provides-Extra": sorted(PROJECT["optional-dependencies"]),
     }
     problems = [f"says {said.get_all(key)} of {key}" for key, value in expected.items() if said.get_all(key) != value]
     if not str(said.get_payload()).strip():

@@ -15,6 +15,7 @@ from tap_cdp_export.windows import (
     from_epoch_milliseconds,
     half_of,
     parse_time,
+    seconds_text,
     split,
     time_text,
     whole_second,
@@ -126,3 +127,23 @@ def test_a_window_has_two_halves_without_a_gap(start: datetime, seconds: int) ->
     assert (first.start, first.end, second.end) == (window.start, second.start, window.end)
     assert first.end.microsecond == 0
     assert 0 <= ((first.end - first.start) - (second.end - second.start)).total_seconds() <= 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "no time"),
+        (0.0004, "no time"),
+        (0.0049, "0.0049 s"),
+        (0.049, "0.049 s"),
+        (0.4, "0.4 s"),
+        (0.96, "0.96 s"),
+        (2.54, "2.5 s"),
+        (9.49, "9.5 s"),
+        (9.5, "10 s"),
+        (59.7, "60 s"),
+        (21600, "21600 s"),
+    ],
+)
+def test_a_pause_is_never_shown_as_none(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text

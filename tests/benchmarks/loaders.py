@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from tests.benchmarks.compare import Row, Table, say, undisturbed
-from tests.benchmarks.peers.environments import NotInstallable, environment
 from tests.benchmarks.processes import Failed, Variant, beside_python
 from tests.benchmarks.server import serving
 from tests.benchmarks.taps import OURS, STREAMS, variant
+from tests.helpers.environments import NotInstallable, environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.check_packages import PROJECT
 from tests.docs import walk
 from tests.targets.loaded import KEYS
 
@@ -69,4 +70,4 @@ def test_uv_and_pipx_put_the_commands_on_the_path(with_wheel: Path) -> None:
             prepare += [f"python3 -m venv {here}/tools", "pip install -q pipx"]
         walk.run([*prepare, block], with_wheel, None, Path(sys.executable).with_name("uv"))
         commands = {path.name for path in (here / f"{tool}-bin").iterdir()}
-        assert commands == {f"tap-cdp-export{name}" for name in ("", "-check", "-sandbox", "-duckdb")}
+        assert commands == PROJECT["scripts"].keys()

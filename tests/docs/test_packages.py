@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.check_packages import sources, wheel_problems
+from tests.check_packages import PROJECT, sources, wheel_problems
 from tests.docs.pages import BASH
 from tests.helpers.about import ROOT
 from tests.helpers.plugin_definitions import FOLDER
@@ -23,7 +23,7 @@ INFO = "tap_cdp_export-1.0.dist-info"
 def contents() -> dict[str, str]:
     """A wheel with everything but its metadata."""
     definitions = [f"tap_cdp_export/{path.relative_to(FOLDER.parent)}" for path in FOLDER.glob("*/*.yml")]
-    commands = [f"tap-cdp-export{command} = x:y" for command in ("", "-check", "-sandbox", "-duckdb")]
+    commands = [f"{command} = x:y" for command in PROJECT["scripts"]]
     return {
         **dict.fromkeys([*sources(), *definitions, f"{INFO}/licenses/LICENSE"], ""),
         f"{INFO}/entry_points.txt": "\n".join(commands),
@@ -54,8 +54,8 @@ def test_a_file_that_is_missing_is_found(tmp_path: Path, contents: dict[str, str
 
 def test_a_licence_a_command_and_metadata_that_are_missing_are_found(tmp_path: Path, contents: dict[str, str]) -> None:
     del contents[f"{INFO}/licenses/LICENSE"]
-    contents[f"{INFO}/entry_points.txt"] = (
-        "tap-cdp-export-check = x:y\ntap-cdp-export-sandbox = x:y\ntap-cdp-export = x:y"
+    contents[f"{INFO}/entry_points.txt"] = contents[f"{INFO}/entry_points.txt"].replace(
+        "tap-cdp-export-duckdb", "other"
     )
     assert problems(tmp_path, contents) == ["lacks the licence", "lacks the command tap-cdp-export-duckdb"]
     assert "says None of Requires-Python" in wheel_problems(tmp_path / "tap.whl")

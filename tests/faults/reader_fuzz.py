@@ -19,7 +19,7 @@ from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
-from tap_cdp_export.records import json_decoder
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import kind_of
@@ -76,7 +76,7 @@ def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     )
 
     def decoded(spool: Spool) -> Iterator[bytes]:
-        with _lowered(chance, (json_decoder, "_LONG_BYTES")):
+        with _lowered(chance, (free_form, "LONG_BYTES")):
             yield from output_lines(output, _page_batches(decoder, spool, chance))
 
     yield from _compared(data, decoded, lambda spool: map(output.of_record, plain.users_of_json(spool, tap_columns)))
@@ -137,7 +137,7 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     def decoded(download: Spool) -> Iterator[bytes]:
         with archive.unpacked(download) as spool:
             archive.verify(spool)
-            with archive.naming_bad_lines(spool), _lowered(chance, (json_decoder, "_LONG_BYTES")):
+            with archive.naming_bad_lines(spool), _lowered(chance, (free_form, "LONG_BYTES")):
                 yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
 
     yield from _compared(

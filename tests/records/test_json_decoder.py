@@ -15,7 +15,7 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.json_splitter import read_chunks
-from tap_cdp_export.records import json_decoder
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode_columns
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, any_time, camel_case
@@ -63,7 +63,7 @@ some_columns = st.sets(st.sampled_from(sorted(USERS["properties"])))
 def _sizes(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param is not None:
-            patch.setattr(json_decoder, "_LONG_BYTES", request.param)
+            patch.setattr(free_form, "LONG_BYTES", request.param)
         yield
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import psycopg
 import pytest
 
-from tap_cdp_export.sandbox.options import Options, PopulationOptions
-from tap_cdp_export.sandbox.server import Sandbox
 from tests.helpers.running import Warehouse, run_tap
 from tests.targets.loaded import FIRST_END, SECOND_END, START, Loaded
 from tests.targets.meltano_project import MeltanoProject, as_environment
 from tests.targets.postgres_server import postgres_server
+from tests.targets.shop import settings_of, shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,18 +22,6 @@ if TYPE_CHECKING:
 def project(tmp_path_factory: pytest.TempPathFactory) -> MeltanoProject:
     """A Meltano project that installs each plugin once for all tests."""
     return MeltanoProject(tmp_path_factory.mktemp("meltano"))
-
-
-@contextmanager
-def shop(now: str) -> Iterator[Sandbox]:
-    """A sandbox with a fixed clock, so that its counts are exact."""
-    with Sandbox(Options(population=PopulationOptions(users=300, companies=20, now=now))) as sandbox:
-        yield sandbox
-
-
-def settings_of(sandbox: Sandbox, end: str) -> dict[str, Any]:
-    """Settings that read a sandbox up to its current time."""
-    return {**sandbox.settings(), "start_date": START, "end_date": end}
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,14 @@ class Loaded:
         rows = self.query(f"SELECT {keys}, {name} FROM tap_cdp_export.{stream}")  # noqa: S608 -- our names
         return {row[:-1]: row[-1] for row in rows}
 
+    def count_nulls(self, stream: str, names: list[str]) -> dict[str, int]:
+        """Count the rows without a value, by column."""
+        found = self.types(stream)
+        present = [name for name in names if name in found]
+        counts = ", ".join(f'count(*) - count("{name}")' for name in present)
+        (row,) = self.query(f"SELECT {counts} FROM tap_cdp_export.{stream}")  # noqa: S608 -- our names
+        return dict(zip(present, row, strict=True))
+
     def types(self, stream: str) -> dict[str, str]:
         """Read the columns' types."""
         return dict(

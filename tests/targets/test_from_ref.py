@@ -9,9 +9,9 @@ import pytest
 
 from tests.helpers.about import ROOT
 from tests.helpers.plugin_definitions import FOLDER, yaml
-from tests.targets.conftest import settings_of, shop
 from tests.targets.loaded import FIRST_END, KEYS
 from tests.targets.meltano_project import MeltanoProject, as_environment
+from tests.targets.shop import settings_of, shop
 
 if TYPE_CHECKING:
     from pathlib import Path

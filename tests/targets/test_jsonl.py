@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.targets.conftest import settings_of, shop
 from tests.targets.loaded import FIRST_END, KEYS
 from tests.targets.meltano_project import MeltanoProject, as_environment
+from tests.targets.shop import settings_of, shop
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in, reason_of
-from tap_cdp_export.http.responses import read_object, retry_after
+from tap_cdp_export.http.responses import announced_size, read_object, retry_after
 from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import PollPolicy, PollResult
@@ -137,7 +137,7 @@ class ApsisExporter:
         found = {
             name: value
             for name, value in fields.items()
-            if isinstance(value, str) and (name in _URL_FIELDS or value.startswith(_URL_BEGINNINGS))
+            if isinstance(value, str) and value.strip() and (name in _URL_FIELDS or value.startswith(_URL_BEGINNINGS))
         }
         known = [name for name in _URL_FIELDS if name in found]
         if known or len(found) == 1:
@@ -187,8 +187,7 @@ class ApsisExporter:
                 if status is ExportStatus.FAILED and "Retry-After" in answer.headers:
                     status = ExportStatus.UNAVAILABLE  # a gateway says so, not the export
                 return PollResult(status, retry_after=retry_after(answer), reason=reason)
-            spool = Spool(chunks)
-            logger.info("Export downloaded: %d bytes.", spool.size)
+            spool = Spool(chunks, announced_size=announced_size(answer))
             try:
                 _verify(spool)
             except NoMembers as error:  # a "status of error", such as for a data set that is too large

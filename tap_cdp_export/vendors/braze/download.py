@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,7 @@ from tap_cdp_export.files.compression import is_gzip
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, HttpClient, origin
 from tap_cdp_export.http.public_addresses import is_private_host
-from tap_cdp_export.http.responses import is_framed, retry_after
+from tap_cdp_export.http.responses import announced_size, is_framed, retry_after
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.http.client import ResponseHandler, T
     from tap_cdp_export.vendors.braze.api import BrazeApi
-
-logger = logging.getLogger(__name__)
 
 _ANSWERS: Final = {
     200: ExportStatus.READY,
@@ -146,8 +143,7 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult |
         raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
     if status is not ExportStatus.READY:
         return PollResult(ExportStatus.GONE if _is_expired(chunks) else status, retry_after=retry_after(answer))
-    spool = unpacked(Spool(chunks))
-    logger.info("Export downloaded: %d bytes.", spool.size)
+    spool = unpacked(Spool(chunks, announced_size=announced_size(answer)))
     try:
         _check_beginning(spool)
         verify(spool)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks.data import CACHE
 from tests.benchmarks.processes import Variant
 from tests.benchmarks.taps import plain_settings
+from tests.helpers.environments import NotInstallable, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,39 +26,6 @@ _PACKAGES: Final = {
     DLT: ("dlt[parquet]==1.31.0",),
     DLT_FASTEST: ("dlt[parquet]==1.31.0",),
 }
-
-
-class NotInstallable(Exception):
-    """A peer cannot be installed on this machine."""
-
-
-def environment(*packages: str) -> Path:
-    """Create an environment atomically, unless it exists.
-
-    Args:
-        packages: what is installed, with versions.
-
-    Returns:
-        The folder of its commands.
-
-    Raises:
-        NotInstallable: If that is not possible on this machine.
-    """
-    name = "-".join(packages).replace("==", "-").replace("<", "-below-")
-    folder = CACHE / f"environment-{name}-{sys.version_info.minor}"
-    if (folder / "whole").exists():
-        return folder / "bin"
-    shutil.rmtree(folder, ignore_errors=True)
-    CACHE.mkdir(exist_ok=True)
-    for command in (
-        [sys.executable, "-m", "venv", str(folder)],
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NotInstallable(done.stderr.strip().rpartition("\n")[2])
-    (folder / "whole").touch()
-    return folder / "bin"
 
 
 def peers(part: Part, url: str, folder: Path, problems: list[str]) -> Iterator[Variant]:
