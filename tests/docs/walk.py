@@ -31,6 +31,7 @@ def blocks(name: str, heading: str = "") -> list[str]:
     """
     text = page(name)
     if heading:
+        assert f"\n{heading}\n" in text, heading
         text = re.split(r"^#+ ", text.partition(f"\n{heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     return re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
