@@ -106,7 +106,7 @@ class Progress:
         """Look at what the run does, and how far it is.
 
         Returns:
-            A text such as `users: downloading, 12.0 MB of 48.0 MB, 3.0 MB a second, 12.0 s left`, and the
+            A text such as `users: downloading, 12.0 MB of 48.0 MB, 3.0 MB a second, 12 s left`, and the
             fraction of the file that is done, if it is known.
         """
         running = [stream for stream in self._streams if stream.tally.is_running]
