@@ -561,7 +561,7 @@ def test_what_is_no_export_file_is_an_error_and_no_empty_export(requests_mock: M
     ("body", "reason"),
     [
         (b'{"status":"error","detail":"The data set is too large","x":"canary"}', "The data set is too large"),
-        (gzip.compress(b'{"status":"error","title":"Too large"}'), "Too large"),
+        (gzip.compress(b'{"status":"error","title":"Too large"}', mtime=0), "Too large"),
         (b'{"profiles":null,"status":"error","detail":"Try again"}', "Try again"),
         (b'{"profiles":{},"errors":["no segment"]}', "no segment"),
         (b'{"x":"canary"}', ""),
