@@ -25,6 +25,7 @@ characters in names from a vendor, such as object keys of a bucket, are escaped.
 from __future__ import annotations
 
 import signal
+from typing import Self
 
 from tap_cdp_export.redaction import printable
 
@@ -57,6 +58,21 @@ class CdpExportError(Exception):
         self.reason = reason
         self.streams: tuple[str, ...] = ()
         self.others: tuple[str, ...] = ()
+
+    def about(self, vendor: str, what: str) -> Self:
+        """Name the request in the message, for errors of modules that know neither vendor nor request.
+
+        Args:
+            vendor: name of the vendor.
+            what: what was asked for.
+
+        Returns:
+            The same error with `vendor, what: ` in front of its message; itself if the message names the vendor.
+        """
+        message = str(self)
+        if vendor in message:
+            return self
+        return type(self)(f"{vendor}, {what}: {message}", status=self.status, reason=self.reason)
 
 
 class SettingsError(CdpExportError):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 _FINISHING_SECONDS: Final = 6.0
-"""A run ends at most 8 seconds after the signal; the other two are for writing STATE and cleaning up."""
+_CLEANUP_SECONDS: Final = 1.5
+"""For writing STATE and ending: in all, a run ends less than 8 seconds after the first signal."""
 
 
 class StopSignal:
@@ -27,8 +28,8 @@ class StopSignal:
     a signal takes effect after some seconds only.
 
     Attributes:
-        limit: called with the number of the first signal; the command makes it end the process within seconds, since a
-            target that does not read blocks every write.
+        limit: called with the number of the first signal, and the seconds after which the command must end the process:
+            a target that does not read blocks every write.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,8 @@ class StopSignal:
         self._signal_number: int | None = None
         self._interruptible = False
         self._finishing = False
-        self.limit: Callable[[int], None] = lambda _signal_number: None
+        self._is_delayed = False
+        self.limit: Callable[[int, float], None] = lambda _signal_number, _seconds: None
 
     def install(self) -> None:
         """Register the handlers; no effect outside the main thread, where Python does not allow it."""
@@ -48,19 +50,27 @@ class StopSignal:
         is_first = self._signal_number is None
         self._signal_number = signal_number
         if self._finishing and is_first:
+            self._is_delayed = True
             signal.signal(signal.SIGALRM, self._handle_alarm)
             signal.setitimer(signal.ITIMER_REAL, _FINISHING_SECONDS)
             return
         if is_first:
-            self.limit(signal_number)
+            self.limit(signal_number, _FINISHING_SECONDS + _CLEANUP_SECONDS)
         if self._interruptible:
             self._interruptible = False  # a second signal must not interrupt the cleanup
             raise Interrupted(signal_number)
 
     def _handle_alarm(self, _signal_number: int, frame: FrameType | None) -> None:
         if self._finishing and self._signal_number is not None:
-            self.limit(self._signal_number)
+            self._end_delay(self._signal_number)
             self._handle(self._signal_number, frame)
+
+    def _end_delay(self, signal_number: int) -> None:
+        """Replace the alarm of `finishing` by the limit, which ends at the same time after the signal."""
+        if self._is_delayed:
+            self._is_delayed = False
+            seconds_left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+            self.limit(signal_number, _CLEANUP_SECONDS + seconds_left)
 
     def raise_if_stopped(self) -> None:
         """Raise if a signal has arrived.
@@ -118,8 +128,7 @@ class StopSignal:
         finally:
             self._finishing = False
             if self._signal_number is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                self.limit(self._signal_number)
+                self._end_delay(self._signal_number)
 
 
 STOP = StopSignal()

@@ -21,6 +21,9 @@ _OFFSET_SECONDS: Final = 0.0004
 """Added to times before they are written: float rounding then stays inside the millisecond, and the fraction always
 has six digits, since it is never zero (msgspec writes `08:30:00Z` without a fraction)."""
 
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
 _STRING_LIST: Final = msgspec.json.Decoder(list[str | None])
 
 
@@ -63,6 +66,24 @@ def time_text(time: datetime) -> str:
     if time.tzinfo is not UTC:
         time = time.astimezone(UTC)
     return time.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration for people: `0.4 s`, `45 s`, `2 min 30 s`, `1 h 5 min`.
+
+    Args:
+        seconds: any number; one that would be rounded to nothing is `under 0.1 s`.
+    """
+    if seconds < 0.05:  # noqa: PLR2004 -- rounded to one digit
+        return "under 0.1 s"
+    if seconds < 9.95:  # noqa: PLR2004 -- rounded to two digits
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
 def epoch_milliseconds(time: datetime) -> int:

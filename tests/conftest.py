@@ -1,4 +1,4 @@
-"""Fixtures for all tests: signal handlers are restored, and sleeps return at once."""
+"""Fixtures for all tests: signal handlers and the redactor are restored, and sleeps return at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.signals import STOP
 from tests.helpers.virtual_clock import VirtualClock
 
@@ -26,10 +27,17 @@ def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(STOP, "_signal_number", None)
     monkeypatch.setattr(STOP, "_interruptible", False)
     monkeypatch.setattr(STOP, "_finishing", False)
+    monkeypatch.setattr(STOP, "_is_delayed", False)
     monkeypatch.setattr(STOP, "limit", STOP.limit)  # the command sets one that ends the process
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty `REDACTOR` before each test, and restore it after it: a secret of one may be a word of another."""
+    monkeypatch.setattr(REDACTOR, "_forms", [])
 
 
 @pytest.fixture

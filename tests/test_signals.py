@@ -133,19 +133,55 @@ def test_a_second_signal_interrupts_finishing(shutdown: StopSignal) -> None:
 def test_finishing_is_interrupted_some_seconds_after_the_signal(
     shutdown: StopSignal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alarms: list[float] = []
-    monkeypatch.setattr(signal, "setitimer", lambda _which, seconds: alarms.append(seconds))
+    timer = Timer(monkeypatch)
+    shutdown.limit = lambda _number, seconds: timer.limits.append(seconds)
 
     def wait() -> None:
         with shutdown.interruptible(), shutdown.finishing():
             signal.raise_signal(signal.SIGTERM)
+            timer.pass_all()
             signal.raise_signal(signal.SIGALRM)
 
     with pytest.raises(Interrupted) as stop:
         wait()
     assert stop.value.exit_code == 143
-    assert alarms[0] < 8
-    assert alarms[-1] == 0
+    assert timer.passed + timer.limits[0] < 8
+    assert len(timer.limits) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, 2, 5.9])
+def test_the_run_ends_within_8_seconds_after_a_signal_in_finishing(
+    shutdown: StopSignal, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    timer = Timer(monkeypatch)
+    shutdown.limit = lambda _number, left: timer.limits.append(left)
+    with shutdown.interruptible(), shutdown.finishing():
+        signal.raise_signal(signal.SIGTERM)
+        timer.left -= seconds
+    assert len(timer.limits) == 1
+    assert 7 < seconds + timer.limits[0] < 8
+
+
+class Timer:
+    """Stands for the system's timer.
+
+    Attributes:
+        left: seconds until its alarm.
+        passed: seconds that have passed.
+        limits: for the arguments of `StopSignal.limit`.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = self.passed = 0.0
+        self.limits: list[float] = []
+        monkeypatch.setattr(signal, "setitimer", self.set)
+
+    def set(self, _which: int, seconds: float) -> tuple[float, float]:
+        before, self.left = self.left, seconds
+        return before, 0.0
+
+    def pass_all(self) -> None:
+        self.passed, self.left = self.left, 0.0
 
 
 def test_if_finishing_fails_after_a_signal_the_signal_is_raised(shutdown: StopSignal) -> None:

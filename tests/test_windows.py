@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.windows import (
     Window,
+    duration_text,
     epoch_milliseconds,
     epoch_texts,
     from_epoch_milliseconds,
@@ -126,3 +127,25 @@ def test_a_window_has_two_halves_without_a_gap(start: datetime, seconds: int) ->
     assert (first.start, first.end, second.end) == (window.start, second.start, window.end)
     assert first.end.microsecond == 0
     assert 0 <= ((first.end - first.start) - (second.end - second.start)).total_seconds() <= 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "under 0.1 s"),
+        (0.06, "0.1 s"),
+        (0.44, "0.4 s"),
+        (3, "3 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.5, "1 min 0 s"),
+        (150, "2 min 30 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.5, "1 h 0 min"),
+        (21_600, "6 h 0 min"),
+        (90_061, "25 h 1 min"),
+    ],
+)
+def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

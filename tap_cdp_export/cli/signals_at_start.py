@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from types import FrameType
 
-_LATEST_SECONDS: Final = 7.5
-"""After a signal, `signals.StopSignal` waits up to six seconds for the vendor; a run ends within eight."""
-
 _FIRST_CODE: Final = 128
 
 
@@ -38,11 +35,12 @@ def install() -> None:
         signal.signal(number, end_at_once)
 
 
-def limit(number: int) -> None:
+def limit(number: int, seconds: float) -> None:
     """End the process some seconds from now, whatever it does: the target may not read, and so block every write.
 
     Args:
         number: of the signal that has arrived.
+        seconds: from now.
     """
     signal.signal(signal.SIGALRM, lambda _number, _frame: end_at_once(number))
-    signal.setitimer(signal.ITIMER_REAL, _LATEST_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)

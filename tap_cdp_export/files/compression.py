@@ -189,6 +189,10 @@ def _gunzip(head: bytes, tail: Iterator[bytes]) -> Iterator[bytes]:
                 raise IncompleteAnswer("A gzip file ends too early.")
 
 
+class LineTooLong(UnusableAnswer):
+    """A line is longer than any record may be."""
+
+
 def line_blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
     """Group lines into blocks of about 128 KiB.
 
@@ -200,14 +204,14 @@ def line_blocks(chunks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
         Blocks of whole lines without consecutive blank lines; only the last block may lack its final newline.
 
     Raises:
-        UnusableAnswer: If a line is longer than `limit`.
+        LineTooLong: If a line is longer than `limit`.
     """
     pending: list[bytes] = []
     size = line = 0
     for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
         if line + (chunk.find(b"\n") if end else len(chunk)) > limit:
-            raise UnusableAnswer(f"A line is longer than {limit // 2**20} MiB.")
+            raise LineTooLong(f"A line is longer than {limit // 2**20} MiB.")
         line = len(chunk) - end if end else line + len(chunk)
         if end and size + end >= _BLOCK_BYTES:
             block = b"".join([*pending, memoryview(chunk)[:end]])
@@ -237,7 +241,7 @@ def lines(chunks: Iterable[bytes], *, limit: int) -> Iterator[tuple[int, bytes]]
         Number (from 1) and bytes of every line that is not blank.
 
     Raises:
-        UnusableAnswer: If a line is longer than `limit`.
+        LineTooLong: If a line is longer than `limit`; the message has its number.
     """
     number = 1
     pending: list[bytes] = []
@@ -270,5 +274,5 @@ def _nonblank_lines(text: bytes, number: int, limit: int) -> Iterator[tuple[int,
         yield number, text[start:position]
 
 
-def _line_too_long(number: int, limit: int) -> UnusableAnswer:
-    return UnusableAnswer(f"Line {number} is longer than {limit // 2**20} MiB.")
+def _line_too_long(number: int, limit: int) -> LineTooLong:
+    return LineTooLong(f"line {number} is longer than {limit // 2**20} MiB.")

@@ -6,6 +6,7 @@ The fsspec clients retry by themselves. Their error texts contain addresses and 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,7 +32,13 @@ _BLOCK_BYTES: Final = 8 * 2**20
 _READ_BYTES: Final = 2**20
 _VERSIONS: Final = ("ETag", "etag", "mtime", "created")
 _REFUSALS: Final = frozenset({401, 403})
+_STATUSES: Final = ("status_code", "status", "code")
 _CREDENTIAL_ERRORS: Final = ("Credential", "Authentication", "RefreshError", "Token")
+_EXPIRED: Final = re.compile(
+    r"\bexpired\b|ExpiredToken|RequestExpired|TokenRefreshRequired|invalid_grant|not valid in the specified time frame",
+    re.IGNORECASE,
+)
+"""Texts of credentials that were valid once, such as the session token of a role; they are searched, never shown."""
 
 
 class StoredObject(NamedTuple):
@@ -85,7 +92,7 @@ class ObjectStore:
 
         Raises:
             SettingsError: If the bucket does not exist.
-            CredentialsRefused: If the credentials are missing or wrong.
+            CredentialsRefused: If the credentials are missing, wrong or expired.
             VendorUnavailable: If the store cannot be read.
         """
         is_local = "file" in self._files.protocol
@@ -119,9 +126,17 @@ class ObjectStore:
 
         Raises:
             IncompleteAnswer: If it has changed or disappeared since it was listed.
+            CredentialsRefused: If the credentials have expired since then.
         """
-        spool = Spool(self._chunks(stored_object.path))
         folder = stored_object.path.rpartition("/")[0]
+        try:
+            return self._fetch(stored_object, folder)
+        except VendorUnavailable:
+            self._list(f"{self._root}/{folder}")  # S3 gives no reason for a refused HEAD, but for a refused listing
+            raise
+
+    def _fetch(self, stored_object: StoredObject, folder: str) -> Spool:
+        spool = Spool(self._chunks(stored_object.path), announced_size=stored_object.size)
         try:
             with _translate_errors():
                 current = _to_object(self._files.info(f"{self._root}/{stored_object.path}"), folder)
@@ -179,9 +194,14 @@ def _translate_errors() -> Iterator[None]:
         yield
     except (CdpExportError, FileNotFoundError, ImportError):
         raise
-    except (TypeError, ValueError):  # some clients read their options on first use
-        raise SettingsError("The client of the bucket refuses its options. Check bucket_options.") from None
     except Exception as error:  # noqa: BLE001 -- each client has its own exception classes
+        if _EXPIRED.search(f"{error} {error.__cause__}"):
+            raise CredentialsRefused(
+                "The credentials for the bucket have expired. Renew them, in bucket_options or wherever this machine "
+                "takes them from, and run again: the next run goes on with the same export."
+            ) from None
+        if isinstance(error, TypeError | ValueError):  # some clients read their options on first use
+            raise SettingsError("The client of the bucket refuses its options. Check bucket_options.") from None
         if isinstance(error, PermissionError) or _is_refusal(error):
             raise CredentialsRefused(
                 "The bucket refuses access. Check bucket_options and the rights to list it and to read its objects."
@@ -193,5 +213,5 @@ def _translate_errors() -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    status = getattr(error, "status_code", getattr(error, "status", None))
-    return status in _REFUSALS or any(word in type(error).__name__ for word in _CREDENTIAL_ERRORS)
+    is_refused = any(getattr(error, name, None) in _REFUSALS for name in _STATUSES)
+    return is_refused or any(word in type(error).__name__ for word in _CREDENTIAL_ERRORS)

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections import deque
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
 T = TypeVar("T")
+Result = TypeVar("Result")
 
 _FILES_AHEAD: Final = 2
 _PAGES_AHEAD: Final = 4
@@ -37,17 +39,38 @@ def prefetch_files(items: Iterable[T], fetch: Callable[[T], Spool]) -> Generator
     Raises:
         Exception: An exception of `fetch`, raised when the turn of its item comes.
     """
-    futures: deque[Future[Spool]] = deque()
+    yield from prefetch(items, fetch, number=_FILES_AHEAD + 1, discard=Spool.close)
+
+
+def prefetch(
+    items: Iterable[T], fetch: Callable[[T], Result], *, number: int, discard: Callable[[Result], None] | None = None
+) -> Generator[Result]:
+    """Fetch items in order, several at the same time.
+
+    Args:
+        items: the items to fetch.
+        fetch: fetches one item; called in a background thread.
+        number: how many are fetched or wait for their turn at the same time, at most.
+        discard: releases a result that was not consumed.
+
+    Yields:
+        The result of each item.
+
+    Raises:
+        Exception: An exception of `fetch`, raised when the turn of its item comes.
+    """
+    futures: deque[Future[Result]] = deque()
     try:
         for item in items:
             futures.append(_submit(item, fetch))
-            if len(futures) > _FILES_AHEAD:
+            if len(futures) >= number:
                 yield _next_result(futures)
         while futures:
             yield _next_result(futures)
     finally:
         for future in futures:
-            future.add_done_callback(_close)
+            if discard:
+                future.add_done_callback(partial(_discard, discard))
 
 
 def prefetch_pages(fetch: Callable[[int], Spool], is_last: Callable[[Spool], bool]) -> Generator[Spool]:
@@ -122,9 +145,9 @@ class _PageQueue:
                 page.close()
 
 
-def _submit(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
+def _submit(item: T, fetch: Callable[[T], Result]) -> Future[Result]:
     """Start a daemon thread: unlike the threads of a pool, it does not delay the end of the process."""
-    future: Future[Spool] = Future()
+    future: Future[Result] = Future()
 
     def run() -> None:
         try:
@@ -136,13 +159,13 @@ def _submit(item: T, fetch: Callable[[T], Spool]) -> Future[Spool]:
     return future
 
 
-def _next_result(futures: deque[Future[Spool]]) -> Spool:
+def _next_result(futures: deque[Future[Result]]) -> Result:
     with STOP.interruptible():
-        spool = futures[0].result()
+        result = futures[0].result()
         futures.popleft()
-        return spool
+        return result
 
 
-def _close(future: Future[Spool]) -> None:
+def _discard(discard: Callable[[Result], None], future: Future[Result]) -> None:
     if future.exception() is None:
-        future.result().close()
+        discard(future.result())

@@ -251,7 +251,13 @@ def is_safe_to_pass_through(text: bytes | bytearray, *, around: int = 0) -> bool
     return _is_shallow(_brackets(text), DEEPEST - around) and not _may_hold_endless_number(text)
 
 
-def _is_utf8(text: bytes | bytearray) -> bool:
+def is_text(value: msgspec.Raw) -> bool:
+    """Return whether an encoded value, whose grammar is verified, is a string in valid UTF-8 or null."""
+    with memoryview(value) as text:
+        return bytes(text[:1]) in {b'"', b"n"} and _is_utf8(text)
+
+
+def _is_utf8(text: bytes | bytearray | memoryview) -> bool:
     """Decode in pieces of 1 MiB: a `str` takes up to four times the memory of its UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:

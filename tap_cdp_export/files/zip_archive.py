@@ -43,13 +43,26 @@ _ERRORS: Final = (zipfile.BadZipFile, INFLATE_ERROR, struct.error, EOFError, OSE
 
 
 def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
+    """Read all files in a zip archive; see `named_members`.
+
+    Args:
+        file: the archive, seekable.
+
+    Yields:
+        The decompressed bytes of one file, in chunks.
+    """
+    for _, chunks in named_members(file):
+        yield chunks
+
+
+def named_members(file: IO[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Read all files in a zip archive; folders and side files are skipped.
 
     Args:
         file: the archive, seekable.
 
     Yields:
-        The decompressed bytes of one file, in chunks; files may be read independently and in any thread.
+        The name and the decompressed bytes of one file, in chunks; files may be read independently and in any thread.
 
     Raises:
         IncompleteAnswer: If the archive is truncated or damaged.
@@ -63,7 +76,7 @@ def members(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
         for entry in entries:
             is_folder = entry.filename.endswith("/") and not entry.file_size
             if not is_folder and not is_side_file(entry.filename):
-                yield _decompressed(shared_file, entry)
+                yield entry.filename, _decompressed(shared_file, entry)
 
 
 def verify(file: IO[bytes]) -> None:
@@ -73,8 +86,8 @@ def verify(file: IO[bytes]) -> None:
         file: the archive, seekable.
 
     Raises:
-        IncompleteAnswer: As `members` does.
-        UnusableAnswer: As `members` does.
+        IncompleteAnswer: As `named_members` does.
+        UnusableAnswer: As `named_members` does.
     """
     with ThreadPoolExecutor(_VERIFY_THREADS, "verify") as pool:
         deque(pool.map(drain, members(file)), maxlen=0)

@@ -10,7 +10,7 @@ import itertools
 import logging
 import random
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -33,10 +33,12 @@ from tap_cdp_export.errors import (
     VendorUnavailable,
 )
 from tap_cdp_export.http import network_errors
+from tap_cdp_export.http.connections import InterruptibleAdapter
 from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.reasons import read_reason
 from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after, without_web_page
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -173,6 +175,7 @@ class HttpClient:
         trust_environment: bool = True,
         public_only: bool = False,
         names_host: bool = True,
+        connections: int = 10,
     ) -> None:
         """Open a session.
 
@@ -183,6 +186,7 @@ class HttpClient:
             trust_environment: whether proxy variables are used; False for a loopback server.
             public_only: whether to refuse connections to private addresses.
             names_host: whether messages name the host; False where URLs are secrets.
+            connections: how many are kept open for threads that send requests at the same time.
         """
         self._vendor = vendor
         self._credentials = credentials or Credentials()
@@ -193,9 +197,9 @@ class HttpClient:
         self._session = requests.Session()
         self._session.trust_env = trust_environment
         self._session.auth = self._credentials
-        if public_only:
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, PublicAddressAdapter())
+        adapter = PublicAddressAdapter if public_only else InterruptibleAdapter
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter(pool_maxsize=connections))
         self._session.headers["User-Agent"] = "tap-cdp-export"
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -232,8 +236,9 @@ class HttpClient:
                 self._raise_for_status(
                     request, response, deadline=deadline, may_renew=CredentialsRefused not in attempts
                 )
-                chunks = body(response, deadline=deadline)
-                return consume(response, without_web_page(chunks) if response.ok else chunks)
+                with self._naming(request):
+                    chunks = body(response, deadline=deadline)
+                    return consume(response, without_web_page(chunks) if response.ok else chunks)
 
         def attempt() -> T:
             nonlocal uncertain_attempts
@@ -270,8 +275,16 @@ class HttpClient:
         except _Retry as failure:
             raise failure.error from None
 
+    @contextmanager
+    def _naming(self, request: ApiRequest) -> Iterator[None]:
+        """Name vendor and request in errors of modules that know neither."""
+        try:
+            yield
+        except UnusableAnswer as error:
+            raise error.about(self._vendor, request.what) from None
+
     def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
-        logger.warning("%s Next try in %.0f s.", details["exception"].error, details["wait"])
+        logger.warning("%s Next try in %s.", details["exception"].error, duration_text(details["wait"]))
 
     def _open_response(self, request: ApiRequest, deadline: float) -> requests.Response:
         remaining = max(deadline - time.monotonic(), 1.0)
@@ -356,7 +369,9 @@ class HttpClient:
                 raise _Retry(refusal, immediately=True)
             raise refusal
         if status >= HTTPStatus.BAD_REQUEST:
-            raise RequestRefused(f"{message} Check the settings it was made from.", status=status, reason=reason)
+            raise RequestRefused(
+                f"{message} Check base_url and the settings it was made from.", status=status, reason=reason
+            )
         raise UnusableAnswer(f"{message} A redirect is not followed; check base_url.", status=status, reason=reason)
 
 

@@ -7,17 +7,23 @@ address in between, and an address can be written in many forms. See docs/reliab
 from __future__ import annotations
 
 import ipaddress
-import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.http.connections import (
+    InterruptibleAdapter,
+    InterruptibleHTTPConnection,
+    InterruptibleHTTPSConnection,
+    addresses,
+)
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
     Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _IPV4_TRANSLATION: Final = tuple(
@@ -67,10 +73,9 @@ def is_private_host(url: str) -> bool:
     """
     host = urlsplit(url).hostname or ""
     try:
-        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # the second of a name that is none, such as `rest..host`
+        return not any(map(is_public, addresses(host)))
+    except (OSError, UnicodeError):
         return False
-    return not any(is_public(str(entry[4][0])) for entry in addresses)
 
 
 def _check_address(connection: socket.socket) -> socket.socket:
@@ -83,12 +88,12 @@ def _check_address(connection: socket.socket) -> socket.socket:
     return connection
 
 
-class _CheckedHTTPConnection(HTTPConnection):
+class _CheckedHTTPConnection(InterruptibleHTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _check_address(super()._new_conn())
 
 
-class _CheckedHTTPSConnection(HTTPSConnection):
+class _CheckedHTTPSConnection(InterruptibleHTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _check_address(super()._new_conn())
 
@@ -101,15 +106,7 @@ class _CheckedHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _CheckedHTTPSConnection
 
 
-class PublicAddressAdapter(HTTPAdapter):
+class PublicAddressAdapter(InterruptibleAdapter):
     """Transport adapter that connects to public addresses only; connections through a proxy are left to the proxy."""
 
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- the library's signature
-        """Create a pool manager whose connections are checked.
-
-        Args:
-            args: as in `HTTPAdapter`.
-            options: as in `HTTPAdapter`.
-        """
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _CheckedHTTPPool, "https": _CheckedHTTPSPool}
+    pools: ClassVar[Mapping[str, type[HTTPConnectionPool]]] = {"http": _CheckedHTTPPool, "https": _CheckedHTTPSPool}

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_cdp_export.errors import CdpExportError, DeadlinePassed, ExportsFailed, UnusableAnswer, VendorUnavailable
+from tap_cdp_export.files.activity import ACTIVITY, size_text
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import duration_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -150,7 +152,7 @@ class ExportRunner:
                 job = replace(job, completed_files="")
             else:
                 completed = len(result.files) - len(remaining_files)
-                logger.info("%s: going on behind %d of %d files.", request.subject, completed, len(result.files))
+                logger.info("%s: %d of %d files are written already.", request.subject, completed, len(result.files))
             yield resources.enter_context(closing(self._files(request, job, replace(result, files=remaining_files))))
 
     def _files(self, request: ExportRequest, job: ExportJob, result: PollResult) -> Generator[Spool]:
@@ -159,7 +161,7 @@ class ExportRunner:
             for spool in spools:
                 name = next(names, None)
                 if name:
-                    logger.info("%s: file %s, %d bytes.", request.subject, name, spool.size)
+                    logger.info("%s: downloaded %s, %s.", request.subject, name, size_text(spool.size))
                 with spool:
                     yield spool
                 if name:
@@ -171,38 +173,35 @@ class ExportRunner:
     ) -> tuple[ExportJob, PollResult]:
         deadline = time.monotonic() + self._poll_policy.timeout
         if job and not job.matches(request):
-            logger.info("%s: the export of an earlier run expired or was asked for otherwise.", request.subject)
+            logger.info("%s: the export of an earlier run has expired, or its settings were others.", request.subject)
             job = None
         if job:
-            logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
-        error = VendorUnavailable
-        reason = ""
+            logger.info("%s: resuming the export requested at %s.", request.subject, time_text(job.asked_at))
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.request_export(request)
                 self._check_is_new(request, job)
                 self._record(job)
-                logger.info("%s: export asked for.", request.subject)
+                logger.info("%s: export requested%s.", request.subject, _span(request))
             else:
                 self._check_is_new(request, job)
-            result = self._wait(request, job, deadline)
+            with ACTIVITY.during("waiting for the export"):
+                result = self._wait(request, job, deadline)
             if result.status is ExportStatus.READY:
                 self.failures = 0
                 return job, result
             self.failures += 1
             if result.error:
                 raise result.error
-            logger.warning(
-                "%s: the export %s at the vendor.%s", request.subject, _FAILURES[result.status], result.reason
-            )
-            reason = result.reason
-            error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
+            happened, all_happened, advice = _FAILURES[result.status]
+            logger.warning("%s: the export %s at the vendor.%s", request.subject, happened, result.reason)
             job = None
             self._record(None)
+        error = ExportsFailed if result.status is ExportStatus.FAILED else VendorUnavailable
         raise error(
-            f"{request.subject}: {self.failures} exports in a row failed at the vendor.{reason} "
-            "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
-            reason=reason,
+            f"{request.subject}: {self.failures} exports in a row {all_happened} at the vendor.{result.reason} "
+            f"{advice}",
+            reason=result.reason,
         )
 
     def _check_is_new(self, request: ExportRequest, job: ExportJob) -> None:
@@ -219,37 +218,54 @@ class ExportRunner:
         delays = self._poll_policy.delays()
         start = time.monotonic()
         failed_polls = 0
+        is_first = True
         while True:
             remaining = deadline - time.monotonic()
             result = self._exporter.poll(job, deadline_seconds=max(remaining, 1.0))
             failed_polls = failed_polls + 1 if result.status in _POLLS_TO_BELIEVE else 0
             if result.status is not ExportStatus.PENDING and failed_polls >= _POLLS_TO_BELIEVE.get(result.status, 0):
+                if result.spool:
+                    seconds = duration_text(time.monotonic() - start)
+                    logger.info("%s: downloaded %s after %s.", request.subject, size_text(result.spool.size), seconds)
                 return result
             delay = max(next(delays), result.retry_after or 0.0)
             if delay >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {time.monotonic() - start:.0f} s."
+                    f"{request.subject}: the export was not ready after {duration_text(time.monotonic() - start)}."
                     f"{result.reason} "
                     f"{_NEXT_RUN[job.secret is None]} Raise export_timeout_seconds, or make the export smaller.",
                     reason=result.reason,
                 )
-            logger.info("%s: export not ready yet, looking again in %s s.", request.subject, _seconds(delay))
+            if is_first:
+                is_first = False
+                logger.info("%s: waiting, at most %s.", request.subject, duration_text(self._poll_policy.timeout))
+            logger.debug("%s: the next poll is in %.3f s.", request.subject, delay)
             with STOP.interruptible():
                 time.sleep(delay)
 
 
-def _seconds(delay: float) -> str:
-    """Write a pause with as many digits as it takes to tell it from none."""
-    return f"{delay:.1f}" if delay >= _SHOWN_SECONDS else f"{delay:.1g}"
+def _span(request: ExportRequest) -> str:
+    """Write the time that a request covers, its lookback included."""
+    if request.window is None:
+        return ""
+    return f" for {time_text(request.window.start - request.lookback)} to {time_text(request.window.end)}"
 
 
-_SHOWN_SECONDS: Final = 0.1
 _NEXT_RUN: Final = {
     True: "The next run resumes it.",
     False: "The next run requests another one. If this one failed, the vendor may have said so by e-mail only.",
 }
 _FAILURES: Final = {
-    ExportStatus.FAILED: "failed",
-    ExportStatus.UNAVAILABLE: "cannot be polled",
-    ExportStatus.GONE: "is no longer known",
+    ExportStatus.FAILED: (
+        "failed",
+        "failed",
+        "Make the export smaller (a shorter window, fewer fields), or ask the vendor.",
+    ),
+    ExportStatus.UNAVAILABLE: ("cannot be polled", "could not be polled", "Run again later, or ask the vendor."),
+    ExportStatus.GONE: (
+        "expired or is no longer known",
+        "expired or were no longer known",
+        "Run again; if it stays so, ask the vendor.",
+    ),
 }
+"""What happened to one export, what happened to all of them, and what to do."""

@@ -8,7 +8,6 @@ object with a value of an unexpected type goes through `RecordMapper` instead, w
 from __future__ import annotations
 
 from itertools import repeat
-from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import astuple
 
 from tap_cdp_export.files import strict_json
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch
 from tap_cdp_export.records.mapper import (
     UNCONVERTIBLE,
@@ -23,6 +23,7 @@ from tap_cdp_export.records.mapper import (
     any_time,
     epoch_column,
     epoch_time,
+    integer_column,
     iso_column,
     kind_of,
 )
@@ -54,11 +55,6 @@ _TIMES: Final[dict[Converter, tuple[Any, Callable[[Iterable[Any]], list[Any]]]]]
 }
 _raw_array: Final = msgspec.json.Decoder(list[Raw])
 
-_ITEMS: Final[dict[str, Any]] = {"string": str, "number": int | float, "object": strict_json.ObjectOnly}
-_objects: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | None])
-_OBJECT_TYPES: Final = frozenset({strict_json.ObjectOnly, NoneType})
-_anything: Final = msgspec.json.Decoder(list[strict_json.ObjectOnly | list[Raw] | str | int | float | bool | None])
-
 
 class JsonRecordDecoder:
     """Decodes the records of one stream, for one set of values of the tap's own columns."""
@@ -69,7 +65,7 @@ class JsonRecordDecoder:
         tap_columns: Mapping[str, str | None],
         selected: Collection[str],
         *,
-        required: str,
+        required: str | None,
         aliases: Sequence[str] = (),
     ) -> None:
         """Compile the decoders.
@@ -78,45 +74,55 @@ class JsonRecordDecoder:
             mapper: makes records of single objects.
             tap_columns: values of the tap's own columns.
             selected: names of the columns to decode.
-            required: the text column that is never empty; decoded in any case.
+            required: the text column that is never empty; decoded in any case. None if there is no such column.
             aliases: the vendor's other names of it, for objects that have none; with them a whole number becomes text.
         """
         self._mapper = mapper
         self._tap_columns = tap_columns
         self._required = required
         self._aliases = aliases
-        self._selected = selected = frozenset({*selected, required})
+        self._selected = selected = frozenset({*selected, *([required] if required else [])})
         self._to_vendor_name = mapper.to_vendor_name
         self._columns = mapper.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
-        self._time_type, self._convert_times = _TIMES[mapper.time]
-        self._times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._time_type, convert_times = _TIMES[mapper.time]
+        times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._converters = {**dict.fromkeys(times, convert_times), **dict.fromkeys(mapper.counts, integer_column)}
         self._free_types = {
-            name: _array_of(inner) if kinds[name] == "array" else _objects
+            name: free_form.decoder_of(inner)
             for name, inner in self._columns.items()
             if kinds[name] in {"array", "object"}
         }
+        self._texts = [name for name, kind in kinds.items() if kind == "string" and name != required]
         self._sent = [name for name in self._columns if name in selected]
-        named = msgspec.defstruct(
-            "Named", [(required, _NONEMPTY_TEXT)], rename={required: self._to_vendor_name(required)}
-        )
+        self._key = [(required, _NONEMPTY_TEXT)] if required else []
+        rename = {name: self._to_vendor_name(name) for name, _ in self._key}
+        named = msgspec.defstruct("Named", self._key, rename=rename)
         self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
         self._compile()
 
     def _compile(self) -> None:
         unknown = {f"unknown_{number}": field for number, field in enumerate(self._unknown)}
+        ignored = {f"ignored_{number}": field for number, field in enumerate(sorted(self._mapper.ignored))}
         extra = [(name, Raw | UnsetType, UNSET) for name in unknown]
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
-        known = msgspec.defstruct(
-            "Known",
-            [(self._required, _NONEMPTY_TEXT), *optional, *extra],
-            rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
-            forbid_unknown_fields=True,
-            gc=False,
+        undecoded = [(name, Raw if name in self._texts else kind, default) for name, kind, default in optional]
+        others = [(name, Raw | UnsetType, UNSET) for name in ignored]
+        known, long = (
+            msgspec.defstruct(
+                "Known",
+                [*self._key, *fields, *extra, *others],
+                rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown, **ignored},
+                forbid_unknown_fields=self._mapper.keeps_unknown,
+                gc=False,
+            )
+            for fields in (optional, undecoded)
         )
         self._one = msgspec.json.Decoder(known)
+        self._long_one = msgspec.json.Decoder(long)
         self._array = msgspec.json.Decoder(list[known])  # type: ignore[valid-type]
+        self._long_array = msgspec.json.Decoder(list[long])  # type: ignore[valid-type]
         self._extra = msgspec.defstruct("Extra", extra, rename=unknown, gc=False) if extra else None
         self._fields = known.__struct_fields__
         self._free = [*self._free_types, *unknown]
@@ -126,7 +132,9 @@ class JsonRecordDecoder:
         """Return the type that a column is decoded as, and its value where the vendor left the field out."""
         if name in self._free_types:
             return Raw, Raw(b"null")
-        if name in self._times:
+        if name in self._mapper.counts:
+            return _INTEGER | str | None, None
+        if name in self._converters:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
 
@@ -143,10 +151,10 @@ class JsonRecordDecoder:
             msgspec.DecodeError: If the chunk is no array of objects.
             InvalidJSON: If an object lacks the required column.
         """
-        objects = self._read(chunk, lambda: self._array.decode, _raw_array.decode)
+        objects = self._read(chunk, lambda: self._decoded_array, _raw_array.decode)
         if b"\n" in chunk or b"\r" in chunk:  # free-form values would carry them into the lines
             chunk = chunk.translate(None, b"\r\n")
-            objects = self._read(chunk, lambda: self._array.decode, _raw_array.decode)
+            objects = self._read(chunk, lambda: self._decoded_array, _raw_array.decode)
         return self.objects(objects)
 
     def check(self, chunk: bytes) -> None:
@@ -178,9 +186,23 @@ class JsonRecordDecoder:
             objects = self._read(block.translate(None, b"\r"), lambda: self._decoded_lines, _split_lines)
         return self.objects(objects)
 
+    def _decoded_array(self, chunk: bytes) -> list[Any]:
+        if len(chunk) > free_form.LONG_BYTES:
+            return self._checked(self._long_array.decode(chunk))
+        return self._array.decode(chunk)
+
     def _decoded_lines(self, block: bytes) -> list[Any]:
         """Decode line by line: one decoder for many lines would also accept two objects on a line, or one on two."""
+        if len(block) > free_form.LONG_BYTES:
+            return self._checked(list(map(self._long_one.decode, _split_lines(block))))
         return list(map(self._one.decode, _split_lines(block)))
+
+    def _checked(self, objects: list[Any]) -> list[Any]:
+        """Return structs whose texts are not decoded; with another value among these, all are decoded instead."""
+        texts = (getattr(fields, name) for fields in objects for name in self._texts)
+        if all(text is None or strict_json.is_text(text) for text in texts):
+            return objects
+        raise msgspec.ValidationError
 
     def _read(self, chunk: bytes, decode: Callable[[], Decode], split: Decode) -> list[Any]:
         """Decode objects into structs; an object with a field of an unexpected type stays a dict.
@@ -192,8 +214,11 @@ class JsonRecordDecoder:
         try:
             return decode()(chunk)
         except msgspec.ValidationError:
-            objects = [self._struct_or_dict(raw) for raw in split(chunk)]
-        if self._learn(fields for fields in objects if type(fields) is dict):
+            raws = split(chunk)
+            if len(chunk) > free_form.LONG_BYTES and self._learn(_keys(raws)):  # without Python objects of its values
+                return self._read(chunk, decode, split)
+            objects = [self._struct_or_dict(raw) for raw in raws]
+        if self._learn(field for fields in objects if type(fields) is dict for field in fields):
             return self._read(chunk, decode, split)
         return objects
 
@@ -206,12 +231,12 @@ class JsonRecordDecoder:
                 return fields
             raise
 
-    def _learn(self, objects: Iterable[Mapping[str, Any]]) -> bool:
+    def _learn(self, fields: Iterable[str]) -> bool:
         """Compile the structs anew with fields that are no columns; return whether there were any."""
-        known = {*map(self._to_vendor_name, self._columns), *self._unknown}
-        found = dict.fromkeys(field for fields in objects for field in fields if field not in known)
+        known = {*map(self._to_vendor_name, self._columns), *self._unknown, *self._mapper.ignored}
+        found = dict.fromkeys(field for field in fields if field not in known)
         new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
-        if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
+        if not new or not self._mapper.keeps_unknown or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
             return False
         self._unknown += new
         self._compile()
@@ -232,10 +257,10 @@ class JsonRecordDecoder:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
-        times = {name: self._convert_times(values[name]) for name in self._times}
-        columns = self._of_known(values, times, len(known))
+        converted = {name: convert(values[name]) for name, convert in self._converters.items()}
+        columns = self._of_known(values, converted, len(known))
         self._move_to_extra(
-            columns, values, [*self._unconvertible_values(values), *self._unconvertible_times(values, times)]
+            columns, values, [*self._unconvertible_values(values), *self._unconverted_values(values, converted)]
         )
         if has_dicts:
             self._insert(columns, objects)
@@ -258,23 +283,23 @@ class JsonRecordDecoder:
             joined = b",".join(raws)
             if not strict_json.is_safe_to_pass_through(joined, around=_OUTER_LEVELS):
                 raise msgspec.DecodeError
-            if name in self._free_types and not _can_decode(self._free_types[name], joined):
-                places = _unconvertible_places(self._free_types[name], raws, joined)
+            if name in self._free_types and not free_form.can_decode(self._free_types[name], raws, joined):
+                places = free_form.unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
-    def _unconvertible_times(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
-        """Find values of date-time columns that are no time."""
-        for name, texts in times.items():
-            if UNCONVERTIBLE in texts:
-                places = [place for place, text in enumerate(texts) if text is UNCONVERTIBLE]
+    def _unconverted_values(self, values: Values, converted: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
+        """Find values of converted columns that are no time, or no number."""
+        for name, column in converted.items():
+            if UNCONVERTIBLE in column:
+                places = [place for place, value in enumerate(column) if value is UNCONVERTIBLE]
                 yield from ((place, name, values[name][place]) for place in places)
 
-    def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
+    def _of_known(self, values: Values, converted: Mapping[str, list[Any]], number: int) -> Columns:
         """Return the selected columns of structs, in the order in which a record of `RecordMapper` has them."""
         columns: Columns = {
             name: repeat(value, number) for name, value in self._tap_columns.items() if name in self._selected
         }
-        columns |= {name: times[name] if name in times else values[name] for name in self._sent}
+        columns |= {name: converted[name] if name in converted else values[name] for name in self._sent}
         if "extra" in self._selected:
             columns["extra"] = self._extras(values, number)
         return columns
@@ -311,6 +336,8 @@ class JsonRecordDecoder:
         return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
     def _record(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self._required is None:
+            return self._mapper.record(fields, self._tap_columns)
         field = self._to_vendor_name(self._required)
         if self._aliases:
             name = next((alias for alias in (field, *self._aliases) if fields.get(alias) is not None), field)
@@ -334,21 +361,5 @@ def _split_lines(block: bytes) -> list[bytes]:
     return found[:-1] if block.endswith(b"\n") else found
 
 
-def _array_of(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(list[list[_ITEMS[kind_of(schema["items"])]] | None])  # type: ignore[misc]
-
-
-def _can_decode(decoder: msgspec.json.Decoder[Any], values: bytes | Raw) -> bool:
-    try:
-        decoder.decode(b"[%b]" % values)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _unconvertible_places(decoder: msgspec.json.Decoder[Any], values: list[Raw], joined: bytes) -> list[int]:
-    """Find the places of values of another type than their column's; in a column of objects, all at once."""
-    if decoder is _objects:
-        kinds = map(type, _anything.decode(b"[%b]" % joined))
-        return [place for place, kind in enumerate(kinds) if kind not in _OBJECT_TYPES]
-    return [place for place, raw in enumerate(values) if not _can_decode(decoder, raw)]
+def _keys(objects: Iterable[Raw | bytes]) -> Iterator[str]:
+    return (key for raw in objects for key, _ in strict_json.raw_members(raw))

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
+MINUTE = 60_000
 HOUR = 3_600_000
 DAY = 24 * HOUR
 

@@ -7,6 +7,17 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+PERMISSIONS = (
+    "users.export.segment", "segments.list", "segments.details", "segments.data_series",
+    "campaigns.list", "campaigns.details", "campaigns.data_series",
+    "canvas.list", "canvas.details", "canvas.data_series",
+    "kpi.new_users.data_series", "kpi.dau.data_series", "kpi.mau.data_series", "kpi.uninstalls.data_series",
+    "sessions.data_series", "purchases.revenue_series", "purchases.quantity_series", "purchases.product_list",
+    "events.list", "events.get", "events.data_series", "custom_attributes.get",
+    "email.hard_bounces", "email.unsubscribe", "sms.invalid_phone_numbers",
+)  # fmt: skip
+"""Every permission of a key of Braze that the sandbox has an endpoint for."""
+
 
 class PopulationOptions(Struct, forbid_unknown_fields=True):
     """Size and seed of the synthetic dataset, and the time of the sandbox.
@@ -196,16 +207,31 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
 
     Attributes:
         api_key: The REST API key, sent as Bearer.
-        permissions: Permissions of the key; without `users.export.segment`, exports get 403 "Access Denied".
+        permissions: Permissions of the key, by default all; without one, its endpoint gets 403 "Access Denied".
         plan_includes_export: If false, the company's plan lacks the endpoint: 403 "Forbidden".
         requests_per_hour: Hourly limit of the workspace; then 429.
+        name_requests_per_hour: The same of the lists of custom attributes, events and products together.
+        campaign_series_per_minute: Limit of `campaigns/data_series` a minute.
+        company_offset_hours: Hours by which the company's time zone, whose days the series have, is ahead of UTC.
+        series_end: Whether the day of `ending_at` is among the days of a series: "inclusive" or "exclusive".
+        first_product_page: Number of the first page of products.
+        more_campaigns: Further campaigns, which send webhooks to no user.
+        more_definitions: Further custom attributes and custom events, which no user has.
+        gone: IDs of campaigns, Canvases, segments and apps, and names of events, that were deleted.
+        refused: IDs that the lists hold, but that are refused with 400 when asked for alone.
         other_exports: Number of exports of the company that run elsewhere; the limit is 100 in total.
         polls_before_ready: Polls of the URL (or refused requests for its segment) until the file is ready.
         ready_after_seconds: The file is ready after this time, regardless of polls; null counts polls.
         outcome: "ready"; "never": runs until cancelled; "fails": the URL never works, the segment is free again.
         not_ready_status: Status of the URL before the file is ready: 403 AccessDenied, or 404 NoSuchKey.
-        url_hours: Lifetime of the URL once the file is ready, by the sandbox's clock; then 403.
-        expired_code: S3 error code of an expired URL.
+        url_hours: Lifetime of the URL once the file is ready, by the sandbox's clock.
+        expired_exports: Number of next exports whose URL has expired by the time the file is ready.
+        expired_form: Response to an expired URL: that of S3 for expired credentials ("s3_token") or an expired
+            signature ("s3_url"), of Google Cloud Storage ("gcs", "gcs_v2"), of Azure ("azure"), or "denied".
+        redirects: Number of redirects before each response of the storage host.
+        redirect_status: Status of the redirects.
+        redirect_form: Location of the redirects: "absolute", "relative", or the same URL again ("loop").
+        redirect_target: URL that the last redirect leads to, such as one of a private address; "" is the storage host.
         url: Whether the response contains the URL: "given", "null" or "missing" (own bucket connected).
         url_query: Query string of the URL, such as "?X-Amz-Signature=x" of a presigned one.
         unknown_field_names: Unknown names in `fields_to_export`: "ignore" them, or "refuse" the request with 400.
@@ -234,16 +260,30 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     """
 
     api_key: str = "sandbox-api-key"
-    permissions: list[str] = field(default_factory=lambda: ["users.export.segment", "segments.list"])
+    permissions: list[str] = field(default_factory=lambda: list(PERMISSIONS))
     plan_includes_export: bool = True
     requests_per_hour: int = 250_000
+    name_requests_per_hour: int = 1_000
+    campaign_series_per_minute: int = 50_000
+    company_offset_hours: float = 1
+    series_end: Literal["inclusive", "exclusive"] = "inclusive"
+    first_product_page: Literal[0, 1] = 0
+    more_campaigns: int = 0
+    more_definitions: int = 0
+    gone: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     other_exports: int = 0
     polls_before_ready: int = 2
     ready_after_seconds: float | None = None
     outcome: Literal["ready", "never", "fails"] = "ready"
     not_ready_status: Literal[403, 404] = 403
     url_hours: float = 4
-    expired_code: Literal["ExpiredToken", "AccessDenied"] = "ExpiredToken"
+    expired_exports: int = 0
+    expired_form: Literal["s3_token", "s3_url", "gcs", "gcs_v2", "azure", "denied"] = "s3_token"
+    redirects: int = 0
+    redirect_status: Literal[301, 302, 303, 307, 308] = 307
+    redirect_form: Literal["absolute", "relative", "loop"] = "absolute"
+    redirect_target: str = ""
     url: Literal["given", "null", "missing"] = "given"
     url_query: str = ""
     unknown_field_names: Literal["ignore", "refuse"] = "ignore"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +11,8 @@ from msgspec import Struct, field
 from starlette.requests import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LARGEST_BODY = 1_000_000
@@ -35,12 +38,14 @@ class Entry(Struct):
 
 
 class RequestLog(Struct):
-    """All entries, and by segment the highest number of exports that were open at the same time."""
+    """All entries, and the highest numbers of what was open at the same time: exports by segment, and requests."""
 
     log: list[Entry] = field(default_factory=list)
     most_open: dict[str, int] = field(default_factory=dict)
+    most_at_once: int = 0
     last_number: int = 0
     _open: Counter[str] = field(default_factory=Counter)
+    _at_once: int = 0
 
     def entries(self, *, vendor: str | None = None, method: str | None = None, path: str | None = None) -> list[Entry]:
         """Entries with this vendor, this method and a path that starts with `path`."""
@@ -60,6 +65,17 @@ class RequestLog(Struct):
         """Remove all entries; numbering continues."""
         self.log.clear()
         self.most_open.clear()
+        self.most_at_once = 0
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Count a request as open."""
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            self._at_once -= 1
 
     def export_opened(self, segment: str) -> None:
         """Count an export of a segment as open."""
@@ -109,7 +125,8 @@ class Recorder:
                 entry.bytes += len(message.get("body", b""))
             await send(message)
 
-        await self._app(scope, receive, count)
+        with self._request_log.answering():
+            await self._app(scope, receive, count)
 
 
 def entry_of(request: Request) -> Entry:

@@ -87,7 +87,7 @@ class Sandbox:
         api = [
             *Personalization(self.options, self.population).routes(),
             *Apsis(self.options, self.population).routes(),
-            *Braze(self.options, exports, self.storage_url).routes(),
+            *Braze(self.options, exports, self.storage_url, self.population).routes(),
             *Admin(self.options, self.population, self.request_log).routes(),
         ]
         storage = BrazeStorage(self.options, exports, self.storage_url).routes()
@@ -122,6 +122,7 @@ class Sandbox:
                 "dataset_ids": list(personalization.DATASETS),
                 "api_key_id": options.personalization.api_key_id,
                 "api_key_secret": options.personalization.api_key_secret,
+                "segments": [segment.name for segment in personalization.SEGMENTS],
             },
             "apsis": {
                 "base_url": self.api_url,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError
-from tap_cdp_export.windows import parse_time, whole_second
+from tap_cdp_export.files.activity import ACTIVITY
+from tap_cdp_export.singer.parts import Part
+from tap_cdp_export.windows import duration_text, parse_time, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.singer.stream import ExportStream
 
 logger = logging.getLogger(__name__)
@@ -28,6 +32,7 @@ class ExportSource(ABC, Generic[Client]):
         streams: the streams that it fills; the tap adds them.
         client: what the vendor's sources of a run share (its API, its token).
         config: all settings.
+        vendor: key of the vendor's settings.
         settings: the vendor's settings.
         errors: the run's errors so far; a source that fails adds its error, and the other sources still run.
         discovery_error: why the columns of a stream could not be found out; ends a discovery, and fails a sync.
@@ -47,6 +52,7 @@ class ExportSource(ABC, Generic[Client]):
         self.streams: list[ExportStream] = []
         self.client = client
         self.config = config
+        self.vendor = vendor
         self.settings: Mapping[str, Any] = config[vendor]
         self.errors = errors
         self._started = False
@@ -104,9 +110,42 @@ class ExportSource(ABC, Generic[Client]):
                 raise
             if self.errors:
                 logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
-            else:
+            elif self._started:
                 logger.error("%s failed; the last line says why.", ", ".join(self.selected))  # noqa: TRY400 -- as above
             self.errors.append(error)
+
+    @contextmanager
+    def writing(
+        self,
+        subject: str,
+        file: Spool | None = None,
+        detail: Callable[[], str] = str,
+        *,
+        streams: Sequence[ExportStream],
+    ) -> Iterator[None]:
+        """Let progress be reported while records are read and written, and log how many there were.
+
+        Args:
+            subject: what is read, such as an export or a dataset, for the log.
+            file: the file that is read from its beginning to its end, if it is one.
+            detail: returns how far it is, such as "12 pages"; called in another thread.
+            streams: the streams that are filled.
+
+        Yields:
+            Nothing.
+        """
+        before, began = sum(stream.tally.records for stream in streams), time.monotonic()
+        with ACTIVITY.during("reading", file, detail):
+            yield
+        records, seconds = sum(stream.tally.records for stream in streams) - before, time.monotonic() - began
+        logger.info(
+            "%s: %s%s records in %s%s.",
+            subject,
+            f"{known}, " if (known := detail()) else "",
+            f"{records:,}",
+            duration_text(seconds),
+            f", {records / max(seconds, 0.001):,.0f} a second" if records else "",
+        )
 
     def validate(self) -> None:
         """Check what the settings and STATE hold for the selected streams, before anything is asked of any vendor.
@@ -116,6 +155,17 @@ class ExportSource(ABC, Generic[Client]):
         """
         for stream in self.selected.values():
             stream.check()
+
+    def parts(self, length: timedelta | None) -> Iterable[Part]:  # noqa: ARG002 -- for sources that read by windows
+        """Divide the work on the selected streams, of which there is at least one.
+
+        Args:
+            length: of the windows, where the work can be divided by time; None for no such division.
+
+        Returns:
+            Parts in the order of a single run; here the work is not divided.
+        """
+        return (Part("tables", tuple(self.selected)),)
 
     @abstractmethod
     def run(self) -> None:

@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements to this file")
     parser.add_argument("--take", type=Path, metavar="FILE", nargs="+", help="measure nothing, take these JSON files")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
-    parser.add_argument("--summary", action="store_true", help="print only the figures of the README")
+    parser.add_argument("--summary", action="store_true", help="print only the figures of the performance page")
     parser.add_argument("--picture", action="store_true", help="draw results.svg; needs matplotlib")
     return parser
 

@@ -1,4 +1,4 @@
-"""The chart for the README: records per second, and time and memory against the size of the data.
+"""The chart for the performance page: records per second, and time and memory against the size of the data.
 
 All axes of bars begin at 0. The inks are chosen to be read on white and on black alike, on no ground of their own.
 """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.thresholds import Bar
 
 RESULTS: Final = Path(__file__).with_name("results.json")
-"""The last full measurement; the README's figures and chart are made from it."""
+"""The last full measurement; the figures and the chart of the performance page are made from it."""
 
 _HEADER: Final = ("", "seconds", "CPU s", "records/s", "MB/s", "peak MB", "times ours")
 
@@ -95,7 +95,7 @@ def judged(thresholds: Sequence[Bar], *, markdown: bool) -> Iterator[str]:
 
 
 def summary(tables: Sequence[Table]) -> Iterator[str]:
-    """Format the figures of the README, in Markdown.
+    """Format the figures of the performance page, in Markdown.
 
     Args:
         tables: of one run, or of several.

@@ -39,3 +39,9 @@ def anchors(page: Path) -> frozenset[str]:
     """The anchors of a page's headings, as forges make them."""
     headings = _HEADING.findall(page.read_text(encoding="utf-8"))
     return frozenset(_NOT_IN_AN_ANCHOR.sub("", heading.lower()).replace(" ", "-") for heading in headings)
+
+
+def table(text: str, head: str) -> list[str]:
+    """The rows of the table whose head begins so."""
+    rows = text.partition(f"\n{head}")[2].partition("\n\n")[0].splitlines()
+    return rows[2:]

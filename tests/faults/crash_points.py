@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tests.faults.checker import findings
 from tests.faults.history import History
 from tests.faults.scenarios import Scenario, outcome
-from tests.faults.scene import BUCKET, KINDS, Scene
+from tests.faults.scene import BUCKET, KINDS, TABLES, Scene
 from tests.faults.targets import LateDrainer, MergingStateStore, StateStore, Target
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def _kill_at_steps(fork_server: ForkServer, vendor: str, first: int, stride: int
 def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Yield every step of every vendor; in the quick set, about thirty in all."""
     shares = 6
-    strides = {"personalization": 24, "apsis": 24, "braze": 9, BUCKET: 24}
-    for vendor in KINDS:
+    strides = {"personalization": 24, "apsis": 24, "braze": 9, BUCKET: 24, TABLES: 41}
+    for vendor in (*KINDS, TABLES):
         stride = shares if full else strides[vendor]
         for first in range(1, shares + 1) if full else (2,):
             yield Scenario(

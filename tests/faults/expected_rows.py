@@ -10,12 +10,15 @@ import msgspec
 from tap_cdp_export.records.mapper import camel_case
 from tap_cdp_export.sandbox.apsis import export_profiles
 from tap_cdp_export.sandbox.braze import export_users
-from tap_cdp_export.sandbox.clock import milliseconds
+from tap_cdp_export.sandbox.braze.figures import figures_of
+from tap_cdp_export.sandbox.braze.identifiers import CANVAS
+from tap_cdp_export.sandbox.clock import DAY, HOUR, milliseconds
+from tap_cdp_export.sandbox.clock import day as iso_day
 from tap_cdp_export.sandbox.personalization import export_users as personalization
 from tests.faults.checker import findings
 from tests.faults.history import ExpectedRows, History
 from tests.faults.scenarios import Scenario, outcome
-from tests.faults.scene import KINDS, LATER, NOW, START, Scene
+from tests.faults.scene import KINDS, LATER, NOW, START, TABLES, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,13 +49,59 @@ def _differences(expected: Tables, scene: Scene, now: str) -> list[str]:
             for user in population.personalization_users(dataset, at, window=window):
                 row = expected["users"].get((dataset, user["name"]), {})
                 errors += _field_differences("users", row, user, camel_case)
-    if "braze_users" in expected:
-        for segment in export_users.DEFAULT_SEGMENTS:
-            for user in population.braze_users(segment.identifier, at):
-                row = expected["braze_users"].get((segment.identifier, user["braze_id"]), {})
-                errors += _field_differences("braze_users", row, user, str)
+    errors += _braze_differences(expected, scene, at)
     if "apsis_profiles" in expected:
         errors += _apsis_differences(expected, scene, now)
+    return errors
+
+
+def _braze_differences(expected: Tables, scene: Scene, at: int) -> list[str]:
+    errors = []
+    if "braze_users" in expected:
+        for segment in export_users.DEFAULT_SEGMENTS:
+            for user in scene.sandbox.population.braze_users(segment.identifier, at):
+                row = expected["braze_users"].get((segment.identifier, user["braze_id"]), {})
+                errors += _field_differences("braze_users", row, user, str)
+    if "braze_user_apps" in expected:
+        errors += _entry_differences(expected, scene, at)
+    if "braze_campaign_stats" in expected:
+        errors += _series_differences(expected, scene, at)
+    return errors
+
+
+def _entry_differences(expected: Tables, scene: Scene, at: int) -> list[str]:
+    """Compare the tables of users' lists with the lists."""
+    keys: dict[str, set[tuple[Any, ...]]] = {"braze_user_apps": set(), "braze_user_canvas_steps": set()}
+    for segment in export_users.DEFAULT_SEGMENTS:
+        for user in scene.sandbox.population.braze_users(segment.identifier, at):
+            owner = (segment.identifier, user["braze_id"])
+            keys["braze_user_apps"] |= {(*owner, app["name"], 1) for app in user.get("apps", [])}
+            keys["braze_user_canvas_steps"] |= {
+                (*owner, canvas["api_canvas_id"], step["api_canvas_step_id"], 1)
+                for canvas in user.get("canvases_received", [])
+                for step in canvas["steps_received"]
+            }
+    return [
+        f"{stream}: the rows are not the entries of the dataset"
+        for stream in keys
+        if keys[stream] != {*expected[stream]}
+    ]
+
+
+def _series_differences(expected: Tables, scene: Scene, at: int) -> list[str]:
+    """Compare the statistics of campaigns with the mails of the dataset, and the days with the calendar."""
+    offset = int(scene.options.braze.company_offset_hours * HOUR)
+    figures = figures_of(scene.sandbox.population, at, offset)
+    errors = []
+    for (campaign, day), row in expected["braze_campaign_stats"].items():
+        if row["unique_recipients"] != figures.mail(campaign, "sent", milliseconds(day) // DAY):
+            errors.append("braze_campaign_stats: a day has not the recipients of the dataset")
+    first, last = milliseconds(START) // DAY, (at + offset) // DAY
+    for campaign, (sent_first, sent_last) in figures.spans.items():
+        sent_days = range(max(first, sent_first // DAY), min(last, (sent_last + offset) // DAY) + 1)
+        missing = [day for day in sent_days if (campaign, iso_day(day * DAY)) not in expected["braze_campaign_stats"]]
+        if missing and campaign != CANVAS:
+            errors.append("braze_campaign_stats: a day is missing")
     return errors
 
 
@@ -123,6 +172,6 @@ def _compare(fork_server: ForkServer, kind: str, now: str) -> Outcome:
 def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Yield every vendor at both times, in the quick set too, as all other campaigns depend on them."""
     del full
-    for kind in KINDS:
+    for kind in (*KINDS, TABLES):
         for now in (NOW, LATER):
             yield Scenario(NAME, f"{kind} at {now}", lambda fork_server, k=kind, n=now: _compare(fork_server, k, n))  # type: ignore[misc]

@@ -19,10 +19,11 @@ from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import kind_of
-from tap_cdp_export.vendors.apsis import file_decoder
+from tap_cdp_export.vendors.apsis import file_decoder, section_attributes
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.export_file import PROFILES, KnownIds, verify_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
@@ -73,11 +74,12 @@ def _read_array(data: bytes, chance: random.Random) -> Iterator[bytes]:
     decoder = JsonPageDecoder(
         JsonRecordDecoder(plain.USER_MAPPER, tap_columns, selected, required="name", aliases=names)
     )
-    yield from _compared(
-        data,
-        lambda spool: output_lines(output, _page_batches(decoder, spool, chance)),
-        lambda spool: map(output.of_record, plain.users_of_json(spool, tap_columns)),
-    )
+
+    def decoded(spool: Spool) -> Iterator[bytes]:
+        with _lowered(chance, (free_form, "LONG_BYTES")):
+            yield from output_lines(output, _page_batches(decoder, spool, chance))
+
+    yield from _compared(data, decoded, lambda spool: map(output.of_record, plain.users_of_json(spool, tap_columns)))
 
 
 def _page_batches(decoder: PageDecoder, page: Spool, chance: random.Random) -> Iterator[RecordBatch]:
@@ -110,7 +112,12 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
 
     def decoded(spool: Spool) -> Iterator[bytes]:
         verify_file(spool)
-        with _lowered(chance, (file_decoder, "_LONG_BYTES"), (file_decoder, "_MANY_ENTRIES")):
+        with _lowered(
+            chance,
+            (file_decoder, "_LONG_BYTES"),
+            (file_decoder, "_LONG_ATTRIBUTES_BYTES"),
+            (section_attributes, "_LONG_BYTES"),
+        ):
             parts = [part for chunk in read_verified_chunks(spool, PROFILES) for part in decoder.decode(chunk)]
         yield from output_lines(profiles, (part[0] for part in parts))
         yield from output_lines(events, (part[1] for part in parts))
@@ -130,7 +137,7 @@ def _read_archive(data: bytes, chance: random.Random) -> Iterator[bytes]:
     def decoded(download: Spool) -> Iterator[bytes]:
         with archive.unpacked(download) as spool:
             archive.verify(spool)
-            with archive.naming_bad_lines(spool):
+            with archive.naming_bad_lines(spool), _lowered(chance, (free_form, "LONG_BYTES")):
                 yield from output_lines(output, map(decoder.decode, archive.line_blocks_of(spool)))
 
     yield from _compared(

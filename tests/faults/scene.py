@@ -38,6 +38,9 @@ VENDORS: Final = ("personalization", "apsis", "braze")
 BUCKET: Final = "braze in a bucket"
 """Braze with the company's own bucket, where an export has several files."""
 
+TABLES: Final = "braze with tables"
+"""Braze with lists, suppression lists and series beside its users."""
+
 KINDS: Final = (*VENDORS, BUCKET)
 _BUCKET_QUIET_SECONDS: Final = 0.4
 _CHUNK: Final = 65_536
@@ -57,6 +60,13 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "personalization": {"page_size": 25},
     "apsis": {"window_days": 30, "requests_per_minute": 60_000, "poll_initial_seconds": 0.01, "poll_max_seconds": 0.1},
     "braze": {"poll_initial_seconds": 0.01, "poll_max_seconds": 0.1},
+}
+_CHILD_TABLES: Final = {"tables": ["braze_user_apps", "braze_user_canvas_steps"]}
+"""Of the users' own export, whose files feed all of them."""
+
+_TABLES: Final = {
+    "tables": ["braze_campaigns", "braze_campaign_stats", "braze_campaign_message_stats", "braze_unsubscribes"],
+    "parallel_requests": 2,
 }
 
 
@@ -115,8 +125,11 @@ class Scene:
     ) -> None:
         """Set up vendors (by default all), and the options and settings that the expected rows depend on."""
         self.fork_server = fork_server
-        has_bucket = BUCKET in vendors
-        self.vendors = tuple(vendor.replace(BUCKET, "braze") for vendor in vendors) or VENDORS
+        has_bucket, has_tables = BUCKET in vendors, TABLES in vendors
+        self.vendors = tuple("braze" if vendor in {BUCKET, TABLES} else vendor for vendor in vendors) or VENDORS
+        if has_tables or has_bucket:
+            own_settings = _TABLES if has_tables else _CHILD_TABLES
+            settings = {**(settings or {}), "braze": {**own_settings, **(settings or {}).get("braze", {})}}
         self.variant = (self.vendors, options or {}, settings or {})
         self.options = Options()
         self.options.update(_OPTIONS)

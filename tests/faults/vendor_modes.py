@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.sandbox.apsis import export_profiles
+from tap_cdp_export.sandbox.braze.export_users import DEFAULT_SEGMENTS
 from tap_cdp_export.sandbox.clock import milliseconds, rfc3339
 from tap_cdp_export.sandbox.options import Fault
 from tests.faults.checker import ERROR_CANARY, URL_CANARY, findings
 from tests.faults.history import History, kill_at_marker
 from tests.faults.scenarios import Scenario, outcome
-from tests.faults.scene import NOW, START, Scene
+from tests.faults.scene import BUCKET, NOW, START, Scene, states_in
 from tests.faults.single_faults import HURRY, NAME, short_deadlines
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
@@ -50,6 +52,9 @@ _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ..
     "never ready, Braze": ("braze", {"outcome": "never"}, {}, (15,), None),
     "fails, Braze": ("braze", {"outcome": "fails"}, {}, (15,), None),
     "the URL dies at once, Braze": ("braze", {"url_hours": 0}, {}, (13,), None),
+    "a URL expires, Braze": ("braze", {"expired_exports": 1, "expired_form": "gcs"}, {}, (0,), None),
+    "redirects, Braze": ("braze", {"redirects": 5, "redirect_form": "relative"}, {}, (0,), None),
+    "a loop of redirects, Braze": ("braze", {"redirect_form": "loop"}, {}, (12,), None),
     "no URL": ("braze", {"url": "null"}, {}, (12,), None),
     "a right is missing": ("braze", {"permissions": []}, {}, (11,), None),
     "a hundred exports run elsewhere": ("braze", {"other_exports": 100}, {}, (14,), None),
@@ -171,6 +176,60 @@ def _killed_while_pending(fork_server: ForkServer) -> Outcome:
         return outcome(history, [f"killed while pending: {text}" for text in problems + findings(history)])
 
 
+def _pending_exports(fork_server: ForkServer, *, times: int) -> Outcome:
+    """429 for pending exports: waited for in growing pauses, which are never those of the usual retries.
+
+    Args:
+        fork_server: Server of the child processes.
+        times: Number of requests that are answered with 429; 0 is all, up to the deadline.
+    """
+    name = f"{f'{times} times' if times else 'always'} 429 for pending exports"
+    settings = short_deadlines("apsis", poll_initial_seconds=4, poll_max_seconds=16)
+    with Scene(fork_server, "apsis", settings=settings) as scene:
+        scene.options.faults = [
+            Fault(path="/profiles/exports$", method="POST", times=times, status=429, body=ERROR_CANARY)
+        ]
+        history = History(scene)
+        run = history.run(patches=[HURRY])
+        scene.options.faults = []
+        refused = [entry for entry in run.requests if entry.method == "POST" and entry.status == 429]
+        expected_code, (least, most) = (0, (times, times)) if times else (14, (10, 40))
+        problems = []
+        if run.code != expected_code:
+            problems.append(f"I3 exit code {run.code} in place of {expected_code}")
+        if not least <= len(refused) <= most:
+            problems.append(f"I7 {len(refused)} requests were refused in place of {least} to {most}")
+        if not times and "until export_timeout_seconds" not in run.log.strip().rpartition("\n")[2]:
+            problems.append("I3 the last line does not name the deadline")
+        history.run_until_clean(patches=[HURRY])
+        return outcome(history, [f"{name}: {text}" for text in problems + findings(history)])
+
+
+def _late_bucket_files(fork_server: ForkServer) -> Outcome:
+    """Files that come to the bucket after the quiet time are told of and read by the next run."""
+    settings = {"braze": {"segment_ids": [DEFAULT_SEGMENTS[0].identifier]}}
+    with Scene(fork_server, BUCKET, settings=settings) as scene:
+        scene.options.update({"braze": {"bucket_late_seconds": 3 * scene.settings["braze"]["bucket_quiet_seconds"]}})
+        history = History(scene)
+        first = scene.run()
+        problems = [] if first.code == 0 else [f"I3 exit code {first.code} in place of 0"]
+        scene.options.update({"braze": {"bucket_late_seconds": 0}})
+        (state,) = states_in(first.out)[-1:]
+        (finished,) = state["bookmarks"]["braze_users"]["finished_exports"].values()
+        files = f"segment-export/*/*/{finished['object_prefix']}/*"
+        deadline = time.monotonic() + 20
+        while len(list((scene.folder / "bucket").glob(files))) == finished["files"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        history.state_store.save(state)
+        second = history.run_until_clean()
+        if "came to the bucket after" not in second.log:
+            problems.append("I1 the next run does not tell of the late files")
+        third = history.run()
+        if third.code or "came to the bucket after" in third.log:
+            problems.append("I1 the files are told of twice")
+        return outcome(history, [f"late files in the bucket: {text}" for text in problems + findings(history)])
+
+
 _LATENESS_SECONDS: Final = {"105 minutes": 6_300, "20 hours": 72_000}
 
 
@@ -219,6 +278,13 @@ def scenarios(*, full: bool) -> Iterator[Scenario]:
     """Yield all scenarios; in the quick set, every third."""
     yield Scenario(NAME, "killed while pending", _killed_while_pending)
     yield Scenario(NAME, "Braze's storage is down", _storage_down)
+    yield Scenario(NAME, "late files in the bucket", _late_bucket_files)
+    for times in (0, 8) if full else (8,):
+        yield Scenario(
+            NAME,
+            f"{f'{times} times' if times else 'always'} 429 for pending exports",
+            lambda fork_server, n=times: _pending_exports(fork_server, times=n),  # type: ignore[misc]
+        )
     for lateness in _LATENESS_SECONDS:
         for is_cut in (False, True):
             yield Scenario(

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.errors import IncompleteAnswer, Interrupted, UnusableAnswer
 from tap_cdp_export.files import zip_archive
+from tap_cdp_export.files.side_files import is_side_file
 from tap_cdp_export.signals import STOP
 
-NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8)
+NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
+    lambda name: not is_side_file(name)
+)
 FILES = st.dictionaries(NAMES, st.binary(max_size=2_000), max_size=4)
 METHODS = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 COMMENTS = st.binary(max_size=30).filter(lambda comment: b"PK\x05\x06" not in comment)

@@ -60,17 +60,17 @@ class LoopbackServer:
         received: bytes of incomplete requests.
     """
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, host: str = "127.0.0.1") -> None:
         self._answers = list(answers)
         self.requests: list[bytes] = []
         self.received = b""
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def url(self) -> str:
         """The server's origin."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return "http://{}:{}".format(*self._listener.getsockname())
 
     def __enter__(self) -> Self:
         self._thread.start()

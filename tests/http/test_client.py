@@ -730,3 +730,33 @@ def test_an_endless_answer_is_not_read_to_its_end() -> None:
     with pytest.raises(UnusableAnswer):
         read_object(endless())
     assert read_count < 1000
+
+
+@pytest.mark.parametrize(
+    ("minutes", "warning"),
+    [
+        (-10, "This machine's clock is 10 minutes ahead of Vendor's."),
+        (10, "This machine's clock is 10 minutes behind Vendor's."),
+        (-4, None),
+        (4, None),
+    ],
+)
+def test_a_clock_that_differs_is_said_once_and_in_words(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, minutes: int, warning: str | None
+) -> None:
+    http = client()
+    for _ in range(2):
+        date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
+        requests_mock.get(URL, headers={"Date": date}, content=b"x")
+        http.send(GET, read_body)
+    assert [record.getMessage() for record in caplog.records] == ([warning] if warning else [])
+    assert round(http.clock_lead / timedelta(minutes=1)) == -minutes
+
+
+def test_a_pause_below_a_second_is_shown(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda _low, high: 0.04 * high)
+    requests_mock.get(URL, [{"status_code": 503}, {"content": b"x"}])
+    client().send(GET, read_body)
+    assert caplog.messages[0].endswith("Next try in under 0.1 s.")

@@ -19,10 +19,9 @@ from tests.helpers.json_documents import VALUES
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
 
-@pytest.fixture(autouse=True)
-def redactor(monkeypatch: pytest.MonkeyPatch) -> Redactor:
-    """Reset the secrets of the redactor for each test."""
-    monkeypatch.setattr(REDACTOR, "_forms", [])
+@pytest.fixture
+def redactor() -> Redactor:
+    """The redactor, without secrets of other tests."""
     return REDACTOR
 
 

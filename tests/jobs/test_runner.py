@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -269,11 +269,16 @@ def test_the_same_export_for_two_requests_is_an_error_and_not_saved(secret: str 
 
 
 @pytest.mark.parametrize(
-    ("end", "kind"), [(FAILED, ExportsFailed), (GONE, VendorUnavailable), (UNAVAILABLE, VendorUnavailable)]
+    ("end", "kind", "text"),
+    [
+        (FAILED, ExportsFailed, "3 exports in a row failed at the vendor. Make the export smaller"),
+        (GONE, VendorUnavailable, "3 exports in a row expired or were no longer known at the vendor. Run again"),
+        (UNAVAILABLE, VendorUnavailable, "3 exports in a row could not be polled at the vendor. Run again later"),
+    ],
 )
-def test_the_run_fails_after_three_failed_exports(end: ExportStatus, kind: type[VendorUnavailable]) -> None:
+def test_the_run_fails_after_three_failed_exports(end: ExportStatus, kind: type[VendorUnavailable], text: str) -> None:
     vendor = Vendor([PollResult(end)])
-    with pytest.raises(VendorUnavailable, match="smaller") as failure:
+    with pytest.raises(VendorUnavailable, match=text) as failure:
         vendor.export()
     assert type(failure.value) is kind
     assert failure.value.exit_code == 13
@@ -338,11 +343,20 @@ def test_retry_after_is_honoured_to_the_second(clock: VirtualClock, seconds: flo
 
 def test_an_export_that_is_never_ready_ends_at_the_deadline_and_stays_in_state(clock: VirtualClock) -> None:
     vendor = Vendor([PollResult(PENDING)])
-    with pytest.raises(DeadlinePassed, match="export_timeout_seconds") as failure:
+    with pytest.raises(DeadlinePassed, match=r"The next run resumes it\. Raise export_timeout_seconds") as failure:
         vendor.export()
     assert failure.value.exit_code == 15
     assert 600 - 60 <= clock.paused <= 600
     assert "record none" not in vendor.calls
+
+
+def test_an_export_by_a_secret_url_is_not_said_to_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    vendor = Vendor([PollResult(PENDING)])
+    job = replace(vendor.request_export(REQUEST), secret="https://storage.test/x.zip")
+    monkeypatch.setattr(vendor, "request_export", lambda _request: job)
+    with pytest.raises(DeadlinePassed, match=r"The next run requests another one\. .* by e-mail only\.") as failure:
+        vendor.export()
+    assert "resumes" not in str(failure.value)
 
 
 def test_a_delay_beyond_the_deadline_ends_the_run_immediately(clock: VirtualClock) -> None:

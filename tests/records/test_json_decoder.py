@@ -15,6 +15,7 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_container import ARRAY_OF_OBJECTS
 from tap_cdp_export.files.json_splitter import read_chunks
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode_columns
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, any_time, camel_case
@@ -23,7 +24,7 @@ from tap_cdp_export.vendors.personalization.schemas import TAP_COLUMNS, USERS
 from tests.helpers.outputs import Output, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 OWN_VALUES = {"dataset_id": "d", "window_start": "2026-01-01T00:00:00.000Z", "window_end": "2026-01-02T00:00:00.000Z"}
 SHAPE = RecordMapper(USERS, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
@@ -56,6 +57,14 @@ braze_fitting = {
     "another": anything,
 }
 some_columns = st.sets(st.sampled_from(sorted(USERS["properties"])))
+
+
+@pytest.fixture(scope="module", params=[None, 0], ids=["usual", "as if all were long"], autouse=True)
+def _sizes(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param is not None:
+            patch.setattr(free_form, "LONG_BYTES", request.param)
+        yield
 
 
 def odd(fields: dict[str, st.SearchStrategy[Any]]) -> dict[str, st.SearchStrategy[Any]]:

@@ -63,6 +63,39 @@ def test_the_url_gives_403_then_a_zip_then_expired_token(sandbox: Sandbox, clien
     assert code(client.get(url)) == "ExpiredToken"
 
 
+@pytest.mark.parametrize(
+    ("form", "status", "text"),
+    [
+        ("s3_token", 400, "<Code>ExpiredToken</Code>"),
+        ("s3_url", 403, "Request has expired"),
+        ("gcs", 400, "Request signature expired at"),
+        ("gcs_v2", 400, "Request has expired: 1"),
+        ("azure", 403, "Signature not valid in the specified time frame"),
+        ("denied", 403, "Access Denied"),
+    ],
+)
+def test_an_expired_url_is_refused_as_each_cloud_does(
+    sandbox: Sandbox, client: Client, form: str, status: int, text: str
+) -> None:
+    sandbox.options.update({"braze": {"expired_exports": 1, "expired_form": form, "polls_before_ready": 0}})
+    answer = client.get(client.request_segment_export().json()["url"])
+    assert (answer.status_code, text in answer.text) == (status, True)
+    assert client.archive()
+
+
+def test_redirects_lead_to_the_archive_in_the_end_or_elsewhere_or_never(sandbox: Sandbox, client: Client) -> None:
+    sandbox.options.update({"braze": {"redirects": 2, "redirect_status": 302, "redirect_form": "relative"}})
+    url = client.request_segment_export().json()["url"]
+    first = client.session.get(url, allow_redirects=False, timeout=5)
+    assert (first.status_code, first.headers["Location"][:8]) == (302, "/hops/1/")
+    assert client.archive().startswith(b"PK")
+    sandbox.options.update({"braze": {"redirect_form": "absolute", "redirect_target": "http://10.0.0.1/x"}})
+    second = client.session.get(f"{sandbox.storage_url}/hops/1/{url[-47:]}", allow_redirects=False, timeout=5)
+    assert second.headers["Location"] == "http://10.0.0.1/x"
+    sandbox.options.update({"braze": {"redirect_form": "loop"}})
+    assert client.session.get(url, allow_redirects=False, timeout=5).headers["Location"] == url
+
+
 def test_an_export_that_is_not_ready_can_be_404_and_become_ready_after_some_time(
     sandbox: Sandbox, client: Client
 ) -> None:

@@ -23,11 +23,12 @@ class MeltanoProject:
         text = (ROOT / "meltano.yml").read_text(encoding="utf-8")
         (folder / "meltano.yml").write_text(text.replace("${MELTANO_PROJECT_ROOT}", str(ROOT)), encoding="utf-8")
 
-    def meltano(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def meltano(self, *arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Meltano in the environment `prod`.
 
         Args:
             arguments: of its command line.
+            text: what it reads from stdin.
             environment: further environment variables.
 
         Returns:
@@ -38,7 +39,7 @@ class MeltanoProject:
             [Path(sys.executable).with_name("meltano"), "--environment=prod", *arguments],
             cwd=self.folder,
             env={**inherited, **environment},
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             text=True,
             check=False,

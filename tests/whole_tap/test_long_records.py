@@ -13,7 +13,13 @@ SIZE = 8_000_000
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
-    "shape", ["user, CSV: a cell with emoji", "user, CSV: attributes over many lines", "profile: many attributes"]
+    "shape",
+    [
+        "user, JSON: many segments",
+        "user, CSV: a cell with emoji",
+        "profile: a text with emoji",
+        "profile: many attributes",
+    ],
 )
 def test_a_long_record_takes_a_few_times_its_size(shape: str) -> None:
     small, whole = measure(shape, 1_000), measure(shape, SIZE)

@@ -48,6 +48,7 @@ class Export(Struct):
     state: str = "running"  # then "ready", "failed" or "cancelled"
     polls: int = 0
     ready_at: int = 0
+    is_short_lived: bool = False
 
 
 class Exports:
@@ -85,6 +86,9 @@ class Exports:
         if options.prefix_form == "other":
             prefix = f"export.{uuid.uuid4().hex}"
         export = Export(prefix, secrets.token_urlsafe(32), request, self._population.now(), options.broken_lines)
+        if options.expired_exports:
+            options.expired_exports -= 1
+            export.is_short_lived = True
         self._exports[export.token] = export
         self._request_log.export_opened(request.segment.identifier)
         if options.bucket_folder is not None:
@@ -108,7 +112,8 @@ class Exports:
 
     def expired(self, export: Export) -> bool:
         """Return True if the URL of a ready export has expired."""
-        return self._population.now() >= export.ready_at + self._options.braze.url_hours * HOUR
+        hours = 0 if export.is_short_lived else self._options.braze.url_hours
+        return self._population.now() >= export.ready_at + hours * HOUR
 
     def lines(self, export: Export) -> Iterator[bytes]:
         """Yield the lines of the export, one for each user, with the irregularities that the options ask for."""

@@ -5,8 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_cdp_export.sandbox import shopping
+from tap_cdp_export.sandbox.braze.identifiers import (
+    CANVAS,
+    CANVAS_STEP,
+    CANVAS_STEP_NAME,
+    CONTROL,
+    EVENT_NAMES,
+    VARIANT,
+    campaign_id,
+    is_in_control,
+    variation_id,
+)
 from tap_cdp_export.sandbox.clock import DAY, rfc3339
-from tap_cdp_export.sandbox.shop import CAMPAIGNS, WELCOME, Campaign, order_lines
+from tap_cdp_export.sandbox.shop import CAMPAIGNS, WELCOME, order_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +26,6 @@ if TYPE_CHECKING:
 
 _HISTORY = 90 * DAY  # older entries are left out
 _MAIL_KINDS = (shopping.MAIL, shopping.OPEN, shopping.CLICK)
-_EVENT_NAMES = {shopping.VIEW: "Viewed product", shopping.CART: "Put into cart"}
 
 
 def _tally(named_activities: Iterable[tuple[str | None, Activity]], at: int) -> list[dict[str, Any]]:
@@ -33,7 +43,7 @@ def _tally(named_activities: Iterable[tuple[str | None, Activity]], at: int) -> 
 
 def _custom_events(customer: Customer) -> list[dict[str, Any]]:
     named_activities = (
-        (_EVENT_NAMES[activity.kind], activity) for activity in customer.activities if activity.kind in _EVENT_NAMES
+        (EVENT_NAMES[activity.kind], activity) for activity in customer.activities if activity.kind in EVENT_NAMES
     )
     return _tally(named_activities, customer.at)
 
@@ -47,10 +57,6 @@ def _purchases(customer: Customer) -> list[dict[str, Any]]:
         ),
         customer.at,
     )
-
-
-def _campaign_id(campaign: Campaign) -> str:
-    return f"d72fdc84-ddda-44f1-a0d5-00000000{campaign.number}"
 
 
 def _campaigns(customer: Customer) -> list[dict[str, Any]]:
@@ -67,11 +73,11 @@ def _campaigns(customer: Customer) -> list[dict[str, Any]]:
             activity.subject,
             {
                 "name": campaign.name,
-                "api_campaign_id": _campaign_id(campaign),
+                "api_campaign_id": campaign_id(campaign),
                 "last_received": rfc3339(activity.at),
                 "in_control": False,
-                "variation_name": "Variant 1",
-                "variation_api_id": "1bddc73a-a134-4784-9134-5b5574a9e0b8",
+                "variation_name": VARIANT,
+                "variation_api_id": variation_id(campaign),
             },
         )
         if activity.kind == shopping.MAIL:
@@ -88,19 +94,19 @@ def _canvases(customer: Customer) -> list[dict[str, Any]]:
     welcome = next((activity for activity in customer.activities if activity.subject == shopping.WELCOME_MAIL), None)
     if welcome is None or welcome.at <= customer.at - _HISTORY:
         return []
-    control = customer.person.key % 10 == 0
+    control = is_in_control(customer.person)
     step = {
-        "name": "Hej!",
-        "api_canvas_step_id": "43d1a349-c3c8-4be1-9fbe-ce708e4d1c39",
+        "name": CANVAS_STEP_NAME,
+        "api_canvas_step_id": CANVAS_STEP,
         "last_received": rfc3339(welcome.at),
     }
     return [
         {
             "name": WELCOME.name,
-            "api_canvas_id": "46972a9d-dc81-473f-aa03-e3473b4ed781",
+            "api_canvas_id": CANVAS,
             "last_received_message": None if control else rfc3339(welcome.at),
             "last_entered": rfc3339(customer.person.joined).replace("Z", "+00:00"),
-            "variation_name": "Kontroll" if control else "Variant 1",
+            "variation_name": CONTROL if control else VARIANT,
             "in_control": control,
             "last_entered_control_at": rfc3339(customer.person.joined) if control else None,
             "last_exited": rfc3339(welcome.at),

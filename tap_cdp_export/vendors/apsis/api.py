@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
 from tap_cdp_export.http.client import HttpClient, is_loopback, origin
 from tap_cdp_export.vendors.apsis.token import Token
 
@@ -63,8 +63,21 @@ class ApsisApi:
 
         Returns:
             What `consume` returned.
+
+        Raises:
+            CredentialsRefused: If the API key lacks a right; a wrong one gets no token.
         """
-        return self._http.send(call, consume, deadline_seconds=deadline_seconds)
+        try:
+            return self._http.send(call, consume, deadline_seconds=deadline_seconds)
+        except CredentialsRefused as error:
+            if call.what in str(error):
+                raise CredentialsRefused(
+                    f"APSIS One refuses the request for {call.what} ({error.status}).{error.reason} "
+                    "Check what the API key of client_id may do, and that base_url is the account's region.",
+                    status=error.status,
+                    reason=error.reason,
+                ) from None
+            raise
 
     def url(self, path: str) -> str:
         """Give the URL of a path that `own_path` gave.

@@ -238,7 +238,7 @@ class Definitions:
             if refusal.status != HTTPStatus.NOT_FOUND:
                 raise
             raise RequestRefused(
-                f"APSIS One knows no {call.what} (404).{refusal.reason} "
+                f"APSIS One does not offer {call.what} (404).{refusal.reason} "
                 "Leave this stream out, or check that the account has such.",
                 status=refusal.status,
                 reason=refusal.reason,

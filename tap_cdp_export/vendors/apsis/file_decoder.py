@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from functools import cached_property
-from itertools import islice, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
@@ -64,8 +64,7 @@ class _LongProfile(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _LONG_BYTES: Final = 1024 * 1024
 _EVENTS_AT_ONCE: Final = 1_000
-_MANY_ENTRIES: Final = 1_000
-_VALUE: Final = re.compile(rb'"value"')
+_LONG_ATTRIBUTES_BYTES: Final = 64 * 1024
 _long_profiles: Final = msgspec.json.Decoder(dict[str, _LongProfile])
 _NO_SECTIONS: Final = {NO_IDENTITY: _Section()}
 _profile: Final = msgspec.json.Decoder(_Profile)
@@ -116,7 +115,7 @@ class ExportFileDecoder:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 profiles = _long_profiles.decode(chunk)
                 sections = [section for profile in profiles.values() for section in profile.sections.values()]
-                can_cut = any(section.events or _are_many(section.attributes) for section in sections)
+                can_cut = any(section.events or _are_long(section.attributes) for section in sections)
                 if can_cut and not _may_repeat_a_key(chunk, profiles.values()):
                     return self._of_long(profiles)
         return self._short(chunk)
@@ -149,7 +148,7 @@ class ExportFileDecoder:
     def _without_events(self, key: str, sections: dict[str, _LongSection]) -> Iterable[tuple[RecordBatch, ...]]:
         """Give the rows of a few short sections or one long one."""
         for section_id, section in sections.items():
-            if self._with_profiles and _are_many(section.attributes):
+            if self._with_profiles and _are_long(section.attributes):
                 entries = separate_long(section.attributes, self._known, self._columns.ids)
                 if entries:
                     optional = self._columns.values(entries.wanted_attributes, entries.wanted_tags)
@@ -262,18 +261,15 @@ class ExportFileDecoder:
         return {name: repeat(value, number) for name, value in self._tap_columns.items()}
 
 
-def _are_many(attributes: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
-    """Return whether attributes are long because of their number, and not because one of them is."""
-    if isinstance(attributes, UnsetType):
-        return False
-    return next(islice(_VALUE.finditer(memoryview(attributes)), _MANY_ENTRIES, None), None) is not None
+def _are_long(attributes: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
+    return not isinstance(attributes, UnsetType) and memoryview(attributes).nbytes > _LONG_ATTRIBUTES_BYTES
 
 
 def _parted(sections: Mapping[str, _LongSection]) -> list[dict[str, _LongSection]]:
-    """Put sections with many entries apart: of 1, 2, 3, 4, where 3 is long, `[{1, 2}, {3}, {4}]` is made."""
+    """Put sections with long attributes apart: of 1, 2, 3, 4, where 3 is long, `[{1, 2}, {3}, {4}]` is made."""
     parts: list[dict[str, _LongSection]] = [{}]
     for section_id, section in sections.items():
-        if _are_many(section.attributes):
+        if _are_long(section.attributes):
             parts += [{section_id: section}, {}]
         else:
             parts[-1][section_id] = section

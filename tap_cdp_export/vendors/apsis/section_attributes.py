@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_container import object_of
 from tap_cdp_export.files.json_splitter import read_chunks
-from tap_cdp_export.records.batch import encode
+from tap_cdp_export.records.batch import encode_into
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from tap_cdp_export.vendors.apsis.export_file import KnownIds
 
 _READ_BYTES: Final = 64 * 1024
+_LONG_BYTES: Final = 1024 * 1024
 _BUCKETS: Final = 64
 _ENTRIES: Final = object_of("value")
 
@@ -34,6 +36,10 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An attribute or a tag of the documented form."""
 
     value: Any = None
+
+
+class _LongEntry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    value: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class LongAttributes(NamedTuple):
@@ -53,6 +59,8 @@ class LongAttributes(NamedTuple):
 
 
 _entries: Final = msgspec.json.Decoder(dict[str, Entry])
+_any: Final = msgspec.json.Decoder()
+_long_entries: Final = msgspec.json.Decoder(dict[str, _LongEntry])
 
 
 def separate(entries: Mapping[str, Entry], known: KnownIds) -> tuple[dict[str, Any], list[str]]:
@@ -92,13 +100,13 @@ def separate_long(entries: msgspec.Raw, known: KnownIds, wanted: Collection[str]
     wanted_tags: list[str] = []
     hashes = [array("q") for _ in range(_BUCKETS)]  # far smaller than a set of the IDs
     try:
-        for piece in read_chunks(_cut(entries), _ENTRIES, _entries.decode, _refuse, is_verified=True):
+        for piece in read_chunks(_cut(entries), _ENTRIES, _decode, _refuse, is_verified=True):
             for number in map(hash, piece):
                 hashes[number % _BUCKETS].append(number)
             values, tag_ids = separate(piece, known)
             _extend(attributes, values)
             _extend(tags, tag_ids)
-            wanted_attributes |= {entry_id: values[entry_id] for entry_id in wanted if entry_id in values}
+            wanted_attributes |= {entry_id: _decoded(values[entry_id]) for entry_id in wanted if entry_id in values}
             wanted_tags += [entry_id for entry_id in tag_ids if entry_id in wanted]
     except UnusableAnswer:
         return None
@@ -107,6 +115,24 @@ def separate_long(entries: msgspec.Raw, known: KnownIds, wanted: Collection[str]
     attributes += b"}"
     tags += b"]"
     return LongAttributes(msgspec.Raw(attributes), msgspec.Raw(tags), wanted_attributes, wanted_tags)
+
+
+def _decode(piece: bytes) -> dict[str, Entry]:
+    """Decode entries; a long text stays encoded, since one with an emoji takes four bytes for each character."""
+    if len(piece) <= _LONG_BYTES:
+        return _entries.decode(piece)
+    values = {entry_id: entry.value for entry_id, entry in _long_entries.decode(piece).items()}
+    return {
+        entry_id: Entry(value if _is_long_text(value) else _any.decode(value)) for entry_id, value in values.items()
+    }
+
+
+def _is_long_text(value: msgspec.Raw) -> bool:
+    return memoryview(value).nbytes > _LONG_BYTES and strict_json.is_text(value)
+
+
+def _decoded(value: object) -> object:
+    return _any.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
 def _cut(entries: msgspec.Raw) -> Iterator[bytes]:
@@ -119,9 +145,13 @@ def _refuse(_entries: object) -> dict[str, Entry]:
     raise UnusableAnswer("An attribute of the export is not of the documented form.")
 
 
-def _extend(json: bytearray, members: Iterable[Any]) -> None:
-    """Put members behind those of a JSON object or array that is still open."""
+def _extend(json: bytearray, members: Collection[Any]) -> None:
+    """Put members behind those of a JSON object or array that is still open: `{"1":"a"` becomes `{"1":"a","3":7`."""
     if members:
-        if len(json) > 1:
-            json += b","
-        json += memoryview(encode(members))[1:-1]
+        end = len(json)
+        encode_into(members, json, end)
+        if end > 1:
+            json[end : end + 1] = b","
+        else:
+            del json[:1]
+        del json[-1:]

@@ -15,6 +15,7 @@ from tap_cdp_export.files.json_container import NoMembers
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import REPLACEMENTS, ExportRunner, PollPolicy
 from tap_cdp_export.singer.decoding import write_chunks
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.apsis.account import ApsisAccount
@@ -120,6 +121,24 @@ class ApsisSource(ExportSource[ApsisAccount]):
         events = self.selected.get("apsis_events")
         if events and self.settings["events"]:
             self.start_of(events)
+
+    def parts(self, length: timedelta | None) -> Iterator[Part]:
+        """Divide the work on the events by time; profiles come with the last window.
+
+        Args:
+            length: of the windows; None for one part, which goes on from its bookmark.
+
+        Yields:
+            A part for each window, named by its start, so that the last one can grow.
+        """
+        events = self.selected.get("apsis_events")
+        if length is None or events is None or not self.settings["events"]:
+            yield Part("exports", tuple(self.selected))
+            return
+        span = Window(self.start_of(events), self.end())
+        for window in split(span, length):
+            streams = tuple(self.selected) if window.end == span.end else (events.name,)
+            yield Part(f"from-{window.start:%Y%m%dT%H%M%SZ}", streams, window=window)
 
     def run(self) -> None:
         """Work through the windows from the bookmark to now, closing each before the next.
@@ -252,7 +271,8 @@ class ApsisSource(ExportSource[ApsisAccount]):
             with_events=bool(events),
         )
         streams = [stream for stream in (profiles, events) if stream]
-        write_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)
+        with self.writing("APSIS One", file, streams=streams):
+            write_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)
 
 
 def _with_attempts(

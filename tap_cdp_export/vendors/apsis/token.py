@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import requests
+
+logger = logging.getLogger(__name__)
 
 _EARLY_SECONDS: Final = 300.0
 _LEAST_SECONDS: Final = 60.0  # also for a token that this machine's clock takes for expired: a refusal renews it
@@ -106,6 +109,8 @@ class Token(Credentials):
         if not isinstance(token, str) or not token or not (token.isascii() and token.isprintable()):
             raise UnusableAnswer(f"APSIS One answered the request for a token without access_token.{reason_in(answer)}")
         REDACTOR.add_secrets([token])
+        if errors := reason_in({"errors": answer.get("errors")}):
+            logger.warning("APSIS One gave a token but reports errors.%s", errors)
         self._value = token
         self._good_until = max(_expiry(token, answer) - _EARLY_SECONDS, time.time() + _LEAST_SECONDS)
 

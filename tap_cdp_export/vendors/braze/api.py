@@ -10,15 +10,24 @@ from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.reasons import reason_in
 from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.vendors.braze.paces import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     import requests
 
     from tap_cdp_export.http.client import ResponseHandler, T
 
 logger = logging.getLogger(__name__)
+
+MOST_PARALLEL_REQUESTS: Final = 16
+NAMES: Final = "names"
+"""Pool of the lists of custom attributes, events and products."""
+PURCHASES: Final = "purchases"
+"""Pool of the series of purchases, which stand in no list of limits."""
+_REQUESTS_PER_HOUR: Final = 1_000
 
 _FORBIDDEN: Final = 403
 _LIST_PERMISSIONS: Final = "Check api_key, its permission segments.list, its IP allowlist, and base_url."
@@ -41,6 +50,9 @@ class BrazeApi:
     Attributes:
         base_url: its address without a slash at the end, which is a documented cause of odd errors.
         is_local: whether it is on this machine, where no proxy has business.
+        paces: pools of requests that are limited apart from the workspace's, by name.
+        listed: IDs that a list held, by its path, so that a run reads each list once.
+        spans: days of the first and last send or entry of campaigns and Canvases, as their details have told.
     """
 
     def __init__(self, settings: Mapping[str, Any], *, deadline_seconds: float) -> None:
@@ -57,7 +69,11 @@ class BrazeApi:
             _Bearer(settings["api_key"]),
             deadline_seconds=deadline_seconds,
             trust_environment=not self.is_local,
+            connections=MOST_PARALLEL_REQUESTS,
         )
+        self.paces = {pool: Pace(_REQUESTS_PER_HOUR) for pool in (NAMES, PURCHASES)}
+        self.listed: dict[str, list[str]] = {}
+        self.spans: dict[str, tuple[date | None, date | None]] = {}
 
     def post(  # noqa: PLR0913 -- each is a part of the request
         self,

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
-from tap_cdp_export.files.compression import drain, is_gzip, line_blocks, lines, open_decompressed
+from tap_cdp_export.files.activity import ACTIVITY
+from tap_cdp_export.files.compression import (
+    LineTooLong,
+    drain,
+    is_gzip,
+    line_blocks,
+    lines,
+    open_decompressed,
+)
 from tap_cdp_export.files.json_splitter import MEMBER_BYTES
 from tap_cdp_export.files.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_LEVELS_OF_LISTS: Final = 2
+"""Levels of objects that hold lists which become rows: users, and the Canvases they received."""
 
 
 def unpacked(spool: Spool) -> Spool:
@@ -62,12 +73,13 @@ def verify(spool: Spool) -> None:
         IncompleteAnswer: If it is not whole.
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
-    if _is_zip(spool):
-        zip_archive.verify(spool.file)
-    elif is_gzip(spool):
-        drain(open_decompressed(spool))
-    else:  # plain text could be cut at any line unseen
-        raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
+    with ACTIVITY.during("checking the file", spool):
+        if _is_zip(spool):
+            zip_archive.verify(spool.file)
+        elif is_gzip(spool):
+            drain(open_decompressed(spool))
+        else:  # plain text could be cut at any line unseen
+            raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
 def line_blocks_of(spool: Spool) -> Iterator[bytes]:
@@ -113,18 +125,36 @@ def naming_bad_lines(spool: Spool) -> Iterator[None]:
         Nothing.
 
     Raises:
-        UnusableAnswer: In place of InvalidJSON; it names the file in the archive and the line.
+        UnusableAnswer: In place of InvalidJSON and LineTooLong; it names the file and the line.
     """
     try:
         yield
-    except strict_json.InvalidJSON as error:
-        for file_number, member in enumerate(_members(spool), start=1):
-            for line_number, line in _lines(member):
-                try:
-                    _user(line)
-                except strict_json.InvalidJSON as reason:
-                    raise UnusableAnswer(f"File {file_number} of the archive, line {line_number}: {reason}.") from None
-        raise UnusableAnswer(f"A line of the archive {error}.") from None
+    except (strict_json.InvalidJSON, LineTooLong) as error:
+        archive = f"The object {spool.name}" if spool.name else "The archive"
+        for name, member in _named_members(spool):
+            _check_lines(member, f"{archive}, file {name}" if name else archive)
+        raise UnusableAnswer(f"{archive}: a line {error}.") from None
+
+
+def _named_members(spool: Spool) -> Iterator[tuple[str, Iterator[bytes]]]:
+    return zip_archive.named_members(spool.file) if _is_zip(spool) else iter([("", open_decompressed(spool))])
+
+
+def _check_lines(chunks: Iterator[bytes], file: str) -> None:
+    """Raise the error for the first line that cannot be decoded.
+
+    Args:
+        chunks: plain bytes of the file.
+        file: what to call it.
+    """
+    try:
+        for number, line in _lines(chunks):
+            try:
+                _user(line)
+            except strict_json.InvalidJSON as reason:
+                raise UnusableAnswer(f"{file}, line {number}: {reason}.") from None
+    except LineTooLong as error:
+        raise UnusableAnswer(f"{file}, {error}") from None
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -135,7 +165,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:
-    user = strict_json.check_depth(strict_json.decode(line, joined=int(whole_lists)))
+    user = strict_json.check_depth(strict_json.decode(line, joined=_LEVELS_OF_LISTS if whole_lists else 0))
     if not isinstance(user, dict):
         raise strict_json.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
-from tap_cdp_export.http.reasons import reason_in, reason_of
+from tap_cdp_export.http.reasons import read_reason, reason_in
 from tap_cdp_export.http.responses import read_object, retry_after, server_time
 from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
@@ -40,6 +41,10 @@ _NO_LATER_THAN: Final = 3600.0
 _PERMISSIONS: Final = (
     "Check api_key, its permission {}, its IP allowlist, and that base_url is the instance of the key."
 )
+_ADVICE: Final = {
+    False: "Find out what else exports it, or set on_conflict to cancel.",
+    True: "Find out what else exports it, or raise export_timeout_seconds.",
+}
 _NOT_OF_THE_GROUP: Final = frozenset({"segment_id", "custom_attributes_to_export"})
 
 
@@ -121,7 +126,6 @@ class BrazeExporter:
                 if busy.is_conflict and conflict == "cancel":
                     conflict = "wait"  # once: what is still running after that is not ours to end
                     self._cancel(segment, request.subject)
-                    return ask()
                 raise
 
         return request_when_free(
@@ -129,7 +133,7 @@ class BrazeExporter:
             self._poll_policy,
             subject=request.subject,
             limit="the segment stayed busy",
-            advice="Find out what else exports it, or set on_conflict to cancel.",
+            advice=_ADVICE[conflict == "cancel"],
         )
 
     def _ask_once(self, request: ExportRequest) -> ExportJob:
@@ -142,7 +146,7 @@ class BrazeExporter:
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
-                raise _Refused(answer, reason_of(b"".join(chunks)))
+                raise _Refused(answer, read_reason(answer, deadline=math.inf))
             return self._job(read_object(chunks), request, asked_at)
 
         what = f"an export of {request.subject}"
@@ -204,9 +208,16 @@ class BrazeExporter:
     def _cancel(self, segment: str, subject: str) -> None:
         logger.warning("%s: cancelling the running export, as on_conflict says.", subject)
         what = "the end of a running export"
-        self._api.post(
-            "/export/segment/cancel", {"segment_id": segment}, lambda _answer, chunks: list(chunks), what=what
-        )
+        body = {"segment_id": segment}
+        try:
+            self._api.post("/export/segment/cancel", body, lambda _answer, chunks: list(chunks), what=what)
+        except CredentialsRefused as error:
+            raise CredentialsRefused(
+                f"{subject}: Braze refuses {what} ({error.status}).{error.reason} "
+                f"{_PERMISSIONS.format('segments.list')} Or set on_conflict to wait.",
+                status=error.status,
+                reason=error.reason,
+            ) from None
 
     def poll(self, job: ExportJob, *, deadline_seconds: float) -> PollResult:
         """Look where the job's files will be.

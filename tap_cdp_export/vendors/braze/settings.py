@@ -9,6 +9,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.config.settings import empty_lists, polling
 from tap_cdp_export.files.object_store import SCHEMES
+from tap_cdp_export.vendors.braze.api import MOST_PARALLEL_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +53,14 @@ SETTINGS: Final = th.ObjectType(
         title="Custom attributes",
         description="Custom attributes to ask for one by one, in place of all; "
         "without effect while fields_to_export holds custom_attributes.",
+    ),
+    th.Property(
+        "attribute_columns",
+        th.BooleanType,
+        default=False,
+        title="Attribute columns",
+        description="Add a typed column to braze_users for each exported custom attribute, named and typed by its "
+        "definition, which needs the permission custom_attributes.get.",
     ),
     th.Property(
         "output_format",
@@ -104,6 +113,27 @@ SETTINGS: Final = th.ObjectType(
         description="Send ACTIVATE_VERSION for exports from the bucket too, although nothing proves that it holds all "
         "of an export: a target may then drop users whose file came late.",
     ),
+    th.Property(
+        "app_ids",
+        th.ArrayType(th.StringType),
+        title="Apps",
+        description="App API identifiers for which to read the series of apps; without it one sum over all apps.",
+    ),
+    th.Property(
+        "series_lookback_days",
+        th.IntegerType(minimum=0),
+        default=14,
+        title="Lookback of series",
+        description="Series are read again from so many days before the bookmark: conversions are attributed to the "
+        "day of the send.",
+    ),
+    th.Property(
+        "parallel_requests",
+        th.IntegerType(minimum=1, maximum=MOST_PARALLEL_REQUESTS),
+        default=4,
+        title="Parallel requests",
+        description="Requests of one of the streams of tables that are in flight at the same time.",
+    ),
     *polling(initial=5),
     additional_properties=False,
 )
@@ -120,7 +150,7 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     """
     if not (settings["api_key"].isascii() and settings["api_key"].isprintable() and " " not in settings["api_key"]):
         yield "setting braze.api_key holds a character that no key has, such as a line break inside or a letter like é"
-    yield from empty_lists("braze", settings, "segment_ids", "fields_to_export")
+    yield from empty_lists("braze", settings, "segment_ids", "fields_to_export", "app_ids")
     if len(settings.get("custom_attributes_to_export", ())) > _MOST_CUSTOM_ATTRIBUTES:
         yield f"setting braze.custom_attributes_to_export must name at most {_MOST_CUSTOM_ATTRIBUTES}"
     if "bucket_url" in settings and not _is_bucket(settings["bucket_url"]):

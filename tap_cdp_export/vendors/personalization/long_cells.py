@@ -47,17 +47,20 @@ class LongCell:
         return len(self._utf8)
 
     def text(self) -> str:
-        """Return the text, which may take four times its bytes."""
-        return self._utf8.decode()
+        """Return the text, which may take four times its bytes; the cell is empty afterwards."""
+        text = self._utf8.decode()
+        self._utf8 = bytearray()
+        return text
 
     def json_text(self) -> msgspec.Raw:
-        """Encode the text as a JSON string."""
+        """Encode the text as a JSON string; the cell is empty afterwards."""
         json = bytearray(b'"')
         starts = range(0, len(self._utf8), _ENCODED_BYTES)
         parts = (bytes(self._utf8[start : start + _ENCODED_BYTES]) for start in starts)
         for text in codecs.iterdecode(parts, "utf-8"):
             json += memoryview(encode(text))[1:-1]
         json += b'"'
+        self._utf8 = bytearray()
         return msgspec.Raw(json)
 
     def json_array(self, separator: str | None) -> msgspec.Raw:

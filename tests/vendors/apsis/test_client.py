@@ -109,6 +109,28 @@ def test_a_token_is_asked_for_as_json_and_carried_as_bearer(requests_mock: Mocke
     assert export.headers["Authorization"] == "Bearer token-1"
 
 
+def test_errors_beside_a_token_are_warned_of_with_the_reason(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = {"access_token": "token-1", "errors": [{"detail": "the key expires soon, says anna@shop.example"}]}
+    requests_mock.post(TOKEN_URL, json=answer)
+    requests_mock.post(EXPORTS_URL, json={"file_download_url": POLL_URL})
+    exporter().request_export(REQUEST)
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == (
+        'APSIS One gave a token but reports errors. The vendor says: "the key expires soon, says (redacted)".'
+    )
+
+
+@pytest.mark.parametrize("url", ["", "  "])
+def test_an_empty_poll_url_is_none(requests_mock: Mocker, url: str) -> None:
+    accept(requests_mock, file_download_url=url, url=url)
+    with pytest.raises(UnusableAnswer, match="no poll URL; the keys of its answer: file_download_url, url"):
+        exporter().request_export(REQUEST)
+    accept(requests_mock, file_download_url=url, poll_url=POLL_URL)
+    assert exporter().request_export(REQUEST).reference["field"] == "poll_url"
+
+
 def test_one_token_serves_all_calls_of_a_run(requests_mock: Mocker) -> None:
     accept(requests_mock)
     requests_mock.get(POLL_URL, status_code=404)
@@ -394,6 +416,15 @@ def test_pending_exports_are_waited_for_at_the_pace_until_the_timeout(
     assert 7000 < clock.paused <= 7200
     assert min(clock.pauses) >= 59
     assert len(sent_to(requests_mock, EXPORTS_URL)) <= 122
+
+
+def test_a_429_whose_body_is_cut_is_waited_for_too(clock: VirtualClock) -> None:
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{"
+    token = with_length(b'{"access_token": "token-1"}')
+    with LoopbackServer(cut(token), *[cut(busy)] * 6, cut(with_length(b'{"poll_url": "/x"}'))) as server:
+        made = exporter(base_url=server.url).request_export(REQUEST)
+    assert made.reference["poll_path"] == "/x"
+    assert len(clock.pauses) >= 6
 
 
 def test_pending_exports_are_left_alone_as_long_as_the_vendor_says(requests_mock: Mocker, clock: VirtualClock) -> None:

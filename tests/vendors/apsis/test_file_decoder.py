@@ -94,7 +94,8 @@ def test_a_long_profile_becomes_the_same_records(
     at_once = records(run, streams)
     monkeypatch.setattr(file_decoder, "_LONG_BYTES", 5_000)
     monkeypatch.setattr(file_decoder, "_EVENTS_AT_ONCE", 100)
-    monkeypatch.setattr(file_decoder, "_MANY_ENTRIES", 1)
+    monkeypatch.setattr(file_decoder, "_LONG_ATTRIBUTES_BYTES", 1)
+    monkeypatch.setattr(section_attributes, "_LONG_BYTES", 20)
     in_parts = records(run, streams)
     assert in_parts[:2] == at_once[:2]
     if sections is USUAL and "e" in streams:

@@ -253,13 +253,28 @@ def test_a_bad_line_is_named_by_file_and_line_and_not_quoted(bad: bytes) -> None
     text = str(refusal(archive))
     assert "canary" not in text
     assert "line 3" in text
-    assert "ile 2" in text
+    assert text.startswith("The archive, file b.txt, line 3: ")
     assert refusal_of_the_decoder(archive) == text
 
 
-def refusal_of_the_decoder(archive: bytes) -> str:
+@pytest.mark.parametrize("pack", [lambda data: zipped({"x\n.txt": data}), gzip.compress], ids=["zip", "gzip"])
+@pytest.mark.parametrize(("name", "begin"), [("", "The archive"), ("segment-export/s/a.gz", "The object segment-")])
+@pytest.mark.parametrize(("bad", "end"), [(b"{}", "line 2: has no braze_id."), (b"x" * 5_001, "line 2 is longer than")])
+def test_a_bad_line_is_named_with_its_file_in_every_packing(  # noqa: PLR0913, PLR0917 -- three dimensions
+    monkeypatch: pytest.MonkeyPatch, pack: Any, name: str, begin: str, bad: bytes, end: str
+) -> None:
+    monkeypatch.setattr("tap_cdp_export.vendors.braze.archive.MEMBER_BYTES", 5_000)
+    text = refusal_of_the_decoder(pack(line("a") + b"\n" + bad + b"\n"), name)
+    assert text.startswith(begin)
+    assert name in text
+    assert end in text
+    assert (r", file x\n.txt, " in text) == (pack is not gzip.compress)
+
+
+def refusal_of_the_decoder(archive: bytes, name: str = "") -> str:
     decoder = UserDecoder("s", ["braze_id"])
     with Spool([archive]) as spool:
+        spool.name = name
         verify(spool)
         with pytest.raises(UnusableAnswer) as failure, naming_bad_lines(spool):
             drain(map(decoder.decode, line_blocks_of(spool)))

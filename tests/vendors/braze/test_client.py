@@ -34,6 +34,8 @@ from tests.helpers.in_process import completed
 from tests.helpers.loopback import LoopbackServer, cut, with_length
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from requests_mock import Mocker
 
     from tests.helpers.virtual_clock import VirtualClock
@@ -133,6 +135,16 @@ def test_an_answer_without_a_safe_url_is_an_error_that_does_not_show_it(
     assert "storage.test" not in str(failure.value)
 
 
+@pytest.mark.parametrize("url", [{}, {"url": None}, {"url": ""}], ids=["absent", "null", "empty"])
+def test_without_a_url_the_files_are_looked_for_in_the_bucket(
+    requests_mock: Mocker, tmp_path: Path, url: dict[str, Any]
+) -> None:
+    requests_mock.post(EXPORT_URL, json={"message": "success", "object_prefix": PREFIX, **url})
+    made = exporter(bucket_url=f"file://{tmp_path}").request_export(REQUEST)
+    assert made.secret is None
+    assert made.reference == {"segment_id": "s", "object_prefix": PREFIX}
+
+
 def test_a_missing_url_is_explained_by_the_connected_bucket(requests_mock: Mocker) -> None:
     requests_mock.post(EXPORT_URL, json={"message": "success", "object_prefix": PREFIX})
     with pytest.raises(UnusableAnswer, match="bucket"):
@@ -193,13 +205,32 @@ def test_a_busy_segment_fails_at_once_where_the_settings_say_so(requests_mock: M
     assert requests_mock.call_count == 1
 
 
-def test_a_busy_segment_is_cancelled_once_where_the_settings_say_so(requests_mock: Mocker) -> None:
+def test_a_busy_segment_is_cancelled_once_where_the_settings_say_so(requests_mock: Mocker, clock: VirtualClock) -> None:
     requests_mock.post(EXPORT_URL, [busy(), busy(), {"json": SUCCESS}])
     cancel = requests_mock.post(CANCEL_URL, json={})
     assert exporter(on_conflict="cancel").request_export(REQUEST).secret == STORAGE_URL
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(clock.pauses, (5, 10), strict=True))
     assert cancel.call_count == 1
     assert cancel.last_request is not None
     assert cancel.last_request.json() == {"segment_id": "s"}
+
+
+def test_what_stays_busy_after_a_cancellation_ends_at_the_deadline(requests_mock: Mocker, clock: VirtualClock) -> None:
+    requests_mock.post(EXPORT_URL, **busy(**{"Retry-After": "70"}))
+    cancel = requests_mock.post(CANCEL_URL, json={})
+    with pytest.raises(QuotaReached, match=r'says: "already in progress".* raise export_timeout_seconds') as failure:
+        exporter(on_conflict="cancel", timeout=600).request_export(REQUEST)
+    assert "on_conflict" not in str(failure.value)
+    assert cancel.call_count == 1
+    assert set(clock.pauses) == {70}
+    assert 500 < clock.paused <= 600
+
+
+def test_a_key_that_may_not_cancel_is_told_which_permission_it_lacks(requests_mock: Mocker) -> None:
+    requests_mock.post(EXPORT_URL, **busy())
+    requests_mock.post(CANCEL_URL, status_code=403, json={"message": "Access Denied"})
+    with pytest.raises(CredentialsRefused, match=r'segment s.*"Access Denied".*segments\.list.*on_conflict to wait'):
+        exporter(on_conflict="cancel").request_export(REQUEST)
 
 
 @pytest.mark.parametrize("conflict", ["wait", "fail"])
@@ -341,6 +372,14 @@ def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: in
     assert requests_mock.call_count == 1
 
 
+@pytest.mark.parametrize(("body", "status"), [(ACCESS_DENIED, PENDING), (EXPIRED, GONE)])
+def test_a_refusal_that_is_cut_still_counts(body: bytes, status: ExportStatus) -> None:
+    head = f"HTTP/1.1 403 Forbidden\r\nContent-Length: {len(body) + 9}\r\nConnection: close\r\n\r\n"
+    with LoopbackServer(cut(head.encode() + body)) as storage:
+        assert poll(exporter(base_url=storage.url), job(f"{storage.url}/a.zip")) == (status, None)
+        assert len(storage.requests) == 1
+
+
 @pytest.mark.parametrize(
     "said", [EXPIRED, ACCESS_DENIED.replace(b"</Code>", b"</Code><Message>Request has expired</Message>")]
 )
@@ -388,6 +427,18 @@ def test_a_redirect_to_no_url_is_an_error(requests_mock: Mocker) -> None:
     requests_mock.get(STORAGE_URL, status_code=302, headers={"Location": "https://["})
     with pytest.raises(UnusableAnswer, match="no valid URL"):
         poll(exporter())
+
+
+def test_a_redirect_to_a_private_address_receives_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tap_cdp_export.http.public_addresses.is_public", lambda address: address == "127.0.0.1")
+    with LoopbackServer(cut(with_length(ARCHIVE)), host="127.0.0.2") as inside:
+        redirect = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {inside.url}/x.zip\r\nContent-Length: 0\r\n\r\n"
+        with LoopbackServer(cut(redirect.encode())) as storage:
+            with pytest.raises(UnusableAnswer, match="leads to a private network"):
+                poll(exporter(base_url=storage.url), job(f"{storage.url}/a.zip"))
+            assert len(storage.requests) == 1
+        assert inside.requests == []
+        assert inside.received == b""
 
 
 @pytest.mark.parametrize("hops", [5, 6])

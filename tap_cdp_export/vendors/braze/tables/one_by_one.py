@@ -1,0 +1,90 @@
+"""Ask for many objects, one request each; one that the vendor refuses is passed over."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from tap_cdp_export.errors import RequestRefused
+from tap_cdp_export.files.prefetch import prefetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+_GONE: Final = frozenset({400, 404})
+
+
+class OneByOne:
+    """Several requests in flight, whose answers come in order.
+
+    Attributes:
+        refused: IDs that the vendor has refused so far.
+    """
+
+    def __init__(self, what: str, parallel_requests: int) -> None:
+        """Ask for nothing yet.
+
+        Args:
+            what: name of the stream, for messages.
+            parallel_requests: how many are in flight at the same time.
+        """
+        self.refused: set[str] = set()
+        self._what = what
+        self._parallel_requests = parallel_requests
+        self._has_answer = False
+        self._refusal: RequestRefused | None = None
+
+    def answers(
+        self, items: Iterable[T], fetch: Callable[[T], Result], identify: Callable[[T], str]
+    ) -> Iterator[tuple[T, Result]]:
+        """Fetch each item, and pass over those that were deleted meanwhile, with a warning for each.
+
+        Args:
+            items: what to ask for.
+            fetch: asks for one, in a background thread.
+            identify: gives the ID of an item, which is in the warning; an ID once refused is not asked for again.
+
+        Yields:
+            Each item and its result, in order.
+
+        Raises:
+            CdpExportError: Any other failure of `fetch`.
+        """
+
+        def attempt(item: T) -> tuple[T, Result | RequestRefused]:
+            try:
+                return item, fetch(item)
+            except RequestRefused as refusal:
+                if refusal.status not in _GONE:
+                    raise
+                return item, refusal
+
+        wanted = (item for item in items if identify(item) not in self.refused)
+        for item, result in prefetch(wanted, attempt, number=self._parallel_requests):
+            if not isinstance(result, RequestRefused):
+                self._has_answer = True
+                yield item, result
+            elif identify(item) not in self.refused:
+                self.refused.add(identify(item))
+                self._refusal = result
+                logger.warning(
+                    "%s: %s is passed over (%s); it may have been deleted. The others come, and the next run asks "
+                    "for it again.",
+                    self._what,
+                    identify(item),
+                    result.status,
+                )
+
+    def check(self) -> None:
+        """Fail if all were refused: then the cause is in the request, not in what it named.
+
+        Raises:
+            RequestRefused: The vendor's last refusal.
+        """
+        if self._refusal and not self._has_answer:
+            raise self._refusal

@@ -1,0 +1,91 @@
+"""The three ways in which Braze cuts its lists into pages (docs/vendors/endpoints.md, B.1, B.7 and B.8)."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from tap_cdp_export.errors import UnusableAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tap_cdp_export.vendors.braze.api import BrazeApi
+    from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
+
+    Paging = Callable[[BrazeApi, Endpoint], Iterator[list[Any]]]
+
+MOST_A_PAGE: Final = 500
+"""Of a suppression list."""
+
+
+def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
+    """Read pages by number from 0 until an empty one: how many items a page has is documented in part only.
+
+    Args:
+        api: where to ask.
+        endpoint: of the list.
+
+    Yields:
+        The items of each page. The first page may come twice, as numbers 0 and 1, where the vendor counts from 1.
+
+    Raises:
+        UnusableAnswer: If a later page repeats the one before.
+    """
+    before: list[Any] | None = None
+    for number in itertools.count():
+        items = endpoint.items(endpoint.get(api, {"page": number}))
+        if not items:
+            return
+        if items != before:
+            yield items
+        elif number > 1:
+            raise UnusableAnswer(f"Braze answers with the same page again and again when asked for {endpoint.what}.")
+        before = items
+
+
+def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
+    """Read pages by the cursor in the `Link` header, which is passed on as it is; the host stays the configured one.
+
+    Args:
+        api: where to ask.
+        endpoint: of the list.
+
+    Yields:
+        The items of each page.
+
+    Raises:
+        UnusableAnswer: If a link leads to another list, or comes twice.
+    """
+    url = ""
+    seen: set[str] = set()
+    while True:
+        answer = endpoint.get(api, url=url)
+        yield endpoint.items(answer)
+        if answer.next_url is None:
+            return
+        link = urlsplit(answer.next_url)
+        if not link.path.endswith(endpoint.path) or link.query in seen:
+            raise UnusableAnswer(f"Braze's link to the next page of {endpoint.what} leads elsewhere, or back.")
+        seen.add(link.query)
+        url = f"{api.base_url}{endpoint.path}?{link.query}"
+
+
+def by_offset(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str]) -> Iterator[list[Any]]:
+    """Read pages by offset until one that is not full.
+
+    Args:
+        api: where to ask.
+        endpoint: of the list.
+        params: what to ask for.
+
+    Yields:
+        The items of each page.
+    """
+    for offset in itertools.count(step=MOST_A_PAGE):
+        page = endpoint.get(api, {**params, "limit": MOST_A_PAGE, "offset": offset})
+        items = endpoint.items(page)
+        yield items
+        if len(items) < MOST_A_PAGE:
+            return

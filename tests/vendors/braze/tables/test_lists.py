@@ -1,0 +1,176 @@
+"""Lists and details: three ways of paging, and who is refused what."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_cdp_export.tap import VENDORS
+from tap_cdp_export.vendors.braze.tables.stream import TableStream
+from tests.helpers.configurations import BRAZE_URL, config
+from tests.helpers.in_process import bookmark, sync
+
+if TYPE_CHECKING:
+    from requests_mock import Mocker
+
+    from tests.helpers.running import Run
+
+STREAMS: dict[str, type[TableStream]] = {
+    name: stream for vendor in VENDORS for name, stream in vendor.streams.items() if issubclass(stream, TableStream)
+}
+
+
+def run(stream: str, *, state: dict[str, Any] | None = None, end: str = "2024-03-20T10:00:00Z", **changes: Any) -> Run:
+    settings = {**config("braze", segment_ids=None, **changes), "end_date": end}
+    return sync(settings, only={stream}, state=state)
+
+
+def test_every_table_names_its_permission_in_its_description() -> None:
+    assert len(STREAMS) == 25
+    for stream in STREAMS.values():
+        assert stream.__doc__
+        assert stream.endpoint.permission in stream.__doc__ or "the permissions of" in stream.__doc__
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_missing_permission_is_named(requests_mock: Mocker, stream: str) -> None:
+    requests_mock.get(re.compile("."), status_code=403, json={"message": "Access Denied"})
+    refused = run(stream)
+    assert refused.exit_code == 11
+    asked = requests_mock.request_history[-1].path
+    permissions = {one.endpoint.permission for one in STREAMS.values() if one.endpoint.path == asked}
+    known = {"/segments/list": "segments.list", "/events/list": "events.list", "/events": "events.list"}
+    assert any(permission in refused.log for permission in permissions | {known.get(asked, "none")})
+    assert '"Access Denied"' in refused.log
+
+
+def test_a_key_that_is_refused_altogether_is_another_error(requests_mock: Mocker) -> None:
+    requests_mock.get(re.compile("."), status_code=401)
+    refused = run("braze_campaigns")
+    assert refused.exit_code == 11
+    assert "Check braze.api_key" in refused.log
+    assert "permission" not in refused.log
+
+
+@pytest.mark.parametrize("first_page", [0, 1])
+def test_products_are_read_once_wherever_their_pages_begin(requests_mock: Mocker, first_page: int) -> None:
+    pages = [["TENT", "BAG"], ["MUG"], []]
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        number = max(0, int(request.qs["page"][0]) - first_page)
+        return {"message": "success", "products": pages[number]}
+
+    requests_mock.get(f"{BRAZE_URL}/purchases/product_list", json=answer)
+    read = run("braze_products")
+    assert [row["product_id"] for row in read.records("braze_products")] == ["TENT", "BAG", "MUG"]
+
+
+def test_a_list_that_repeats_its_page_does_not_loop_for_ever(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": [{"id": "a"}]})
+    assert run("braze_campaigns").exit_code == 12
+    assert requests_mock.call_count == 3
+
+
+@pytest.mark.parametrize("items", [None, {}, [5], [{"name": "n"}], [{"id": ""}], [None]])
+def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": items})
+    assert run("braze_campaigns").exit_code == 12
+
+
+def test_archived_campaigns_are_asked_for(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": []})
+    assert run("braze_campaigns").exit_code == 0
+    assert requests_mock.request_history[-1].qs["include_archived"] == ["true"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '</custom_attributes?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
+        '<https://elsewhere.example/custom_attributes?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
+    ],
+)
+def test_a_cursor_is_passed_on_as_it_is_to_the_configured_host(requests_mock: Mocker, link: str) -> None:
+    attribute = {"name": "a", "data_type": "Number", "tag_names": ["x", None], "array_length": None, "new": 1}
+    requests_mock.get(f"{BRAZE_URL}/custom_attributes", json={"attributes": [attribute]}, headers={"Link": link})
+    requests_mock.get(
+        f"{BRAZE_URL}/custom_attributes?cursor=c2tpcDo1MA%3D%3D", json={"attributes": [{**attribute, "name": "b"}]}
+    )
+    read = run("braze_custom_attributes")
+    assert [row["name"] for row in read.records("braze_custom_attributes")] == ["a", "b"]
+    assert read.records("braze_custom_attributes")[0]["tag_names"] == ["x"]
+    assert read.records("braze_custom_attributes")[0]["extra"] == {"new": 1}
+    assert [request.url for request in requests_mock.request_history] == [
+        f"{BRAZE_URL}/custom_attributes",
+        f"{BRAZE_URL}/custom_attributes?cursor=c2tpcDo1MA%3D%3D",
+    ]
+
+
+@pytest.mark.parametrize("link", ["</events?cursor=a>", "</custom_attributes?cursor=b>"])
+def test_a_link_to_another_list_or_in_a_circle_ends_with_12(requests_mock: Mocker, link: str) -> None:
+    headers = {"Link": f'{link}; rel="next"'}
+    requests_mock.get(f"{BRAZE_URL}/custom_attributes", json={"attributes": []}, headers=headers)
+    assert run("braze_custom_attributes").exit_code == 12
+
+
+def test_the_names_of_events_come_from_their_definitions_where_the_list_is_refused(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/events/list", status_code=403)
+    requests_mock.get(f"{BRAZE_URL}/events", json={"events": [{"name": "Kayak & co"}]})
+    requests_mock.get(f"{BRAZE_URL}/events/data_series", json={"data": [{"time": "2024-03-19", "count": 3}]})
+    read = run("braze_event_counts", app_ids=["app-1", "app-2"])
+    assert [(row["event"], row["app_id"], row["value"]) for row in read.records("braze_event_counts")] == [
+        ("Kayak & co", "app-1", 3),
+        ("Kayak & co", "app-2", 3),
+    ]
+
+
+def test_messages_variants_and_steps_hold_their_own_ids(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/canvas/list", [{"json": {"canvases": [{"id": "c"}]}}, {"json": {"canvases": []}}])
+    answer = {
+        "message": "success",
+        "variants": [{"id": "v", "name": "Variant 1"}],
+        "steps": [{"id": "s", "messages": {"m": {"channel": "email"}, "odd": None}}],
+        "new": 1,
+    }
+    requests_mock.get(f"{BRAZE_URL}/canvas/details", json=answer)
+    (row,) = run("braze_canvas_details").records("braze_canvas_details")
+    assert row["canvas_id"] == "c"
+    assert row["variants"] == [{"variant_id": "v", "name": "Variant 1"}]
+    messages = [{"message_variation_id": "m", "channel": "email"}, {"message_variation_id": "odd"}]
+    assert row["steps"] == [{"step_id": "s", "messages": messages}]
+    assert row["extra"] == {"new": 1}
+
+
+def test_suppressions_are_read_by_days_and_again_from_the_day_before_the_bookmark(requests_mock: Mocker) -> None:
+    ranges: list[tuple[str, str]] = []
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        ranges.append((request.qs["start_date"][0], request.qs["end_date"][0]))
+        offset = int(request.qs["offset"][0])
+        is_full = ranges[-1][0] == "2024-03-01" and offset < 500
+        emails = [
+            {"email": f"{offset}-{n}@example.com", "hard_bounced_at": "2024-03-02 19:27:44 +0000"}
+            for n in range(500 if is_full else 2)
+        ]
+        return {"emails": emails, "message": "success"}
+
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
+    first = run("braze_hard_bounces", parallel_requests=1)
+    assert first.exit_code == 0, first.log
+    assert len(first.records("braze_hard_bounces")) == 508
+    assert first.records("braze_hard_bounces")[0]["hard_bounced_at"] == "2024-03-02T19:27:44.000Z"
+    expected = ["2024-03-01", "2024-03-01", "2024-03-08", "2024-03-15", "2024-03-20"]
+    assert [start for start, _ in ranges] == expected
+    assert ranges[-1] == ("2024-03-20", "2024-03-21")
+    assert bookmark(first, "braze_hard_bounces") == "2024-03-20T10:00:00.000Z"
+    ranges.clear()
+    run("braze_hard_bounces", state=first.states[-1], end="2024-03-21T10:00:00Z", parallel_requests=1)
+    assert ranges == [("2024-03-19", "2024-03-21"), ("2024-03-21", "2024-03-22")]
+
+
+@pytest.mark.parametrize("item", [{"email": "a@example.com"}, {"hard_bounced_at": "2024-03-02"}, 5])
+def test_a_suppression_without_its_key_ends_with_12(requests_mock: Mocker, item: Any) -> None:
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": [item]})
+    assert run("braze_hard_bounces").exit_code == 12

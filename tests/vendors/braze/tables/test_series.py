@@ -1,0 +1,229 @@
+"""Series: what a run asks for, what STATE keeps of it, and what the next run asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.helpers.configurations import config
+from tests.helpers.in_process import sync
+from tests.vendors.braze.tables.vendor import CampaignVendor
+
+if TYPE_CHECKING:
+    from requests_mock import Mocker
+
+    from tests.helpers.running import Run
+
+START, END = "2026-01-01T00:00:00Z", "2026-06-30T18:00:00Z"
+STREAM = "braze_campaign_stats"
+ALWAYS: dict[str, Any] = {}
+"""Details that tell no days."""
+
+
+def settings(end: str = END, **changes: Any) -> dict[str, Any]:
+    braze = {"segment_ids": None, "parallel_requests": 1, **changes}
+    return {**config("braze", **braze), "start_date": START, "end_date": end}
+
+
+def run(end: str = END, *, state: dict[str, Any] | None = None, only: set[str] | None = None, **changes: Any) -> Run:
+    return sync(settings(end, **changes), state=state, only=only or {STREAM})
+
+
+def days(one: Run, campaign: str) -> list[str]:
+    return [row["date"] for row in one.records(STREAM) if row["campaign_id"] == campaign]
+
+
+def bookmark(one: Run, stream: str = STREAM) -> str | None:
+    value: str | None = one.states[-1]["bookmarks"][stream].get("replication_key_value")
+    return value
+
+
+def test_a_first_run_reads_from_start_date_and_the_next_from_the_lookback(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    assert first.exit_code == 0, first.log
+    for campaign in ("a", "b"):
+        found = days(first, campaign)
+        assert (found[0], found[-1], len(found), len(set(found))) == ("2026-01-01", "2026-06-30", 181, 181)
+    assert bookmark(first) == "2026-06-29"
+    assert len(vendor.asked) == 4
+    second = run("2026-07-01T18:00:00Z", state=first.states[-1])
+    assert days(second, "b")[0] == "2026-06-15"
+    assert days(second, "b")[-1] == "2026-07-01"
+    assert bookmark(second) == "2026-06-30"
+    assert len(vendor.asked) == 6
+
+
+def test_a_figure_that_changes_later_is_changed_by_a_later_run(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS}, {("a", "2026-06-20"): 3})
+    vendor.install(requests_mock)
+    first = run()
+    vendor.figures["a", "2026-06-20"] = 5
+    second = run("2026-07-04T00:00:00Z", state=first.states[-1])
+    figures = {row["date"]: row["conversions"] for one in (first, second) for row in one.records(STREAM)}
+    assert figures["2026-06-20"] == 5
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3, 4, 5, 6])
+def test_a_run_that_ends_early_is_taken_up_without_a_missing_day(requests_mock: Mocker, fails_at: int) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS, "c": ALWAYS}, fails_at=fails_at)
+    vendor.install(requests_mock)
+    first = run()
+    assert first.exit_code == 10
+    vendor.fails_at, vendor.asked = 0, []
+    state = first.states[-1] if first.states else None
+    second = run("2026-07-03T18:00:00Z", state=state)
+    assert second.exit_code == 0, second.log
+    for campaign in ("a", "b", "c"):
+        found = {*days(first, campaign), *days(second, campaign)}
+        assert len(found) == 184
+    if fails_at > 3:  # the first window is behind the bookmark
+        assert min(first_day for _, first_day, _ in vendor.asked) == "2026-03-24"
+
+
+def test_a_new_campaign_gets_its_history(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    vendor.campaigns["new"] = ALWAYS
+    second = run("2026-07-01T18:00:00Z", state=first.states[-1])
+    assert len(set(days(second, "new"))) == 182
+    assert days(second, "a")[0] == "2026-06-15"
+    third = run("2026-07-02T18:00:00Z", state=second.states[-1])
+    assert days(third, "new")[0] == "2026-06-16"
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refused_campaign_is_passed_over_and_gets_its_history_later(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "gone": ALWAYS}, refused={"gone": status})
+    vendor.install(requests_mock)
+    first = run()
+    assert first.exit_code == 0, first.log
+    assert len(days(first, "a")) == 181
+    assert days(first, "gone") == []
+    assert len([one for one in vendor.asked if one[0] == "gone"]) == 1
+    assert f"gone is passed over ({status})" in caplog.text
+    vendor.refused.clear()
+    second = run("2026-07-01T18:00:00Z", state=first.states[-1])
+    assert len(set(days(second, "gone"))) == 182
+
+
+def test_a_campaign_that_was_away_for_a_run_gets_its_history_again(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    del vendor.campaigns["b"]
+    second = run("2026-07-20T18:00:00Z", state=first.states[-1])
+    vendor.campaigns["b"] = ALWAYS
+    third = run("2026-08-20T18:00:00Z", state=second.states[-1])
+    assert len({*days(first, "b"), *days(third, "b")}) == 232
+
+
+def test_a_request_that_is_refused_for_every_campaign_is_an_error(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS}, refused={"a": 400, "b": 400})
+    vendor.install(requests_mock)
+    failed = run()
+    assert failed.exit_code == 10
+    assert "campaign_id must be" in failed.log
+    assert not any("replication_key_value" in state["bookmarks"].get(STREAM, {}) for state in failed.states)
+
+
+def test_details_bound_what_is_asked_for(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor(
+        {
+            "past": {"first_sent": "2025-05-01T10:00:00+00:00", "last_sent": "2025-06-01T10:00:00+00:00"},
+            "short": {"first_sent": "2026-02-10T10:00:00+00:00", "last_sent": "2026-02-20T23:30:00+00:00"},
+            "recent": {"first_sent": "2026-06-10T10:00:00+00:00", "last_sent": "2026-06-29T10:00:00+00:00"},
+            "draft": {"draft": True},
+            "odd": {"draft": False, "first_sent": None},
+        }
+    )
+    vendor.install(requests_mock)
+    first = run()
+    assert first.exit_code == 0, first.log
+    assert days(first, "past") == days(first, "draft") == []
+    assert (days(first, "short")[0], days(first, "short")[-1]) == ("2026-02-09", "2026-03-07")
+    assert (days(first, "recent")[0], days(first, "recent")[-1]) == ("2026-06-09", "2026-06-30")
+    assert len(days(first, "odd")) == 181
+
+
+def test_a_campaign_that_is_sent_again_after_its_series_had_ended_misses_no_day(requests_mock: Mocker) -> None:
+    details = {"first_sent": "2026-02-10T10:00:00+00:00", "last_sent": "2026-03-20T10:00:00+00:00"}
+    vendor = CampaignVendor({"a": details, "b": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    assert days(first, "a")[-1] == "2026-04-04"
+    vendor.asked.clear()
+    second = run("2026-07-10T18:00:00Z", state=first.states[-1])
+    assert {name for name, *_ in vendor.asked} == {"b"}
+    vendor.campaigns["a"] = {**details, "last_sent": "2026-07-15T10:00:00+00:00"}
+    third = run("2026-07-16T18:00:00Z", state=second.states[-1])
+    assert len({*days(first, "a"), *days(third, "a")}) == 158
+    vendor.asked.clear()
+    run("2026-07-17T18:00:00Z", state=third.states[-1])
+    assert len(vendor.asked) == 2
+
+
+def test_without_the_permission_for_details_the_whole_range_is_read_with_one_warning(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor = CampaignVendor({"a": {"first_sent": "2026-06-10T10:00:00+00:00"}, "b": ALWAYS})
+    vendor.install(requests_mock)
+    requests_mock.get("/campaigns/details", status_code=403, json={"message": "Access Denied"})
+    first = run()
+    assert first.exit_code == 0, first.log
+    assert len(days(first, "a")) == 181
+    assert caplog.text.count("lacks the permission campaigns.details") == 1
+
+
+def test_both_tables_of_a_request_share_it(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS})
+    vendor.install(requests_mock)
+    messages = "braze_campaign_message_stats"
+    both = run(only={STREAM, messages})
+    assert len(vendor.asked) == 2
+    assert len(both.records(messages)) == len(both.records(STREAM)) == 181
+    row = both.records(messages)[0]
+    assert (row["channel"], row["message_variation_id"], row["occurrence"], row["sent"]) == ("email", "v", 1, 1)
+    later = run("2026-07-01T18:00:00Z", state=both.states[-1], only={STREAM})
+    again = run("2026-07-30T18:00:00Z", state=later.states[-1], only={STREAM, messages})
+    assert again.records(messages)[0]["date"] == "2026-06-15"
+    assert (bookmark(again), bookmark(again, messages)) == ("2026-07-29", "2026-07-29")
+
+
+def test_a_first_run_needs_start_date_before_the_first_request(requests_mock: Mocker) -> None:
+    without = {name: value for name, value in settings().items() if name != "start_date"}
+    failed = sync(without, only={STREAM})
+    assert failed.exit_code == 10
+    assert f"{STREAM} needs it on its first run" in failed.log
+    assert not requests_mock.request_history
+
+
+def test_state_of_a_series_is_small(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({f"d72fdc84-ddda-44f1-a0d5-{number:012}": {"draft": True} for number in range(750)})
+    vendor.install(requests_mock)
+    first = run()
+    entry = first.states[-1]["bookmarks"][STREAM]
+    assert len(entry["subjects"] + entry["ended_subjects"]) == 750
+    assert len(str(entry)) < 10_000
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"data": {}}, {"data": [5]}, {"data": [{"time": "soon"}]}, {"data": [{"conversions": 1}]}]
+)
+def test_an_answer_of_another_form_ends_with_12(requests_mock: Mocker, answer: dict[str, Any]) -> None:
+    CampaignVendor({"a": ALWAYS}).install(requests_mock)
+    requests_mock.get("/campaigns/data_series", json=answer)
+    assert run().exit_code == 12
+
+
+def test_rows_come_in_the_order_of_the_campaigns_however_many_requests_are_in_flight(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({f"c{number}": ALWAYS for number in range(9)})
+    vendor.install(requests_mock)
+    many = run(parallel_requests=16)
+    order = list(dict.fromkeys((row["date"] > "2026-04-08", row["campaign_id"]) for row in many.records(STREAM)))
+    assert order == [(late, f"c{number}") for late in (False, True) for number in range(9)]
