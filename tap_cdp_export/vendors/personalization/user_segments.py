@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import RequestRefused, SettingsError
 from tap_cdp_export.records.mapper import camel_case
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.schemas import USER_SEGMENTS, USERS
 from tap_cdp_export.vendors.personalization.streams import PersonalizationSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,17 @@ class UserSegmentsSource(PersonalizationSource):
                     f"Setting personalization.extra_params holds {' and '.join(overriding)}, which would override the "
                     f"segments that {stream.name} reads. Remove it, or deselect the stream."
                 )
+
+    def parts(self, length: timedelta | None) -> Iterable[Part]:  # noqa: ARG002 -- times choose no records
+        """Do not divide the work: a segment that one dataset does not know is an error only if no other knows it.
+
+        Args:
+            length: not used.
+
+        Returns:
+            One part.
+        """
+        return (Part("tables", tuple(self.selected)),)
 
     def run(self) -> None:
         """Read every segment of every dataset."""
