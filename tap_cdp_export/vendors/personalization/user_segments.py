@@ -27,6 +27,7 @@ class UserSegments(ExportStream):
     """Who is in which segment, and since when; the users themselves are in `users`."""
 
     name = "user_segments"
+    permission = "Can access API"
     columns: ClassVar[dict[str, Any]] = USER_SEGMENTS
     primary_keys: ClassVar[tuple[str, ...]] = ("dataset_id", "segment", "name")
     is_on_request = True
