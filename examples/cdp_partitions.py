@@ -1,5 +1,8 @@
 """List the partitions of tap-cdp-export and run one of them through Meltano, for a scheduler to call.
 
+From a shell, `python cdp_partitions.py list --every=7d` prints all of them as one JSON array, and `python
+cdp_partitions.py run` reads one of them from stdin, runs it, and ends with the tap's exit code.
+
 Environment variables: `MELTANO_PROJECT_ROOT` is the folder of `meltano.yml`, `MELTANO_ENVIRONMENT` its environment
 (prod), `CDP_EXPORT_LOADER` the loader (target-postgres). Install the plugins once before: `meltano install`.
 """
@@ -27,12 +30,14 @@ class ExportFailed(Exception):
     """A partition is not whole.
 
     Attributes:
+        code: the tap's exit code; 1 if there is none.
         can_be_retried: whether the same may succeed later.
     """
 
     def __init__(self, partition: str, code: int) -> None:
-        """Take the partition's ID and the tap's exit code, 1 if there is none."""
+        """Take the partition's ID and the exit code."""
         super().__init__(f"{partition} is not whole: exit code {code}, see the log above")
+        self.code = code
         self.can_be_retried = code not in _NEVER_HEALS
 
 
@@ -86,3 +91,22 @@ def _output(*arguments: str, text: str = "") -> str:
 
 def _variables() -> dict[str, str]:
     return {**os.environ, "MELTANO_ENVIRONMENT": ENVIRONMENT}
+
+
+def main() -> None:
+    """List the partitions, or run one."""
+    match sys.argv[1:]:
+        case ["list", *options]:
+            sys.stdout.write(json.dumps(partitions(*options)) + "\n")
+        case ["run"]:
+            try:
+                export(json.load(sys.stdin))
+            except ExportFailed as failure:
+                sys.stderr.write(f"{failure}\n")
+                sys.exit(failure.code)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

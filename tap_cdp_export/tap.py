@@ -13,6 +13,7 @@ from singer_sdk.plugin_base import _plugin_log_level
 from singer_sdk.singerlib import Catalog
 
 from tap_cdp_export.cli.command import ReadableSettings, TapCommand, checked_log_settings, json_document, readable
+from tap_cdp_export.cli.log import leave_out_lines_of_the_sdk
 from tap_cdp_export.config.environment import settings_in_environment
 from tap_cdp_export.config.settings import settings_schema
 from tap_cdp_export.config.validation import complete
@@ -21,6 +22,7 @@ from tap_cdp_export.redaction import REDACTOR, secret_values
 from tap_cdp_export.signals import STOP
 from tap_cdp_export.singer.batch_files import check_storage, stays_below_root
 from tap_cdp_export.singer.catalog import read_catalog
+from tap_cdp_export.singer.progress import Progress
 from tap_cdp_export.singer.state import readable_bookmarks, state_in
 from tap_cdp_export.singer.stream_maps import StreamMaps
 from tap_cdp_export.singer.writer import LineWriter
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.singer.source import ExportSource
     from tap_cdp_export.singer.stream import ExportStream
     from tap_cdp_export.vendors.vendor import Vendor
+
+logger = logging.getLogger(__name__)
 
 _TEST_DEADLINE_SECONDS: Final = 15
 VENDORS: Final[tuple[Vendor, ...]] = (personalization.VENDOR, apsis.VENDOR, braze.VENDOR)
@@ -139,15 +143,18 @@ class TapCDPExport(ReadableSettings, Tap):
             CdpExportError: The first error, after all streams; it names the streams that are incomplete.
         """
         self._check_sources()
+        if self.config["sandbox"]:
+            logger.info("Reading from the sandbox in place of the vendors: its data is synthetic.")
         writer = self.message_writer
-        try:
-            self.sync_all()
-        except Interrupted:
-            self.state_writer.write_state(self.state)
-            raise
-        finally:
-            if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
-                writer.flush()
+        with Progress([stream for source in self.sources for stream in source.selected.values()]):
+            try:
+                self.sync_all()
+            except Interrupted:
+                self.state_writer.write_state(self.state)
+                raise
+            finally:
+                if isinstance(writer, LineWriter) and not isinstance(sys.exception(), TargetGone):
+                    writer.flush()
         self._raise_failures()
 
     def _check_sources(self) -> None:
@@ -271,7 +278,9 @@ class TapCDPExport(ReadableSettings, Tap):
         """
         with checked_log_settings():
             logging.getLogger(cls.name).setLevel(_plugin_log_level(plugin_name=cls.name))
-            return super(TapCDPExport, cls).cli  # noqa: UP008 -- its first argument is the class, so super() finds no self
+            command = super(TapCDPExport, cls).cli  # noqa: UP008 -- its first argument is the class, so super() finds no self
+            leave_out_lines_of_the_sdk(cls.name)
+        return command
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -1,7 +1,7 @@
 """Airflow 3: one mapped task for each partition of the export, at most three at a time.
 
 Put it into the folder of the DAGs together with `cdp_partitions.py`, which says which environment variables it needs.
-A fan-out over the past: `airflow dags trigger cdp_export --conf '{"options": ["--start=2026-01-01", "--every=7d"]}'`.
+A fan-out over the past: `airflow dags trigger cdp_export --conf '{"options": ["--start=2025-01-01", "--every=7d"]}'`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import os
 import cdp_partitions
 import dagster as dg
 
-HISTORY = os.environ.get("CDP_EXPORT_HISTORY", "").split()  # --start=2026-01-01 --end=2026-07-01 --every=7d
+HISTORY = os.environ.get("CDP_EXPORT_HISTORY", "").split()  # --start=2025-01-01 --end=2025-07-01 --every=7d
 RETRY_SECONDS = int(os.environ.get("CDP_EXPORT_RETRY_SECONDS", "300"))
 
 pieces = dg.DynamicPartitionsDefinition(name="cdp_export")

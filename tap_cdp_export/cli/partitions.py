@@ -8,7 +8,7 @@ import logging
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Final
 
 import click
@@ -85,14 +85,15 @@ class Partitions:
         Returns:
             The partitions, in the order of a single run.
         """
-        tap = self.tap_class(config=dict(config), catalog=catalog, parse_env_config=parse_env, setup_mapper=False)
+        now = {"end_date": time_text(datetime.now(UTC))} if length else {}  # the same for all, whenever they run
+        tap = self.tap_class(config={**now, **config}, catalog=catalog, parse_env_config=parse_env, setup_mapper=False)
         selected = {name for name, stream in tap.streams.items() if stream.selected}
         sources = [source for source in tap.sources if selected & source.selected.keys()]
         for source in sources:
             source.validate()
         dates = {name: tap.config[name] for name in ("start_date", "end_date") if name in tap.config}
         if length and sources:
-            dates["end_date"] = time_text(sources[0].end())  # the same for all, whenever they run
+            dates["end_date"] = time_text(sources[0].end())
         partitions: dict[tuple[str, str], Partition] = {}
         for source in sources:
             for part in source.parts(length):

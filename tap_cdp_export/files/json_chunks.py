@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.json_splitter import JsonSplitter
 from tap_cdp_export.files.strict_json import ObjectOnly
@@ -45,14 +46,15 @@ def verify(
     splitter = JsonSplitter(open_decompressed(spool), container, decode, accept, is_verified=False)
     can_merge = container.opening == b"["  # decoding merged objects would lose a repeated key
     chunk_offsets = array("Q")
-    for _ in splitter.chunks():
-        start, end = splitter.chunk_span
-        # members that were decoded one at a time are merged into chunks of the usual size
-        if can_merge and chunk_offsets and end - chunk_offsets[-2] <= _CHUNK_BYTES:
-            chunk_offsets[-1] = end
-        else:
-            chunk_offsets.extend((start, end))
-        STOP.raise_if_stopped()
+    with ACTIVITY.during("checking the file", spool):
+        for _ in splitter.chunks():
+            start, end = splitter.chunk_span
+            # members that were decoded one at a time are merged into chunks of the usual size
+            if can_merge and chunk_offsets and end - chunk_offsets[-2] <= _CHUNK_BYTES:
+                chunk_offsets[-1] = end
+            else:
+                chunk_offsets.extend((start, end))
+            STOP.raise_if_stopped()
     spool.chunk_offsets = chunk_offsets
 
 

@@ -136,7 +136,7 @@ class ObjectStore:
             raise
 
     def _fetch(self, stored_object: StoredObject, folder: str) -> Spool:
-        spool = Spool(self._chunks(stored_object.path))
+        spool = Spool(self._chunks(stored_object.path), announced_size=stored_object.size)
         try:
             with _translate_errors():
                 current = _to_object(self._files.info(f"{self._root}/{stored_object.path}"), folder)

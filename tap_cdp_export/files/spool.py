@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from tap_cdp_export.errors import LocalFailure
+from tap_cdp_export.files.activity import ACTIVITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,25 +26,31 @@ class Spool:
     Attributes:
         file: the bytes, seekable.
         size: their number.
+        announced_size: number of bytes that a download is to have; 0 if it is unknown.
         name: of the file, for messages; empty if it has none that may be shown.
         chunk_offsets: start and end of each chunk in turn, set by `json_chunks.verify` and read only by
             `json_chunks.read_verified_chunks`.
     """
 
+    announced_size: int = 0
     chunk_offsets: Sequence[int] = ()
     name = ""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], *, announced_size: int | None = None) -> None:
         """Store a body; the file is closed if storing fails.
 
         Args:
             chunks: the body; the iterator raises if the body is truncated.
+            announced_size: of a download, whose progress is reported; see the attribute.
 
         Raises:
             LocalFailure: If the disk is full or not writable.
         """
         self.size = 0
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 -- closed in close
+        if announced_size is not None:
+            self.announced_size = announced_size
+            ACTIVITY.downloads.append(self)
         try:
             for chunk in chunks:
                 self.size += len(chunk)
@@ -55,6 +62,9 @@ class Spool:
             with suppress(OSError):  # closing flushes again, which fails on a full disk
                 self.close()
             raise
+        finally:
+            if announced_size is not None:
+                ACTIVITY.downloads.remove(self)
 
     @classmethod
     def of(cls, data: bytes) -> Self:
@@ -85,6 +95,14 @@ class Spool:
         """Read the first `size` bytes, or all bytes of a shorter body."""
         self.file.seek(0)
         return self.file.read(size)
+
+    @property
+    def position(self) -> int:
+        """How far the body has been read, in bytes; all of it once it is closed. May be asked in any thread."""
+        try:
+            return self.file.tell()
+        except ValueError:
+            return self.size
 
     def close(self) -> None:
         """Free the memory or disk space."""

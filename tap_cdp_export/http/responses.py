@@ -31,6 +31,7 @@ READ_TIMEOUT: Final = 300.0
 _WEB_PAGE: Final = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|\?xml|html|head|body|error)", re.IGNORECASE)
 _CHUNK_BYTES: Final = 256 * 1024
 _OBJECT_BYTES: Final = 2**20
+_LENGTH_DIGITS: Final = 18
 _LIST_LEVELS: Final = 2  # a list may be split over a repeated key, at the top level and in its items
 _MIN_PROGRESS_BYTES: Final = 1024 * 120  # within `_PROGRESS_SECONDS`
 _PROGRESS_SECONDS: Final = 120.0
@@ -82,6 +83,12 @@ def is_framed(response: requests.Response) -> bool:
     if original is None:
         return getattr(response.raw, "length_remaining", None) is not None
     return original.chunked or original.length is not None
+
+
+def announced_size(response: requests.Response) -> int:
+    """Return the `Content-Length` of a response, to report progress; 0 if there is none, or none to believe."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() and len(text) <= _LENGTH_DIGITS else 0
 
 
 def _original_response(raw: urllib3.BaseHTTPResponse) -> http.client.HTTPResponse | None:

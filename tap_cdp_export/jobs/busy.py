@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tap_cdp_export.errors import QuotaReached
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.windows import seconds_text
+from tap_cdp_export.windows import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ def request_when_free(
     """
     deadline = time.monotonic() + poll_policy.timeout
     delays = poll_policy.delays()
+    is_first = True
     while True:
         try:
             return request()
@@ -69,6 +71,11 @@ def request_when_free(
             raise QuotaReached(
                 f"{subject}: {limit} until export_timeout_seconds.{busy.reason} {advice}", reason=busy.reason
             )
-        logger.info("%s: the vendor is busy with it or at a limit, asking again in %s.", subject, seconds_text(delay))
-        with STOP.interruptible():
+        if is_first:
+            is_first = False
+            logger.info(
+                "%s: %s; waiting, at most %s.%s", subject, limit, duration_text(poll_policy.timeout), busy.reason
+            )
+        logger.debug("%s: the next request is in %.3f s.", subject, delay)
+        with STOP.interruptible(), ACTIVITY.during("waiting to request the export"):
             time.sleep(delay)

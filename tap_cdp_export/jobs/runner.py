@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_cdp_export.errors import CdpExportError, DeadlinePassed, ExportsFailed, UnusableAnswer, VendorUnavailable
+from tap_cdp_export.files.activity import ACTIVITY, size_text
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.windows import seconds_text
+from tap_cdp_export.windows import duration_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -151,7 +152,7 @@ class ExportRunner:
                 job = replace(job, completed_files="")
             else:
                 completed = len(result.files) - len(remaining_files)
-                logger.info("%s: going on behind %d of %d files.", request.subject, completed, len(result.files))
+                logger.info("%s: %d of %d files are written already.", request.subject, completed, len(result.files))
             yield resources.enter_context(closing(self._files(request, job, replace(result, files=remaining_files))))
 
     def _files(self, request: ExportRequest, job: ExportJob, result: PollResult) -> Generator[Spool]:
@@ -160,7 +161,7 @@ class ExportRunner:
             for spool in spools:
                 name = next(names, None)
                 if name:
-                    logger.info("%s: file %s, %d bytes.", request.subject, name, spool.size)
+                    logger.info("%s: downloaded %s, %s.", request.subject, name, size_text(spool.size))
                 with spool:
                     yield spool
                 if name:
@@ -172,19 +173,20 @@ class ExportRunner:
     ) -> tuple[ExportJob, PollResult]:
         deadline = time.monotonic() + self._poll_policy.timeout
         if job and not job.matches(request):
-            logger.info("%s: the export of an earlier run expired or was asked for otherwise.", request.subject)
+            logger.info("%s: the export of an earlier run has expired, or its settings were others.", request.subject)
             job = None
         if job:
-            logger.info("%s: taking up the export asked for at %s.", request.subject, job.asked_at)
+            logger.info("%s: resuming the export requested at %s.", request.subject, time_text(job.asked_at))
         for _ in range(1 + replacements):
             if job is None:
                 job = self._exporter.request_export(request)
                 self._check_is_new(request, job)
                 self._record(job)
-                logger.info("%s: export asked for.", request.subject)
+                logger.info("%s: export requested%s.", request.subject, _span(request))
             else:
                 self._check_is_new(request, job)
-            result = self._wait(request, job, deadline)
+            with ACTIVITY.during("waiting for the export"):
+                result = self._wait(request, job, deadline)
             if result.status is ExportStatus.READY:
                 self.failures = 0
                 return job, result
@@ -216,23 +218,37 @@ class ExportRunner:
         delays = self._poll_policy.delays()
         start = time.monotonic()
         failed_polls = 0
+        is_first = True
         while True:
             remaining = deadline - time.monotonic()
             result = self._exporter.poll(job, deadline_seconds=max(remaining, 1.0))
             failed_polls = failed_polls + 1 if result.status in _POLLS_TO_BELIEVE else 0
             if result.status is not ExportStatus.PENDING and failed_polls >= _POLLS_TO_BELIEVE.get(result.status, 0):
+                if result.spool:
+                    seconds = duration_text(time.monotonic() - start)
+                    logger.info("%s: downloaded %s after %s.", request.subject, size_text(result.spool.size), seconds)
                 return result
             delay = max(next(delays), result.retry_after or 0.0)
             if delay >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {seconds_text(time.monotonic() - start)}."
+                    f"{request.subject}: the export was not ready after {duration_text(time.monotonic() - start)}."
                     f"{result.reason} "
                     f"{_NEXT_RUN[job.secret is None]} Raise export_timeout_seconds, or make the export smaller.",
                     reason=result.reason,
                 )
-            logger.info("%s: export not ready yet, looking again in %s.", request.subject, seconds_text(delay))
+            if is_first:
+                is_first = False
+                logger.info("%s: waiting, at most %s.", request.subject, duration_text(self._poll_policy.timeout))
+            logger.debug("%s: the next poll is in %.3f s.", request.subject, delay)
             with STOP.interruptible():
                 time.sleep(delay)
+
+
+def _span(request: ExportRequest) -> str:
+    """Write the time that a request covers, its lookback included."""
+    if request.window is None:
+        return ""
+    return f" for {time_text(request.window.start - request.lookback)} to {time_text(request.window.end)}"
 
 
 _NEXT_RUN: Final = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from tap_cdp_export.cli.log import leave_out_lines_of_the_sdk
 from tap_cdp_export.cli.malloc import write_no_core_file
 from tap_cdp_export.errors import SettingsError
 
@@ -18,7 +19,9 @@ def main() -> None:
             raise
         sys.stderr.write("The loader needs the package duckdb: install the tap with its extra duckdb.\n")
         sys.exit(SettingsError.exit_code)
-    TargetDuckDB.cli()
+    command = TargetDuckDB.cli
+    leave_out_lines_of_the_sdk(TargetDuckDB.name)
+    command()
 
 
 if __name__ == "__main__":

@@ -44,11 +44,13 @@ class RecordBatch(NamedTuple):
             Python, or JSON that is encoded already (`msgspec.Raw`, or a struct with such fields).
         number: number of records.
         keys: hashes of the vendor's keys of the records, for decoders whose caller compares them.
+        misfits: number of values that are in `extra` because they are of another type than they are defined to be.
     """
 
     columns: Mapping[str, Iterable[Any]]
     number: int
     keys: frozenset[int] = frozenset()
+    misfits: int = 0
 
 
 class EncodedRecords(NamedTuple):
@@ -59,12 +61,14 @@ class EncodedRecords(NamedTuple):
         data: JSON lines, each with its newline. Valid until the next batch is requested: it may be shared memory.
         left_out: number of further records that a stream map has filtered out.
         keys: as in `RecordBatch`.
+        misfits: as in `RecordBatch`.
     """
 
     number: int
     data: bytes | memoryview
     left_out: int = 0
     keys: frozenset[int] = frozenset()
+    misfits: int = 0
 
 
 def batch_of(records: Sequence[Mapping[str, Any]]) -> RecordBatch:

@@ -23,6 +23,7 @@ from tap_cdp_export.records.mapper import (
     any_time,
     epoch_column,
     epoch_time,
+    integer_column,
     iso_column,
     kind_of,
 )
@@ -64,7 +65,7 @@ class JsonRecordDecoder:
         tap_columns: Mapping[str, str | None],
         selected: Collection[str],
         *,
-        required: str,
+        required: str | None,
         aliases: Sequence[str] = (),
     ) -> None:
         """Compile the decoders.
@@ -73,19 +74,20 @@ class JsonRecordDecoder:
             mapper: makes records of single objects.
             tap_columns: values of the tap's own columns.
             selected: names of the columns to decode.
-            required: the text column that is never empty; decoded in any case.
+            required: the text column that is never empty; decoded in any case. None if there is no such column.
             aliases: the vendor's other names of it, for objects that have none; with them a whole number becomes text.
         """
         self._mapper = mapper
         self._tap_columns = tap_columns
         self._required = required
         self._aliases = aliases
-        self._selected = selected = frozenset({*selected, required})
+        self._selected = selected = frozenset({*selected, *([required] if required else [])})
         self._to_vendor_name = mapper.to_vendor_name
         self._columns = mapper.columns
         kinds = {name: kind_of(inner) for name, inner in self._columns.items()}
-        self._time_type, self._convert_times = _TIMES[mapper.time]
-        self._times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._time_type, convert_times = _TIMES[mapper.time]
+        times = [name for name, kind in kinds.items() if kind == "date-time"]
+        self._converters = {**dict.fromkeys(times, convert_times), **dict.fromkeys(mapper.counts, integer_column)}
         self._free_types = {
             name: free_form.decoder_of(inner)
             for name, inner in self._columns.items()
@@ -93,24 +95,26 @@ class JsonRecordDecoder:
         }
         self._texts = [name for name, kind in kinds.items() if kind == "string" and name != required]
         self._sent = [name for name in self._columns if name in selected]
-        named = msgspec.defstruct(
-            "Named", [(required, _NONEMPTY_TEXT)], rename={required: self._to_vendor_name(required)}
-        )
+        self._key = [(required, _NONEMPTY_TEXT)] if required else []
+        rename = {name: self._to_vendor_name(name) for name, _ in self._key}
+        named = msgspec.defstruct("Named", self._key, rename=rename)
         self._named = msgspec.json.Decoder(list[named])  # type: ignore[valid-type]
         self._unknown: list[str] = []
         self._compile()
 
     def _compile(self) -> None:
         unknown = {f"unknown_{number}": field for number, field in enumerate(self._unknown)}
+        ignored = {f"ignored_{number}": field for number, field in enumerate(sorted(self._mapper.ignored))}
         extra = [(name, Raw | UnsetType, UNSET) for name in unknown]
         optional = [(name, *self._type(name)) for name in self._columns if name != self._required]
         undecoded = [(name, Raw if name in self._texts else kind, default) for name, kind, default in optional]
+        others = [(name, Raw | UnsetType, UNSET) for name in ignored]
         known, long = (
             msgspec.defstruct(
                 "Known",
-                [(self._required, _NONEMPTY_TEXT), *fields, *extra],
-                rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown},
-                forbid_unknown_fields=True,
+                [*self._key, *fields, *extra, *others],
+                rename={**{name: self._to_vendor_name(name) for name in self._columns}, **unknown, **ignored},
+                forbid_unknown_fields=self._mapper.keeps_unknown,
                 gc=False,
             )
             for fields in (optional, undecoded)
@@ -128,7 +132,9 @@ class JsonRecordDecoder:
         """Return the type that a column is decoded as, and its value where the vendor left the field out."""
         if name in self._free_types:
             return Raw, Raw(b"null")
-        if name in self._times:
+        if name in self._mapper.counts:
+            return _INTEGER | str | None, None
+        if name in self._converters:
             return self._time_type | None, None
         return _TYPES[kind_of(self._columns[name])], None
 
@@ -227,10 +233,10 @@ class JsonRecordDecoder:
 
     def _learn(self, fields: Iterable[str]) -> bool:
         """Compile the structs anew with fields that are no columns; return whether there were any."""
-        known = {*map(self._to_vendor_name, self._columns), *self._unknown}
+        known = {*map(self._to_vendor_name, self._columns), *self._unknown, *self._mapper.ignored}
         found = dict.fromkeys(field for field in fields if field not in known)
         new = [field for field in found if not NEEDS_JSON_ESCAPE.search(field)]
-        if not new or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
+        if not new or not self._mapper.keeps_unknown or len(self._unknown) + len(new) > _MAX_UNKNOWN_FIELDS:
             return False
         self._unknown += new
         self._compile()
@@ -251,10 +257,10 @@ class JsonRecordDecoder:
         has_dicts = dict in set(map(type, objects))
         known = [fields for fields in objects if type(fields) is not dict] if has_dicts else objects
         values = self._values(known)
-        times = {name: self._convert_times(values[name]) for name in self._times}
-        columns = self._of_known(values, times, len(known))
+        converted = {name: convert(values[name]) for name, convert in self._converters.items()}
+        columns = self._of_known(values, converted, len(known))
         self._move_to_extra(
-            columns, values, [*self._unconvertible_values(values), *self._unconvertible_times(values, times)]
+            columns, values, [*self._unconvertible_values(values), *self._unconverted_values(values, converted)]
         )
         if has_dicts:
             self._insert(columns, objects)
@@ -281,19 +287,19 @@ class JsonRecordDecoder:
                 places = free_form.unconvertible_places(self._free_types[name], raws, joined)
                 yield from ((place, name, raws[place]) for place in places)
 
-    def _unconvertible_times(self, values: Values, times: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
-        """Find values of date-time columns that are no time."""
-        for name, texts in times.items():
-            if UNCONVERTIBLE in texts:
-                places = [place for place, text in enumerate(texts) if text is UNCONVERTIBLE]
+    def _unconverted_values(self, values: Values, converted: Mapping[str, list[Any]]) -> Iterator[tuple[int, str, Any]]:
+        """Find values of converted columns that are no time, or no number."""
+        for name, column in converted.items():
+            if UNCONVERTIBLE in column:
+                places = [place for place, value in enumerate(column) if value is UNCONVERTIBLE]
                 yield from ((place, name, values[name][place]) for place in places)
 
-    def _of_known(self, values: Values, times: Mapping[str, list[Any]], number: int) -> Columns:
+    def _of_known(self, values: Values, converted: Mapping[str, list[Any]], number: int) -> Columns:
         """Return the selected columns of structs, in the order in which a record of `RecordMapper` has them."""
         columns: Columns = {
             name: repeat(value, number) for name, value in self._tap_columns.items() if name in self._selected
         }
-        columns |= {name: times[name] if name in times else values[name] for name in self._sent}
+        columns |= {name: converted[name] if name in converted else values[name] for name in self._sent}
         if "extra" in self._selected:
             columns["extra"] = self._extras(values, number)
         return columns
@@ -330,6 +336,8 @@ class JsonRecordDecoder:
         return (None if fields == nothing else extra(*fields) for fields in zip(*found, strict=True))
 
     def _record(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self._required is None:
+            return self._mapper.record(fields, self._tap_columns)
         field = self._to_vendor_name(self._required)
         if self._aliases:
             name = next((alias for alias in (field, *self._aliases) if fields.get(alias) is not None), field)

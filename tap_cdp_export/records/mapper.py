@@ -24,6 +24,7 @@ UNCONVERTIBLE: Final = object()
 """What a converter returns for a value of another type than its column's."""
 
 _LARGEST_INTEGER: Final = 2**63 - 1
+_DIGITS: Final = 19
 _FIRST_MILLISECONDS: Final = 10**11  # as seconds it is the year 5138, as milliseconds March 1973
 _EPOCH_DIGITS: Final = frozenset({10, 13})  # seconds and milliseconds from 2001 to 2286
 _DATE_DIGITS: Final = len("20240301")
@@ -42,6 +43,12 @@ def _integer(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
         return value
     return UNCONVERTIBLE
+
+
+def _integer_or_text(value: Any) -> object:  # noqa: ANN401 -- any JSON
+    """Convert a whole number that the vendor sends as a number or as text."""
+    is_digits = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _DIGITS
+    return _integer(int(value) if is_digits else value)
 
 
 def _number(value: object) -> object:
@@ -139,6 +146,18 @@ def _milliseconds(number: int) -> int:
     return number * 1000 if number < _FIRST_MILLISECONDS else number
 
 
+def integer_column(values: Iterable[int | str | None]) -> list[object]:
+    """Convert a column of whole numbers, some of which may be text.
+
+    Args:
+        values: integers, texts and nulls.
+
+    Returns:
+        For each value an integer, None or `UNCONVERTIBLE`.
+    """
+    return [None if value is None else _integer_or_text(value) if type(value) is str else value for value in values]
+
+
 def iso_column(values: Iterable[str | None]) -> list[object]:
     """Convert a column of ISO 8601 times, as `any_time` does.
 
@@ -227,15 +246,21 @@ class RecordMapper:
         columns: JSON schemas of the columns that the vendor fills, by name.
         to_vendor_name: from a column's name to the vendor's.
         time: converter of date-time columns.
+        counts: integer columns that the vendor may also send as text.
+        ignored: the vendor's names of fields that another stream holds.
+        keeps_unknown: whether a field without a column goes to `extra`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what may differ between two streams
         self,
         schema: Mapping[str, Any],
         *,
         tap_columns: frozenset[str],
         to_vendor_name: Callable[[str], str] = str,
         time: Converter = epoch_time,
+        counts: frozenset[str] = frozenset(),
+        ignored: frozenset[str] = frozenset(),
+        keeps_unknown: bool = True,
     ) -> None:
         """Compile the columns.
 
@@ -244,15 +269,22 @@ class RecordMapper:
             tap_columns: columns that the tap fills itself; a vendor's field never reaches them.
             to_vendor_name: from a column's name to the vendor's.
             time: converter of date-time columns.
+            counts: integer columns that the vendor may also send as text, such as `"12"`.
+            ignored: the vendor's names of fields that another stream holds: they are left out.
+            keeps_unknown: whether a field without a column goes to `extra`.
         """
         self.columns = {
             name: inner for name, inner in schema["properties"].items() if name not in {*tap_columns, "extra"}
         }
         self.to_vendor_name = to_vendor_name
         self.time = time
+        self.counts = counts
+        self.ignored = ignored
+        self.keeps_unknown = keeps_unknown
         self._empty = dict.fromkeys(self.columns)
         self._converters = {
-            to_vendor_name(name): (name, _converter(inner, time)) for name, inner in self.columns.items()
+            to_vendor_name(name): (name, _integer_or_text if name in counts else _converter(inner, time))
+            for name, inner in self.columns.items()
         }
 
     def record(self, fields: Mapping[str, Any], tap_columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,6 +301,8 @@ class RecordMapper:
         extra = {}
         for field, value in fields.items():
             column, convert = self._converters.get(field, (field, None))
+            if convert is None and (field in self.ignored or not self.keeps_unknown):
+                continue
             if convert is None:
                 converted = UNCONVERTIBLE
             else:

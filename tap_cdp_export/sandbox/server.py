@@ -122,6 +122,7 @@ class Sandbox:
                 "dataset_ids": list(personalization.DATASETS),
                 "api_key_id": options.personalization.api_key_id,
                 "api_key_secret": options.personalization.api_key_secret,
+                "segments": [segment.name for segment in personalization.SEGMENTS],
             },
             "apsis": {
                 "base_url": self.api_url,

@@ -46,12 +46,24 @@ def decode_chunks(
 
 def write_chunks(
     decode: Callable[[bytes], Iterable[tuple[RecordBatch, ...]]], chunks: Iterable[bytes], *streams: ExportStream
-) -> None:
-    """Decode chunks as `decode_chunks` does, and let each stream write its records; raises what that raises."""
+) -> int:
+    """Decode chunks as `decode_chunks` does, and let each stream write its records; raises what that raises.
+
+    Args:
+        decode: as of `decode_chunks`.
+        chunks: pieces of a file.
+        streams: the streams that the chunks feed.
+
+    Returns:
+        How many values were of another type than they are defined to be.
+    """
+    misfits = 0
     with closing(decode_chunks(decode, chunks, *streams)) as decoded:
         for batches in chain.from_iterable(decoded):
             for stream, records in zip(streams, batches, strict=True):
                 stream.write(records)
+                misfits += records.misfits
+    return misfits
 
 
 def _decoded(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.singer.parts import Part
-from tap_cdp_export.windows import parse_time, whole_second
+from tap_cdp_export.windows import duration_text, parse_time, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from tap_cdp_export.files.spool import Spool
     from tap_cdp_export.singer.stream import ExportStream
 
 logger = logging.getLogger(__name__)
@@ -107,9 +110,42 @@ class ExportSource(ABC, Generic[Client]):
                 raise
             if self.errors:
                 logger.error("%s failed: %s", ", ".join(self.selected), error)  # noqa: TRY400 -- the text is made for users
-            else:
+            elif self._started:
                 logger.error("%s failed; the last line says why.", ", ".join(self.selected))  # noqa: TRY400 -- as above
             self.errors.append(error)
+
+    @contextmanager
+    def writing(
+        self,
+        subject: str,
+        file: Spool | None = None,
+        detail: Callable[[], str] = str,
+        *,
+        streams: Sequence[ExportStream],
+    ) -> Iterator[None]:
+        """Let progress be reported while records are read and written, and log how many there were.
+
+        Args:
+            subject: what is read, such as an export or a dataset, for the log.
+            file: the file that is read from its beginning to its end, if it is one.
+            detail: returns how far it is, such as "12 pages"; called in another thread.
+            streams: the streams that are filled.
+
+        Yields:
+            Nothing.
+        """
+        before, began = sum(stream.tally.records for stream in streams), time.monotonic()
+        with ACTIVITY.during("reading", file, detail):
+            yield
+        records, seconds = sum(stream.tally.records for stream in streams) - before, time.monotonic() - began
+        logger.info(
+            "%s: %s%s records in %s%s.",
+            subject,
+            f"{known}, " if (known := detail()) else "",
+            f"{records:,}",
+            duration_text(seconds),
+            f", {records / max(seconds, 0.001):,.0f} a second" if records else "",
+        )
 
     def validate(self) -> None:
         """Check what the settings and STATE hold for the selected streams, before anything is asked of any vendor.

@@ -7,7 +7,6 @@ The SDK moves bookmarks with the records, which loses data when a windowed run i
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -35,6 +34,7 @@ from tap_cdp_export.singer.batch_files import Batches
 from tap_cdp_export.singer.catalog import check_keys
 from tap_cdp_export.singer.column_maps import column_map
 from tap_cdp_export.singer.stream_maps import transformed
+from tap_cdp_export.singer.tally import Tally
 from tap_cdp_export.windows import parse_time, time_text
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ExportStream(Stream):
         columns: the JSON schema.
         is_full_snapshot: whether one sync reads all records, so that with FULL_TABLE a target may delete all others.
         is_on_request: whether the catalog has it only where the vendor's setting `tables` names it.
+        tally: what this run has read so far.
         permission: what the credentials must allow, in the vendor's words; empty where the vendor does not publish it.
     """
 
@@ -93,7 +94,7 @@ class ExportStream(Stream):
         self.source = source
         self._schema_is_written = False
         self._version_to_activate: int | None = None
-        self._emitted = 0
+        self.tally = Tally()
         self._batches: Batches | None = None
         self._counter: metrics.Counter | None = None
 
@@ -146,7 +147,7 @@ class ExportStream(Stream):
                 self._batches.add(stream, encoded)
             elif encoded.number:
                 cast("LineWriter", self._tap.message_writer).write_lines(encoded.data)
-        self._emitted += number
+        self.tally.records += number
         if self._counter and number:
             self._counter.increment(number)
 
@@ -166,7 +167,7 @@ class ExportStream(Stream):
             return EncodedRecords(0, b"")
         columns, left_out = self._required_column_map.apply(self._selected_columns_of(batch))
         encoded = self._compressed(encode_columns(columns, *self._frame(self._required_column_map.alias)))
-        return encoded._replace(left_out=left_out, keys=batch.keys)
+        return encoded._replace(left_out=left_out, keys=batch.keys, misfits=batch.misfits)
 
     def _encode_whole_records(self, batch: RecordBatch) -> Iterator[tuple[str, EncodedRecords]]:
         """Show single records to the stream maps, as far as their columns are selected."""
@@ -228,16 +229,14 @@ class ExportStream(Stream):
             self._write_activate_version_message(self._stream_version)
         batch_config = self.get_batch_config(self.config)
         self._batches = Batches(batch_config, self._announce_batch_file) if batch_config else None
-        began = time.monotonic()
-        with self.get_record_counter() as self._counter, self.get_sync_timer():
+        with self.tally.timed(), self.get_record_counter() as self._counter, self.get_sync_timer():
             yield
             self._write_batches()
-        seconds = max(time.monotonic() - began, 0.001)
-        self.log("%s: %d records, %.0f a second.", self.name, self._emitted, self._emitted / seconds)
-        if self._version_to_activate is not None and not self._emitted:
+        if self._version_to_activate is not None and not self.tally.records:
             self.logger.warning("Nothing was exported, so no ACTIVATE_VERSION is sent: it would empty the table.")
         elif self._version_to_activate is not None:
             super()._write_activate_version_message(self._version_to_activate)
+        self.tally.is_whole = True
 
     @cached_property
     def _selects_whole_columns(self) -> bool:
@@ -298,7 +297,7 @@ class ExportStream(Stream):
             SettingsError: If the time lies in the future.
         """
         try:
-            time = parse_time(self._bookmark_text)
+            time = parse_time(self.bookmark_text)
         except (TypeError, ValueError):
             return None
         if time > datetime.now(UTC) + _CLOCK_TOLERANCE:
@@ -309,7 +308,8 @@ class ExportStream(Stream):
         return time
 
     @property
-    def _bookmark_text(self) -> Any:  # noqa: ANN401 -- STATE may come from anywhere
+    def bookmark_text(self) -> Any:  # noqa: ANN401 -- STATE may come from anywhere
+        """The bookmark as it is in STATE."""
         return self._tap.state.get("bookmarks", {}).get(self.name, {}).get("replication_key_value")
 
     def check(self) -> None:
@@ -319,7 +319,7 @@ class ExportStream(Stream):
             SettingsError: If the bookmark lies in the future, or the catalog lacks or deselects a key column.
         """
         check_keys(self, self.selected_columns)
-        if self.bookmark() is None and self._bookmark_text is not None:
+        if self.bookmark() is None and self.bookmark_text is not None:
             self.log(
                 "STATE holds no time that this version understands as bookmark of %s; it starts from its beginning.",
                 self.name,

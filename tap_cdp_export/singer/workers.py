@@ -180,10 +180,7 @@ class _SharedSlot:
             return None
         encoded = memoryview(self.encoded)
         return (
-            tuple(
-                EncodedRecords(number, encoded[start:end], left_out, keys)
-                for number, start, end, left_out, keys in part
-            )
+            tuple(EncodedRecords(number, encoded[start:end], *others) for number, start, end, *others in part)
             for part in result
         )
 
@@ -228,7 +225,7 @@ class _Worker:
             os._exit(0)
 
     def _encode(self, item: bytes, memory: mmap.mmap) -> list[list[tuple[Any, ...]]]:
-        """Write the batches into shared memory; return number, start, end, left_out and keys of each."""
+        """Write the batches into shared memory; return number, start, end and all else of each."""
         result: list[list[tuple[Any, ...]]] = []
         end = 0
         for part in self._function(item):
@@ -236,7 +233,7 @@ class _Worker:
             for lines in part:
                 start, end = end, end + len(lines.data)
                 memory[start:end] = lines.data  # raises where there is too much of it
-                result[-1].append((lines.number, start, end, lines.left_out, lines.keys))
+                result[-1].append((lines.number, start, end, lines.left_out, lines.keys, lines.misfits))
         return result
 
     def __exit__(self, *_exception: object) -> None:

@@ -20,6 +20,7 @@ from singer_sdk import typing as th
 from singer_sdk.streams import Stream
 
 from tests.benchmarks.plain_batches import Batched
+from tests.benchmarks.plain_entries import BrazeEntries
 from tests.benchmarks.plain_records import epoch_text, spelled_text, window_text
 
 if TYPE_CHECKING:
@@ -212,11 +213,17 @@ class BrazeUsers(Batched):
         url = _post(f"{self.config['base_url']}/users/export/segment", body, "key")["url"]
         empty = {"segment_id": segment, **dict.fromkeys(fields)}
         pending = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+        tables = [one for one in self._tap.streams.values() if isinstance(one, BrazeEntries) and one.selected]
+        for table in tables:
+            table._write_schema_message()  # noqa: SLF001 -- the SDK has no other way to write for another stream
         with _download(url, {}, pending) as file, zipfile.ZipFile(file) as archive:
             for name in archive.namelist():
                 with archive.open(name) as member:
                     for line in member:
-                        yield self._record(json.loads(line), empty)
+                        user = json.loads(line)
+                        for table in tables:
+                            table.write(user, segment)
+                        yield self._record(user, empty)
 
     @staticmethod
     def _record(user: dict[str, Any], empty: dict[str, Any]) -> dict[str, Any]:

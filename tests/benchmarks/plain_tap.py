@@ -1,4 +1,4 @@
-"""A plain Singer SDK tap for the same five streams: the baseline of the benchmarks.
+"""A plain Singer SDK tap for the same streams: the baseline of the benchmarks.
 
 Written as the SDK's template would have it, without anything against it: `RESTStream` with a paginator and
 `post_process`, `response.json()`, `csv.DictReader`, `zipfile`, the SDK's own emission, state, batches and retries.
@@ -20,6 +20,7 @@ from singer_sdk.pagination import BasePageNumberPaginator
 from singer_sdk.streams import RESTStream
 
 from tests.benchmarks.plain_batches import Batched
+from tests.benchmarks.plain_entries import TABLES
 from tests.benchmarks.plain_exports import ApsisEvents, ApsisProfiles, BrazeUsers
 from tests.benchmarks.plain_records import user_record, window_text
 
@@ -127,7 +128,7 @@ class UsersInCsv(Users):
 
 
 class PlainTap(Tap):
-    """The five streams."""
+    """The streams of the benchmarks."""
 
     name = "plain-tap"
     config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
@@ -145,7 +146,8 @@ class PlainTap(Tap):
     def discover_streams(self) -> Sequence[Stream]:
         """Make the streams."""
         users = UsersInCsv if self.config["format"] == "csv" else Users
-        return [users(self), ApsisProfiles(self), ApsisEvents(self), BrazeUsers(self)]
+        exports = (ApsisProfiles, ApsisEvents, BrazeUsers, *TABLES)
+        return [users(self), *(stream(self) for stream in exports)]
 
 
 if __name__ == "__main__":

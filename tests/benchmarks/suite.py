@@ -10,7 +10,7 @@ from tests.benchmarks.data import Part
 from tests.benchmarks.limits import limits_of
 from tests.benchmarks.peers.environments import peers
 from tests.benchmarks.server import serving
-from tests.benchmarks.taps import OURS, PLAIN, RIGHT, command_lines, variant
+from tests.benchmarks.taps import CHILDREN, OURS, PLAIN, RIGHT, command_lines, variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,15 @@ def _stream(kind: str, plan: Plan) -> list[Table]:
         table.limits = limits_of(part)
     table.notes += problems
     return [table]
+
+
+def _children(plan: Plan) -> list[Table]:
+    """Measure the users of Braze together with the tables of all their lists."""
+    part = _PARTS["braze"][plan.quick]
+    title = "braze_users and its nine tables from a zip"
+    with serving(part) as url:
+        taps = [variant(name, part, url, plan.folder / "children", streams=CHILDREN) for name in (OURS, PLAIN)]
+        return [compare("children", title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)]
 
 
 def _maps(plan: Plan) -> list[Table]:
@@ -210,6 +219,7 @@ BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "csv": lambda plan: _stream("csv", plan),
     "apsis": lambda plan: _stream("apsis", plan),
     "braze": lambda plan: _stream("braze", plan),
+    "children": _children,
     "maps": _maps,
     "batch": _batch,
     "startup": _startup,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.sandbox.apsis import definitions
 from tests.benchmarks.data import DATASET, NOW, SEGMENT, START, Part
+from tests.benchmarks.plain_entries import TABLES
 from tests.benchmarks.processes import Variant, beside_python
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ STREAMS: Final = {
     "apsis": ("apsis_profiles", "apsis_events"),
     "braze": ("braze_users",),
 }
+CHILDREN: Final = ("braze_users", *(stream.name for stream in TABLES))  # type: ignore[misc]  # a name of the class
+"""The users of Braze, and the tables of their lists."""
+
 _OURS: Final = (beside_python("tap-cdp-export"),)
 _PLAIN: Final = (sys.executable, "-m", "tests.benchmarks.plain_tap")
 
@@ -49,7 +53,8 @@ def our_settings(part: Part, url: str) -> dict[str, Any]:
         keys = {"client_id": "id", "client_secret": "secret-of-the-client"}
         return {**times, "apsis": {"base_url": url, **keys, **items, "window_days": 85}}
     if part.kind == "braze":
-        return {**times, "braze": {"base_url": url, "api_key": "secret-key", "segment_ids": [SEGMENT]}}
+        braze = {"base_url": url, "api_key": "secret-key", "segment_ids": [SEGMENT], "tables": ["braze_user_*"]}
+        return {**times, "braze": braze}
     keys = {"api_key_id": "id", "api_key_secret": "secret-of-the-key"}
     form = {"format": "csv", "csv_list_separator": "|"} if part.kind == "csv" else {"format": "json"}
     own_settings = {"base_url": url, "dataset_ids": [DATASET], "page_size": part.page, **keys, **form}

@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks.data import Part
 from tests.benchmarks.processes import measure, records
 from tests.benchmarks.server import serving
-from tests.benchmarks.taps import OURS, PLAIN, RIGHT, STREAMS, variant
+from tests.benchmarks.taps import CHILDREN, OURS, PLAIN, RIGHT, STREAMS, variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,15 @@ def test_the_plain_tap_emits_what_the_tap_emits(part: Part, tmp_path: Path) -> N
         ours, plain = (_records(variant(name, part, url, tmp_path)) for name in (OURS, PLAIN))
 
     assert set(ours) == set(STREAMS[part.kind])
+    assert ours == plain
+
+
+def test_the_plain_tap_emits_the_tables_of_lists_that_the_tap_emits(tmp_path: Path) -> None:
+    part = Part("braze", 1_000, 500)
+    with serving(part) as url:
+        ours, plain = (_records(variant(name, part, url, tmp_path, streams=CHILDREN)) for name in (OURS, PLAIN))
+
+    assert set(ours) == set(CHILDREN)
     assert ours == plain
 
 

@@ -62,9 +62,30 @@ def _braze_differences(expected: Tables, scene: Scene, at: int) -> list[str]:
             for user in scene.sandbox.population.braze_users(segment.identifier, at):
                 row = expected["braze_users"].get((segment.identifier, user["braze_id"]), {})
                 errors += _field_differences("braze_users", row, user, str)
+    if "braze_user_apps" in expected:
+        errors += _entry_differences(expected, scene, at)
     if "braze_campaign_stats" in expected:
         errors += _series_differences(expected, scene, at)
     return errors
+
+
+def _entry_differences(expected: Tables, scene: Scene, at: int) -> list[str]:
+    """Compare the tables of users' lists with the lists."""
+    keys: dict[str, set[tuple[Any, ...]]] = {"braze_user_apps": set(), "braze_user_canvas_steps": set()}
+    for segment in export_users.DEFAULT_SEGMENTS:
+        for user in scene.sandbox.population.braze_users(segment.identifier, at):
+            owner = (segment.identifier, user["braze_id"])
+            keys["braze_user_apps"] |= {(*owner, app["name"], 1) for app in user.get("apps", [])}
+            keys["braze_user_canvas_steps"] |= {
+                (*owner, canvas["api_canvas_id"], step["api_canvas_step_id"], 1)
+                for canvas in user.get("canvases_received", [])
+                for step in canvas["steps_received"]
+            }
+    return [
+        f"{stream}: the rows are not the entries of the dataset"
+        for stream in keys
+        if keys[stream] != {*expected[stream]}
+    ]
 
 
 def _series_differences(expected: Tables, scene: Scene, at: int) -> list[str]:

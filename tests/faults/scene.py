@@ -61,6 +61,9 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "apsis": {"window_days": 30, "requests_per_minute": 60_000, "poll_initial_seconds": 0.01, "poll_max_seconds": 0.1},
     "braze": {"poll_initial_seconds": 0.01, "poll_max_seconds": 0.1},
 }
+_CHILD_TABLES: Final = {"tables": ["braze_user_apps", "braze_user_canvas_steps"]}
+"""Of the users' own export, whose files feed all of them."""
+
 _TABLES: Final = {
     "tables": ["braze_campaigns", "braze_campaign_stats", "braze_campaign_message_stats", "braze_unsubscribes"],
     "parallel_requests": 2,
@@ -124,8 +127,9 @@ class Scene:
         self.fork_server = fork_server
         has_bucket, has_tables = BUCKET in vendors, TABLES in vendors
         self.vendors = tuple("braze" if vendor in {BUCKET, TABLES} else vendor for vendor in vendors) or VENDORS
-        if has_tables:
-            settings = {**(settings or {}), "braze": {**_TABLES, **(settings or {}).get("braze", {})}}
+        if has_tables or has_bucket:
+            own_settings = _TABLES if has_tables else _CHILD_TABLES
+            settings = {**(settings or {}), "braze": {**own_settings, **(settings or {}).get("braze", {})}}
         self.variant = (self.vendors, options or {}, settings or {})
         self.options = Options()
         self.options.update(_OPTIONS)

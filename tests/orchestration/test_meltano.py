@@ -1,22 +1,27 @@
-"""Partitions run side by side through `meltano el`; one fails and is repaired; the rows are those of a single run."""
+"""The commands of the page on orchestration, and of the examples without an engine, run with the real Meltano."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import pytest
 
 from tap_cdp_export.sandbox.options import Fault
 from tests.buckets.stores import s3
-from tests.orchestration.conftest import only, rows
+from tests.docs.pages import BASH
+from tests.docs.test_orchestration import blocks
+from tests.helpers.about import ROOT
+from tests.orchestration.conftest import END, START, only, rows
 
 if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
-
     from tap_cdp_export.sandbox.server import Sandbox
     from tests.targets.meltano_project import MeltanoProject
 
@@ -24,61 +29,78 @@ pytestmark = pytest.mark.orchestrators
 DAILY = "prod:tap-cdp-export-to-target-postgres"
 
 
-def listed(project: MeltanoProject, environment: dict[str, str], *options: str) -> list[dict[str, Any]]:
-    """List the partitions as the docs say."""
-    config = project.meltano("invoke", "--dump=config", "tap-cdp-export", **environment)
-    assert config.returncode == 0, config.stderr
-    done = project.meltano("invoke", "tap-cdp-export:partitions", *options, text=config.stdout, **environment)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+class Shell:
+    """Runs commands in a Meltano project, beside which the examples' script lies."""
 
+    def __init__(self, project: MeltanoProject, environment: dict[str, str]) -> None:
+        """Copy the script."""
+        shutil.copy(ROOT / "examples" / "cdp_partitions.py", project.folder)
+        self.folder = project.folder
+        inherited = {n: value for n, value in os.environ.items() if not n.startswith(("MELTANO_", "TAP_", "TARGET_"))}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.environment = {**inherited, "PATH": path, "MELTANO_ENVIRONMENT": "prod", **environment}
 
-def run_all(
-    project: MeltanoProject, environment: dict[str, str], pieces: list[dict[str, Any]]
-) -> list[subprocess.CompletedProcess[str]]:
-    """Run partitions side by side."""
+    def run(self, command: str, *, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in bash; one of several that fails ends it."""
+        return subprocess.run(
+            [BASH, "-euo", "pipefail", "-c", command],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env={**self.environment, **environment},
+        )
 
-    def run(piece: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-        state_id = f"--state-id={DAILY}:{piece['id']}"
-        variables = {**environment, **piece["env"]}
-        return project.meltano("el", "--no-install", "tap-cdp-export", "target-postgres", state_id, **variables)
+    def must_run(self, command: str, **environment: str) -> str:
+        """Run a command that must succeed."""
+        done = self.run(command, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(run, pieces))
+    def run_pieces(self, pieces: list[dict[str, Any]]) -> list[int]:
+        """Run partitions side by side; return the tap's exit codes."""
 
+        def run(piece: dict[str, Any]) -> int:
+            return self.run("python cdp_partitions.py run", text=json.dumps(piece)).returncode
 
-def run_single(project: MeltanoProject, environment: dict[str, str], **more: str) -> None:
-    done = project.meltano("run", "--no-install", "tap-cdp-export", "target-postgres", **environment, **more)
-    assert done.returncode == 0, done.stderr
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            return list(pool.map(run, pieces))
+
+    def bookmarks(self) -> dict[str, Any]:
+        """The bookmarks of the daily run."""
+        return dict(json.loads(self.must_run(f"meltano state get {DAILY}"))["singer_state"]["bookmarks"])
 
 
 def test_several_at_once_one_repaired_and_the_daily_run_has_the_state(
     project: MeltanoProject, sandbox: Sandbox, server: dict[str, Any], environment: dict[str, str]
 ) -> None:
-    fanned_out = {**environment, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "fanned_out"}
-    pieces = listed(project, environment, "--every=14d")
-    sandbox.options.faults.append(Fault(status=403, path="/users/export/segment", times=1))
-    done = run_all(project, fanned_out, pieces)
-    failed = [piece for piece, run in zip(pieces, done, strict=True) if run.returncode]
-    assert [(piece["vendor"], len(pieces)) for piece in failed] == [("braze", 4)]
-    assert [run.returncode for run in done if "(exit 11)" in run.stderr] == [1]  # Meltano has an exit code of its own
-    (repaired,) = run_all(project, fanned_out, failed)
-    assert repaired.returncode == 0, repaired.stderr
+    listing, first_piece, merge, schedule = blocks("bash")
+    shell = Shell(project, {**environment, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "fanned_out"})
+    dated = listing.replace("2025-01-01", START).replace("2025-07-01", END).replace("7d", "14d")
+    assert dated.count(START) == dated.count(END) == dated.count("14d") == 1
+    shell.must_run(dated)
+    text = (project.folder / "partitions.jsonl").read_text()
+    pieces = [json.loads(line) for line in text.splitlines()]
+    assert [piece["vendor"] for piece in pieces] == ["apsis", "apsis", "braze", "braze"]
+    assert "sandbox-key" not in text
 
-    run_single(project, environment, TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA="single")
+    sandbox.options.faults.append(Fault(status=403, path="/users/export/segment", times=1))
+    codes = shell.run_pieces(pieces)
+    assert sorted(codes) == [0, 0, 0, 11]
+    assert shell.run_pieces([pieces[codes.index(11)]]) == [0]
+    shell.must_run(first_piece)  # once more, which asks for nothing
+
+    shell.must_run(schedule, TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA="single")
     found = rows(server, "fanned_out")
     assert found == rows(server, "single")
     assert set(found) == {"apsis_events", "apsis_profiles", "braze_users"}
 
-    single = project.meltano("state", "get", DAILY, **environment)
-    project.meltano("state", "clear", "--force", DAILY, **environment)
-    for piece in pieces:
-        merge = ("state", "merge", f"--from-state-id={DAILY}:{piece['id']}", DAILY)
-        assert project.meltano(*merge, **environment).returncode == 0
-    after_fan_out = project.meltano("state", "get", DAILY, **environment)
-    bookmarks = json.loads(after_fan_out.stdout)["singer_state"]["bookmarks"]
-    assert bookmarks == json.loads(single.stdout)["singer_state"]["bookmarks"]
-    assert bookmarks["apsis_events"]["replication_key_value"].startswith("2026-11-10T12:00:00")
+    after_single_run = shell.bookmarks()
+    shell.must_run(f"meltano state clear --force {DAILY}")
+    shell.must_run(merge)
+    assert shell.bookmarks() == after_single_run
+    assert after_single_run["apsis_events"]["replication_key_value"].startswith(END[:19])
 
 
 def test_state_in_s3(
@@ -94,8 +116,9 @@ def test_state_in_s3(
             "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": store.options["endpoint_url"],
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "with_s3",
         }
-        pieces = listed(project, variables)
-        assert [run.returncode for run in run_all(project, variables, pieces)] == [0, 0]
+        shell = Shell(project, variables)
+        pieces = json.loads(shell.must_run("python cdp_partitions.py list"))
+        assert shell.run_pieces(pieces) == [0, 0]
         files, _ = fsspec.url_to_fs(store.url, **store.options)
         states = files.find("bucket/states")
     assert [any(f"{DAILY}:{piece['id']}" in path for path in states) for piece in pieces] == [True, True], states

@@ -25,6 +25,10 @@ TABLES = {
     "braze_user_campaigns": "campaigns_received",
     "braze_user_canvases": "canvases_received",
     "braze_user_devices": "devices",
+    "braze_user_push_tokens": "push_tokens",
+    "braze_user_apps": "apps",
+    "braze_user_aliases": "user_aliases",
+    "braze_user_canvas_steps": "canvases_received",
 }
 BUCKET = {"bucket_quiet_seconds": 0.3, "poll_initial_seconds": 0.02, "poll_max_seconds": 0.05}
 """Longer than the sandbox may pause between two files on a busy machine."""
@@ -143,11 +147,45 @@ def test_users_and_all_tables_come_from_one_export_and_hold_the_same(sandbox: Sa
     users = list(sandbox.population.braze_users(KNOWN.identifier, milliseconds(NOW)))
     for stream, field in TABLES.items():
         (schema,) = [m for m in run.messages if m["type"] == "SCHEMA" and m["stream"] == stream]
-        rows = {tuple(row[name] for name in schema["key_properties"]) for row in run.records(stream)}
-        assert len(rows) == sum(len(user.get(field, ())) for user in users) > 0
-        assert {row["braze_id"] for row in run.records(stream)} == {
-            user["braze_id"] for user in users if user.get(field)
-        }
+        keys = {tuple(row[name] for name in schema["key_properties"]) for row in run.records(stream)}
+        entries = {user["braze_id"]: user.get(field, []) for user in users}
+        if stream == "braze_user_canvas_steps":
+            entries = {
+                user: [step for canvas in canvases for step in canvas["steps_received"]]
+                for user, canvases in entries.items()
+            }
+        assert len(keys) == len(run.records(stream)) == sum(map(len, entries.values())) > 0
+        assert {row["braze_id"] for row in run.records(stream)} == {user for user in entries if entries[user]}
+        assert all(row["extra"] is None for row in run.records(stream))
+
+
+def test_custom_attributes_have_columns_of_their_own(sandbox: Sandbox) -> None:
+    sandbox.options.braze.more_definitions = 100  # three pages
+    run = run_tap(vendor(sandbox.settings(), "braze", segment_ids=[KNOWN.identifier], attribute_columns=True))
+    assert run.exit_code == 0, run.log
+    rows, misfits = run.records("braze_users"), 0
+    assert sum(name.startswith("attribute_survey_answer_") for name in rows[0]) == 100
+    for row in rows:
+        points = row["custom_attributes"]["loyalty points"]
+        is_number = isinstance(points, int)
+        assert row["attribute_loyalty_points"] == (points if is_number else None)
+        assert row["attribute_member_since"] == row["custom_attributes"]["member since"]
+        assert row["attribute_newsletter"] is row["custom_attributes"]["newsletter"]
+        in_extra = (row["extra"] or {}).get("custom_attributes", {})
+        assert ("loyalty points" in in_extra) is not is_number
+        misfits += len(in_extra)
+    assert f"{misfits} values of custom attributes are of another type than defined" in run.log
+
+
+def test_a_key_without_the_permission_for_definitions_fails_the_users_alone(sandbox: Sandbox) -> None:
+    sandbox.options.braze.permissions.remove("custom_attributes.get")
+    settings = vendor(sandbox.settings(), "braze", attribute_columns=True, tables=["braze_segments"])
+    run = run_tap(settings)
+    assert run.exit_code == 11
+    assert "custom_attributes.get" in run.last_line
+    assert run.records("braze_segments")
+    assert not run.records("braze_users")
+    assert sandbox.request_log.count(method="POST", path="/users/export") == 0
 
 
 def test_segments_are_listed_over_all_pages(sandbox: Sandbox) -> None:

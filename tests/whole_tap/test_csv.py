@@ -47,6 +47,23 @@ def test_every_dialect_gives_the_users_of_json(sandbox: Sandbox, dialect: dict[s
     assert known(csv_run.records("accounts")) == known(json_run.records("accounts"))
 
 
+@pytest.mark.parametrize("dialect", [{}, {"csv_key": "Name", "csv_shuffled": True}])
+def test_members_of_segments_are_those_of_json(sandbox: Sandbox, dialect: dict[str, Any]) -> None:
+    settings = {"page_size": 70, "tables": ["user_segments"], "segments": ["2Hh5C", "Frequent buyers"]}
+    json_run = run_csv(sandbox, format="json", **settings)
+    sandbox.options.update({"personalization": dialect})
+    csv_run = run_csv(sandbox, **settings)
+    assert csv_run.exit_code == 0, csv_run.log
+    rows = json_run.records("user_segments")
+    assert known(csv_run.records("user_segments")) == known(rows)
+    assert all(row["segment_joined"] and row["segment_input_values"] for row in rows)
+    memberships = {(row["dataset_id"], row["name"]): row["segments"] or [] for row in json_run.records("users")}
+    for segment, name in (("2Hh5C", "VIP & press, Norden"), ("Frequent buyers", "Frequent buyers")):
+        found = {(row["dataset_id"], row["name"]) for row in rows if row["segment"] == segment}
+        assert found == {user for user, names in memberships.items() if name in names}
+        assert found
+
+
 def test_what_is_no_known_column_is_kept_as_text_in_extra(sandbox: Sandbox) -> None:
     from_json = run_csv(sandbox, format="json").records("users")
     from_csv = run_csv(sandbox).records("users")

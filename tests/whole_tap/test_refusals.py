@@ -64,10 +64,16 @@ def test_the_last_line_says_the_vendors_own_reason(  # noqa: PLR0913, PLR0917 --
         assert hidden not in run.log
 
 
-@pytest.mark.parametrize("retry_after", [{"retry_after": 0}, {"retry_after": -3600, "retry_after_date": True}])
-@pytest.mark.parametrize("ahead", [-7200, 0, 7200])
-def test_a_vendor_that_wants_no_pause_gets_one(sandbox: Sandbox, retry_after: dict[str, Any], ahead: int) -> None:
-    limit = {"times": 0, "status": 429, "clock_ahead": ahead, **retry_after}
+@pytest.mark.parametrize(
+    "retry_after",
+    [
+        {"retry_after": 0},
+        {"retry_after": -3600, "retry_after_date": True, "clock_ahead": -7200},
+        {"retry_after": -3600, "retry_after_date": True, "clock_ahead": 7200},
+    ],
+)
+def test_a_vendor_that_wants_no_pause_gets_one(sandbox: Sandbox, retry_after: dict[str, Any]) -> None:
+    limit = {"times": 0, "status": 429, **retry_after}
     sandbox.options.faults = [Fault(path="/users.json", **limit)]
     assert run_with(sandbox, "personalization", seconds=2, accounts_missing="error").exit_code == 14
     assert 2 <= sandbox.request_log.count(path="/api/dataset/engage/users.json") < 30

@@ -9,9 +9,6 @@ when new definitions appear.
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections import defaultdict
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +17,7 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.records.mapper import RecordMapper, any_time
 from tap_cdp_export.records.properties import FREE_OBJECT
+from tap_cdp_export.records.typed_columns import column_name, type_word, with_suffix
 from tap_cdp_export.vendors.apsis.definitions import age
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ _TYPES: Final[dict[str, Any]] = {
 _ATTRIBUTE: Final = "attribute_"
 _TAG: Final = "tag_"
 _PREFIXES: Final = (_ATTRIBUTE, _TAG)
-_LONGEST_NAME: Final = 40  # with prefix and suffix below the 63 characters of PostgreSQL
 
 
 class AttributeColumns:
@@ -141,24 +138,17 @@ def _named(
     """Name the columns of all definitions, the oldest first; give those of the wanted ones."""
     columns: dict[str, list[Definition]] = defaultdict(list)
     for definition in sorted(definitions, key=lambda one: min(map(age, one.ids), default=(0, ""))):
-        column = prefix + _snake_case(definition.rest.get("name"))
+        column = column_name(prefix, definition.rest.get("name"))
         there = columns[column]
         if column == prefix or any(
             one.section == definition.section or _type(one) is not _type(definition) for one in there
         ):
             names = f"{definition.section.discriminator}/{definition.discriminator or definition.ids}"
-            column = f"{column.rstrip('_')}_{hashlib.blake2b(names.encode(), digest_size=4).hexdigest()}"
+            column = with_suffix(column, names)
         columns[column].append(definition)
     for column, there in columns.items():
         if shared := [one for one in there if not wanted.isdisjoint({*one.ids, one.discriminator})]:
             yield column, shared
-
-
-def _snake_case(name: object) -> str:
-    """Spell a name with small letters, digits and underscores only; other letters lose their marks, or are lost."""
-    spelled = unicodedata.normalize("NFKD", name if isinstance(name, str) else "").encode("ascii", "ignore").decode()
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelled)
-    return re.sub(r"[^a-z0-9]+", "_", words.lower())[:_LONGEST_NAME].strip("_")
 
 
 def _type(definition: Definition) -> Any:  # noqa: ANN401 -- the SDK's types
@@ -168,7 +158,7 @@ def _type(definition: Definition) -> Any:  # noqa: ANN401 -- the SDK's types
             value = fields.get(name)
             value = value.get("type") if isinstance(value, dict) else value
             if isinstance(value, str):
-                return _TYPES.get(re.sub(r"[^a-z]", "", value.lower()), th.StringType)
+                return _TYPES.get(type_word(value), th.StringType)
     return th.StringType
 
 

@@ -271,7 +271,8 @@ class ApsisSource(ExportSource[ApsisAccount]):
             with_events=bool(events),
         )
         streams = [stream for stream in (profiles, events) if stream]
-        write_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)
+        with self.writing("APSIS One", file, streams=streams):
+            write_chunks(decoder.decode, read_verified_chunks(file, FILE), *streams)
 
 
 def _with_attempts(

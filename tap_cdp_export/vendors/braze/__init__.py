@@ -2,18 +2,19 @@
 
 from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.checks import CHECK
-from tap_cdp_export.vendors.braze.settings import SETTINGS, setting_problems
-from tap_cdp_export.vendors.braze.streams import (
-    BrazeSegments,
-    BrazeSegmentsSource,
+from tap_cdp_export.vendors.braze.entry_streams import (
+    BrazeUserAliases,
+    BrazeUserApps,
     BrazeUserCampaigns,
     BrazeUserCanvases,
+    BrazeUserCanvasSteps,
     BrazeUserCustomEvents,
     BrazeUserDevices,
     BrazeUserPurchases,
-    BrazeUsers,
-    BrazeUsersSource,
+    BrazeUserPushTokens,
 )
+from tap_cdp_export.vendors.braze.settings import SETTINGS, setting_problems
+from tap_cdp_export.vendors.braze.streams import BrazeSegments, BrazeSegmentsSource, BrazeUsers, BrazeUsersSource
 from tap_cdp_export.vendors.braze.tables.sources import SOURCES
 from tap_cdp_export.vendors.vendor import Vendor
 
@@ -34,6 +35,10 @@ VENDOR = Vendor(
                 BrazeUserCampaigns,
                 BrazeUserCanvases,
                 BrazeUserDevices,
+                BrazeUserPushTokens,
+                BrazeUserApps,
+                BrazeUserAliases,
+                BrazeUserCanvasSteps,
             ),
         ),
         (BrazeSegmentsSource, (BrazeSegments,)),

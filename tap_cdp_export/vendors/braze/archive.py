@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json, zip_archive
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.files.compression import (
     LineTooLong,
     drain,
@@ -21,6 +22,9 @@ from tap_cdp_export.files.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_LEVELS_OF_LISTS: Final = 2
+"""Levels of objects that hold lists which become rows: users, and the Canvases they received."""
 
 
 def unpacked(spool: Spool) -> Spool:
@@ -69,12 +73,13 @@ def verify(spool: Spool) -> None:
         IncompleteAnswer: If it is not whole.
         UnusableAnswer: If it is encrypted, or no archive at all.
     """
-    if _is_zip(spool):
-        zip_archive.verify(spool.file)
-    elif is_gzip(spool):
-        drain(open_decompressed(spool))
-    else:  # plain text could be cut at any line unseen
-        raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
+    with ACTIVITY.during("checking the file", spool):
+        if _is_zip(spool):
+            zip_archive.verify(spool.file)
+        elif is_gzip(spool):
+            drain(open_decompressed(spool))
+        else:  # plain text could be cut at any line unseen
+            raise UnusableAnswer(f"The download is no archive but {spool.size} bytes of something else.")
 
 
 def line_blocks_of(spool: Spool) -> Iterator[bytes]:
@@ -160,7 +165,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _user(line: bytes, *, whole_lists: bool = False) -> dict[str, Any]:
-    user = strict_json.check_depth(strict_json.decode(line, joined=int(whole_lists)))
+    user = strict_json.check_depth(strict_json.decode(line, joined=_LEVELS_OF_LISTS if whole_lists else 0))
     if not isinstance(user, dict):
         raise strict_json.InvalidJSON("is no JSON object")
     if not isinstance(user.get("braze_id"), str) or not user["braze_id"]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import IncompleteAnswer, UnusableAnswer
+from tap_cdp_export.files.activity import size_text
 from tap_cdp_export.files.object_store import ObjectStore
 from tap_cdp_export.files.prefetch import prefetch_files
 from tap_cdp_export.files.side_files import is_side_file
@@ -99,7 +100,7 @@ class Bucket:
         if (job.reference["object_prefix"], found) != (self._prefix, self._seen):
             self._prefix, self._seen, self._seen_since = job.reference["object_prefix"], found, now
             size = sum(archive.size for archive in found.values())
-            logger.info("In the bucket: %d files of the export, %d bytes.", len(found), size)
+            logger.info("In the bucket: %d files of the export, %s.", len(found), size_text(size))
         if not found:
             is_lost = datetime.now(UTC) > job.asked_at + self._longest_silence
             return PollResult(ExportStatus.GONE if is_lost else ExportStatus.PENDING)

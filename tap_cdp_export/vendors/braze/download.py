@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
@@ -14,7 +14,7 @@ from tap_cdp_export.files.compression import is_gzip
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, HttpClient, origin
 from tap_cdp_export.http.public_addresses import is_private_host
-from tap_cdp_export.http.responses import is_framed, retry_after
+from tap_cdp_export.http.responses import announced_size, is_framed, retry_after
 from tap_cdp_export.jobs.job import ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.http.client import ResponseHandler, T
     from tap_cdp_export.vendors.braze.api import BrazeApi
-
-logger = logging.getLogger(__name__)
 
 _ANSWERS: Final = {
     200: ExportStatus.READY,
@@ -146,8 +144,7 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult |
         raise UnusableAnswer(f"Braze's storage answered {answer.status_code}, which is not documented.")
     if status is not ExportStatus.READY:
         return PollResult(ExportStatus.GONE if _is_expired(chunks) else status, retry_after=retry_after(answer))
-    spool = unpacked(Spool(chunks))
-    logger.info("Export downloaded: %d bytes.", spool.size)
+    spool = unpacked(Spool(chunks, announced_size=announced_size(answer)))
     try:
         _check_beginning(spool)
         verify(spool)
@@ -160,10 +157,11 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult |
 
 def _is_expired(chunks: Iterator[bytes]) -> bool:
     text = b""
-    for chunk in chunks:
-        text += chunk
-        if len(text) > _REASON_BYTES:
-            break
+    with suppress(IncompleteAnswer):  # the status stands, and the bytes read until now may tell
+        for chunk in chunks:
+            text += chunk
+            if len(text) > _REASON_BYTES:
+                break
     return any(mark in text for mark in _EXPIRED)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, OBJECTS, TEXTS, key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TAP_COLUMNS: Final = frozenset({"segment_id"})
 
@@ -74,21 +77,26 @@ USERS: Final[dict[str, Any]] = th.PropertiesList(
 ).to_dict()
 
 
-def _entries(identity: str, what: str, *columns: th.Property[Any]) -> dict[str, Any]:
+def _entries(identities: Mapping[str, str], *columns: th.Property[Any]) -> dict[str, Any]:
     """Declare a table of what users have several of.
 
     Its key is stable and unique: an entry's place in the vendor's list moves as others grow older than 90 days, so
     the vendor's own name or ID counts, and `occurrence` tells apart what the vendor names twice or not at all.
+
+    Args:
+        identities: the columns that name an entry, with their descriptions.
+        columns: all others.
     """
     return th.PropertiesList(
         key("segment_id", "Segment the user was exported for."),
         key("braze_id", "The vendor's user ID."),
-        key(identity, f"{what}; `-` if the vendor sends none."),
+        *(key(name, f"{what}; `-` if the vendor sends none.") for name, what in identities.items()),
         th.Property(
             "occurrence",
             th.IntegerType,
             required=True,
-            description=f"1; more only where the vendor lists the same {identity} several times for a user.",
+            description=f"1; more only where the vendor lists the same {' and '.join(identities)} several times for a "
+            "user.",
         ),
         *columns,
         EXTRA,
@@ -102,11 +110,10 @@ _TALLY: Final = (
 )
 _VARIATION_NAME: Final = th.Property("variation_name", th.StringType, description="Variation received.")
 
-CUSTOM_EVENTS: Final[dict[str, Any]] = _entries("name", "Name of the event", *_TALLY)
-PURCHASES: Final[dict[str, Any]] = _entries("name", "Product", *_TALLY)
+CUSTOM_EVENTS: Final[dict[str, Any]] = _entries({"name": "Name of the event"}, *_TALLY)
+PURCHASES: Final[dict[str, Any]] = _entries({"name": "Product"}, *_TALLY)
 CAMPAIGNS: Final[dict[str, Any]] = _entries(
-    "api_campaign_id",
-    "ID of the campaign",
+    {"api_campaign_id": "ID of the campaign"},
     th.Property("name", th.StringType, description="Name of the campaign."),
     th.Property("last_received", th.DateTimeType, description="When it was received last."),
     th.Property("engaged", FREE_OBJECT, description="What the user did, such as opened_email; only what is true."),
@@ -117,8 +124,7 @@ CAMPAIGNS: Final[dict[str, Any]] = _entries(
     th.Property("variation_api_id", th.StringType, description="ID of the variation."),
 )
 CANVASES: Final[dict[str, Any]] = _entries(
-    "api_canvas_id",
-    "ID of the Canvas",
+    {"api_canvas_id": "ID of the Canvas"},
     th.Property("name", th.StringType, description="Name of the Canvas."),
     th.Property("last_received_message", th.DateTimeType, description="When a message of it was received last."),
     th.Property("last_entered", th.DateTimeType, description="When the user entered it last."),
@@ -131,8 +137,7 @@ CANVASES: Final[dict[str, Any]] = _entries(
     th.Property("steps_received", OBJECTS, description="Steps: name, api_canvas_step_id, last_received."),
 )
 DEVICES: Final[dict[str, Any]] = _entries(
-    "device_id",
-    "ID of the device",
+    {"device_id": "ID of the device"},
     th.Property("model", th.StringType, description="Model."),
     th.Property("os", th.StringType, description="Operating system."),
     th.Property("carrier", th.StringType, description="Mobile carrier."),
@@ -142,6 +147,32 @@ DEVICES: Final[dict[str, Any]] = _entries(
     th.Property("roku_ad_id", th.StringType, description="Roku's advertising ID."),
     th.Property("windows_ad_id", th.StringType, description="Windows' advertising ID."),
     th.Property("ad_tracking_enabled", th.BooleanType, description="Whether the device allows tracking."),
+)
+
+PUSH_TOKENS: Final[dict[str, Any]] = _entries(
+    {"token": "Push token"},
+    th.Property("app", th.StringType, description="Name of the app: a name in braze_user_apps."),
+    th.Property("platform", th.StringType, description="Platform of the app."),
+    th.Property("device_id", th.StringType, description="ID of the device, as in braze_user_devices."),
+    th.Property("notifications_enabled", th.BooleanType, description="Whether the device shows notifications."),
+    th.Property("provisionally_opted_in", th.BooleanType, description="Whether the user opted in provisionally."),
+)
+APPS: Final[dict[str, Any]] = _entries(
+    {"name": "Name of the app"},
+    th.Property("platform", th.StringType, description="Platform of the app."),
+    th.Property("version", th.StringType, description="Version that was used last."),
+    th.Property("sessions", th.IntegerType, description="Number of sessions; the vendor may send it as text."),
+    th.Property("first_used", th.DateTimeType, description="When the app was used first."),
+    th.Property("last_used", th.DateTimeType, description="When the app was used last."),
+)
+ALIASES: Final[dict[str, Any]] = _entries(
+    {"alias_label": "Label of the alias"},
+    th.Property("alias_name", th.StringType, description="The alias itself."),
+)
+CANVAS_STEPS: Final[dict[str, Any]] = _entries(
+    {"api_canvas_id": "ID of the Canvas, as in braze_user_canvases", "api_canvas_step_id": "ID of the step"},
+    th.Property("name", th.StringType, description="Name of the step."),
+    th.Property("last_received", th.DateTimeType, description="When a message of the step was received last."),
 )
 
 SEGMENTS: Final[dict[str, Any]] = th.PropertiesList(

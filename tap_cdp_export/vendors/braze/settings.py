@@ -55,6 +55,14 @@ SETTINGS: Final = th.ObjectType(
         "without effect while fields_to_export holds custom_attributes.",
     ),
     th.Property(
+        "attribute_columns",
+        th.BooleanType,
+        default=False,
+        title="Attribute columns",
+        description="Add a typed column to braze_users for each exported custom attribute, named and typed by its "
+        "definition, which needs the permission custom_attributes.get.",
+    ),
+    th.Property(
         "output_format",
         th.StringType(allowed_values=["zip", "gzip"]),
         default="zip",

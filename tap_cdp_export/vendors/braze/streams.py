@@ -1,8 +1,9 @@
-"""`braze_users`, the tables made from its lists, and `braze_segments`."""
+"""`braze_users` with the tables made from its lists, and `braze_segments`."""
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import CdpExportError, SettingsError
@@ -16,21 +17,20 @@ from tap_cdp_export.singer.source import ExportSource
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.braze.api import BrazeApi
 from tap_cdp_export.vendors.braze.archive import line_blocks_of, naming_bad_lines
+from tap_cdp_export.vendors.braze.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.braze.bucket import Bucket
 from tap_cdp_export.vendors.braze.client import BrazeExporter
+from tap_cdp_export.vendors.braze.entry_decoder import EntryDecoder
+from tap_cdp_export.vendors.braze.entry_streams import BrazeUserEntries
 from tap_cdp_export.vendors.braze.schemas import (
-    CAMPAIGNS,
-    CANVASES,
-    CUSTOM_EVENTS,
-    DEVICES,
     EXPORTABLE_FIELDS,
-    PURCHASES,
     SEGMENTS,
     UNASKED,
     USERS,
 )
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, EntryDecoder, UserDecoder
+from tap_cdp_export.vendors.braze.tables.lists import custom_attributes
+from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, UserDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,70 +52,6 @@ class BrazeUsers(ExportStream):
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id")
 
 
-class BrazeUserEntries(ExportStream):
-    """A table of the entries of one of the users' lists.
-
-    Attributes:
-        field: the list.
-        identity: what names an entry.
-    """
-
-    is_on_request = True
-    permission = "users.export.segment"
-    field: ClassVar[str]
-    identity: ClassVar[str]
-
-
-class BrazeUserCustomEvents(BrazeUserEntries):
-    """Custom events of the last 90 days."""
-
-    name = "braze_user_custom_events"
-    columns: ClassVar[dict[str, Any]] = CUSTOM_EVENTS
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "name", "occurrence")
-    field = "custom_events"
-    identity = "name"
-
-
-class BrazeUserPurchases(BrazeUserEntries):
-    """Purchases of the last 90 days."""
-
-    name = "braze_user_purchases"
-    columns: ClassVar[dict[str, Any]] = PURCHASES
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "name", "occurrence")
-    field = "purchases"
-    identity = "name"
-
-
-class BrazeUserCampaigns(BrazeUserEntries):
-    """Campaigns received in the last 90 days."""
-
-    name = "braze_user_campaigns"
-    columns: ClassVar[dict[str, Any]] = CAMPAIGNS
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "api_campaign_id", "occurrence")
-    field = "campaigns_received"
-    identity = "api_campaign_id"
-
-
-class BrazeUserCanvases(BrazeUserEntries):
-    """Canvases received in the last 90 days."""
-
-    name = "braze_user_canvases"
-    columns: ClassVar[dict[str, Any]] = CANVASES
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "api_canvas_id", "occurrence")
-    field = "canvases_received"
-    identity = "api_canvas_id"
-
-
-class BrazeUserDevices(BrazeUserEntries):
-    """Devices."""
-
-    name = "braze_user_devices"
-    columns: ClassVar[dict[str, Any]] = DEVICES
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id", "device_id", "occurrence")
-    field = "devices"
-    identity = "device_id"
-
-
 class BrazeSegments(ExportStream):
     """The segments of the workspace."""
 
@@ -128,6 +64,37 @@ class BrazeSegments(ExportStream):
 
 class BrazeUsersSource(ExportSource[BrazeApi]):
     """Exports the segments one by one (the vendor allows one export of a segment at a time) for all its streams."""
+
+    def schema(self, stream: type[ExportStream]) -> dict[str, Any]:
+        """Give a stream's JSON schema; that of the users has the columns that the settings add.
+
+        Args:
+            stream: one of this source's.
+
+        Returns:
+            The schema.
+        """
+        if stream is not BrazeUsers:
+            return stream.columns
+        return {**USERS, "properties": {**USERS["properties"], **self.attribute_columns.properties}}
+
+    @cached_property
+    def attribute_columns(self) -> AttributeColumns:
+        """The optional columns, from the definitions as they are now; none if those cannot be read."""
+        fields = self._configured_fields()
+        wanted = None if "custom_attributes" in fields else self.settings.get("custom_attributes_to_export", [])
+        if self.settings["attribute_columns"] and wanted != []:
+            try:
+                return AttributeColumns(chain.from_iterable(custom_attributes(self.client)), wanted)
+            except CdpExportError as error:
+                self.discovery_error = error
+        return AttributeColumns()
+
+    def sync(self) -> None:
+        """Fill all selected streams; tables without columns of definitions need none."""
+        if "braze_users" not in self.selected:
+            self.discovery_error = None
+        super().sync()
 
     def validate(self) -> None:
         """Check STATE, and whether there is a segment to export and a client for the bucket."""
@@ -161,6 +128,8 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         streams = self.selected
         state_owner = next(iter(streams.values()))
         self._warn(state_owner)
+        if users_stream := streams.get("braze_users"):
+            self.attribute_columns.follow(users_stream.effective_schema["properties"])
         exporter = self._exporter()
         exporter.check_bucket()
         runner = ExportRunner(exporter, self._poll_policy(), partial(self._record, state_owner))
@@ -168,6 +137,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         origin = {"base_url": self.client.base_url}  # not the key, which may be rotated
         segments = resolve(self.settings["segment_ids"], self.client.segments)
         self._warn_of_late_files(state_owner, exporter, segments)
+        misfits = 0
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.reference["segment_id"]):
             request = ExportRequest(
                 f"Braze segment {segment}", self._parameters(segment), streams=tuple(streams), origin=origin
@@ -177,9 +147,15 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                 for stream in streams.values():  # some of the rows were written by an earlier run
                     stream.suppress_activate_version()
             with runner.export(request, taken_up) as files:
-                self._write(segment, files)
+                misfits += self._write(segment, files)
             self._finish(state_owner, exporter, segments)
         self._record(state_owner, None)
+        if misfits:
+            state_owner.logger.warning(
+                "%d values of custom attributes are of another type than defined, so their column is null; "
+                "extra has them under custom_attributes.",
+                misfits,
+            )
 
     def _warn_of_late_files(self, state_owner: ExportStream, exporter: BrazeExporter, segments: list[str]) -> None:
         """Look once more into the exports that earlier runs took for whole."""
@@ -214,18 +190,27 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                     ", ".join(withheld),
                 )
 
-    def _write(self, segment: str, files: Iterator[Spool]) -> None:
-        """Write the records of a segment's files."""
+    def _write(self, segment: str, files: Iterator[Spool]) -> int:
+        """Write the records of a segment's files; return how many attributes did not fit their columns."""
+        misfits = 0
         streams = list(self.selected.values())
-        decoder = BlockDecoder([_decoder_of(stream, segment) for stream in streams])
+        decoder = BlockDecoder([self._decoder_of(stream, segment) for stream in streams])
         for file in files:
-            with naming_bad_lines(file):
-                write_chunks(decoder.decode, line_blocks_of(file), *streams)
+            with naming_bad_lines(file), self.writing(f"Braze segment {segment}", file, streams=streams):
+                misfits += write_chunks(decoder.decode, line_blocks_of(file), *streams)
+        return misfits
 
     def check_access(self) -> None:
         """List segments, and look into the bucket."""
+        if self.discovery_error:
+            raise self.discovery_error
         self.client.check_access()
         self._exporter().check_bucket()
+
+    def _decoder_of(self, stream: ExportStream, segment: str) -> UserDecoder | EntryDecoder:
+        if isinstance(stream, BrazeUserEntries):
+            return EntryDecoder(segment, type(stream), stream.selected_columns)
+        return UserDecoder(segment, stream.selected_columns, self.attribute_columns)
 
     def _exporter(self) -> BrazeExporter:
         deadline = self.request_deadline()
@@ -251,7 +236,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
     def _parameters(self, segment: str) -> dict[str, Any]:
         fields = self._fields()
         optional = {"callback_endpoint"}
-        if "braze_users" in self.selected and {"custom_attributes", "extra"} & _chosen(self.selected["braze_users"]):
+        if "braze_users" in self.selected and {"custom_attributes", "extra"} & self._chosen():
             optional.add("custom_attributes_to_export")
         return {
             "segment_id": segment,
@@ -263,13 +248,20 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
     def _fields(self) -> Iterator[str]:
         """Give the fields that end in a selected column: fewer make the export smaller."""
         streams = self.selected
-        if users_stream := streams.get("braze_users"):
-            chosen = _chosen(users_stream)
+        if "braze_users" in streams:
+            chosen = self._chosen()
             needed = chosen | {field for name, field in UNASKED.items() if name in chosen}
             for field in self._configured_fields():
                 if field in needed or (field not in EXPORTABLE_FIELDS and "extra" in chosen):
                     yield field
         yield from (stream.field for stream in streams.values() if isinstance(stream, BrazeUserEntries))
+
+    def _chosen(self) -> set[str]:
+        """Give the selected columns of the users, and those from which others are made."""
+        stream = self.selected["braze_users"]
+        chosen = {name for name in stream.columns["properties"] if stream.mask["properties", name]}
+        is_needed = any(name in self.attribute_columns.names for name in stream.selected_columns)
+        return chosen | ({"custom_attributes"} if is_needed else set())
 
     def _configured_fields(self) -> list[str]:
         """Give `fields_to_export`; all custom attributes are no default where some are named."""
@@ -306,14 +298,3 @@ class BrazeSegmentsSource(ExportSource[BrazeApi]):
     def check_access(self) -> None:
         """List segments."""
         self.client.check_access()
-
-
-def _chosen(stream: ExportStream) -> set[str]:
-    """Give the selected columns."""
-    return {name for name in stream.columns["properties"] if stream.mask["properties", name]}
-
-
-def _decoder_of(stream: ExportStream, segment: str) -> UserDecoder | EntryDecoder:
-    if isinstance(stream, BrazeUserEntries):
-        return EntryDecoder(segment, stream.columns, stream.field, stream.identity)
-    return UserDecoder(segment, stream.selected_columns)

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_splitter import DECODE_ERRORS
-from tap_cdp_export.records.batch import RecordBatch, batch_of
+from tap_cdp_export.records.batch import RecordBatch
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import RecordMapper, any_time
-from tap_cdp_export.records.properties import NO_IDENTITY
 from tap_cdp_export.vendors.braze.archive import users_of
+from tap_cdp_export.vendors.braze.entry_decoder import EntryDecoder
+from tap_cdp_export.vendors.braze.entry_lists import ListReader, Lists
 from tap_cdp_export.vendors.braze.schemas import TAP_COLUMNS, USERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-_ENTRIES_AT_ONCE: Final = 1_000
-_KEYS: Final = ("segment_id", "braze_id", "occurrence")
+    from tap_cdp_export.vendors.braze.attribute_columns import AttributeColumns
 
 
 class UserDecoder:
     """Decodes users for `braze_users`."""
 
-    def __init__(self, segment: str, selected: Collection[str]) -> None:
+    def __init__(
+        self, segment: str, selected: Collection[str], attribute_columns: AttributeColumns | None = None
+    ) -> None:
         """Initialize.
 
         Args:
             segment: ID of the segment for which the users were exported.
             selected: names of the columns to decode.
+            attribute_columns: the columns of single custom attributes, if there are any.
         """
+        self._attribute_columns = attribute_columns
+        if attribute_columns:
+            selected = {*selected, "custom_attributes", "extra"}
         mapper = RecordMapper(USERS, tap_columns=TAP_COLUMNS, time=any_time)
         self._decoder = JsonRecordDecoder(mapper, {"segment_id": segment}, selected, required="braze_id")
 
@@ -48,61 +52,14 @@ class UserDecoder:
         Raises:
             InvalidJSON: If a line is no JSON object with a `braze_id`.
         """
+        batch = self._decoded(block)
+        return self._attribute_columns.added_to(batch) if self._attribute_columns else batch
+
+    def _decoded(self, block: bytes) -> RecordBatch:
         with suppress(*DECODE_ERRORS):
             if not strict_json.has_nul(block):
                 return self._decoder.json_lines(block)
-        return self.batch_of(users_of(block))
-
-    def batch_of(self, users: list[dict[str, Any]]) -> RecordBatch:
-        """Make records of users that are decoded already."""
-        return self._decoder.objects(users)
-
-
-class EntryDecoder:
-    """Makes a table of the entries of one of the users' lists."""
-
-    def __init__(self, segment: str, schema: Mapping[str, Any], field: str, identity: str) -> None:
-        """Initialize.
-
-        Args:
-            segment: ID of the segment for which the users were exported.
-            schema: JSON schema of the table.
-            field: name of the list.
-            identity: name of the field that names an entry.
-        """
-        self._segment = segment
-        self._mapper = RecordMapper(schema, tap_columns=frozenset({*_KEYS, identity}), time=any_time)
-        self._field = field
-        self._identity = identity
-
-    def batches_of(self, users: list[dict[str, Any]]) -> Iterator[RecordBatch]:
-        """Make records of the entries of users.
-
-        Args:
-            users: decoded, with whole lists.
-
-        Yields:
-            The records, up to 1,000 at a time.
-        """
-        records = (record for user in users for record in self._records_of(user))
-        while part := list(islice(records, _ENTRIES_AT_ONCE)):
-            yield batch_of(part)
-
-    def _records_of(self, user: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        occurrences: Counter[str] = Counter()
-        for entry in _listed(user.get(self._field)):
-            fields = {**entry} if isinstance(entry, dict) else {self._field: entry}
-            name = NO_IDENTITY
-            if fields.get(self._identity) is None or isinstance(fields[self._identity], str):
-                name = fields.pop(self._identity, None) or NO_IDENTITY
-            occurrences[name] += 1
-            tap_columns = {
-                "segment_id": self._segment,
-                "braze_id": user["braze_id"],
-                self._identity: name,
-                "occurrence": occurrences[name],
-            }
-            yield self._mapper.record(fields, tap_columns)
+        return self._decoder.objects(users_of(block))
 
 
 class BlockDecoder:
@@ -115,7 +72,8 @@ class BlockDecoder:
             decoders: one for each stream.
         """
         self._decoders = decoders
-        self._has_entries = any(isinstance(decoder, EntryDecoder) for decoder in decoders)
+        fields = {decoder.field for decoder in decoders if isinstance(decoder, EntryDecoder)}
+        self._reader = ListReader("braze_id", fields, required=True) if fields else None
 
     def decode(self, block: bytes) -> Iterator[tuple[RecordBatch, ...]]:
         """Decode lines.
@@ -129,13 +87,11 @@ class BlockDecoder:
         Raises:
             InvalidJSON: If a line is no JSON object with a `braze_id`.
         """
-        users = users_of(block, whole_lists=True) if self._has_entries else []
+        lists = _lists_of(block, self._reader) if self._reader else Lists((), {})
         for place, decoder in enumerate(self._decoders):
-            if isinstance(decoder, EntryDecoder):
-                for batch in decoder.batches_of(users):
-                    yield self._alone(place, batch)
-            else:
-                yield self._alone(place, decoder.batch_of(users) if self._has_entries else decoder.decode(block))
+            batches = decoder.batches_of(lists) if isinstance(decoder, EntryDecoder) else [decoder.decode(block)]
+            for batch in batches:
+                yield self._alone(place, batch)
 
     def _alone(self, place: int, batch: RecordBatch) -> tuple[RecordBatch, ...]:
         batches = [RecordBatch({}, 0)] * len(self._decoders)
@@ -143,8 +99,8 @@ class BlockDecoder:
         return tuple(batches)
 
 
-def _listed(value: object) -> list[Any]:
-    """Take a list as it is, and anything else in its place for an entry, so that nothing is lost."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _lists_of(block: bytes, reader: ListReader) -> Lists:
+    with suppress(*DECODE_ERRORS):
+        if not strict_json.has_nul(block):
+            return reader.encoded(block.removesuffix(b"\n").split(b"\n"))
+    return reader.decoded(users_of(block, whole_lists=True))

@@ -15,7 +15,7 @@ from tap_cdp_export.files.compression import open_decompressed
 from tap_cdp_export.files.spool import Spool
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
 from tap_cdp_export.http.reasons import read_reason, reason_of
-from tap_cdp_export.http.responses import is_framed
+from tap_cdp_export.http.responses import announced_size, is_framed
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.windows import epoch_milliseconds, from_epoch_milliseconds
 
@@ -69,7 +69,9 @@ class PersonalizationClient:
             trust_environment=not is_loopback(self._base_url),
         )
 
-    def page(self, kind: str, dataset: str, window: Window | None, *, page: int, page_size: int) -> Spool:
+    def page(  # noqa: PLR0913 -- what tells a page from all others
+        self, kind: str, dataset: str, window: Window | None, *, page: int, page_size: int, segment: str | None = None
+    ) -> Spool:
         """Read one page.
 
         Args:
@@ -78,6 +80,7 @@ class PersonalizationClient:
             window: of the engagement statistics; it selects no records.
             page: number from 0.
             page_size: records a page; 0 for everything in one body.
+            segment: name or ID of the one whose members are read, in place of those that the settings select.
 
         Returns:
             The body.
@@ -86,18 +89,18 @@ class PersonalizationClient:
             RequestRefused: If the dataset or a segment is unknown.
             CredentialsRefused: If the token or its rights do not suffice.
         """
-        params: dict[str, Any] = self._filters()
+        params: dict[str, Any] = {"filter": segment} if segment else self._filters()
         if window:
             params |= {"start": epoch_milliseconds(window.start), "end": epoch_milliseconds(window.end)}
         if page_size:
             params |= {"page": page, "pageSize": page_size}
-        if kind == "users" and self._settings["include_geo"]:
+        if kind == "users" and self._settings["include_geo"] and not segment:
             params["includeGeo"] = "true"
         params |= _spelled(self._settings["extra_params"])
         call = ApiRequest(
             "GET",
             self.url(dataset, f"{kind}.{self._settings['format']}"),
-            what=f"{kind} of dataset {dataset}, page {page}",
+            what=f"{f'members of segment {segment}' if segment else kind} of dataset {dataset}, page {page}",
             params=params,
             headers={"Accept-Encoding": "gzip"},
         )
@@ -110,7 +113,8 @@ class PersonalizationClient:
                 reason=error.reason,
             ) from None
         except RequestRefused as error:
-            known = "dataset_ids, filter, segmentation_id, segment_id and extra_params"
+            filters = "segments" if segment else "filter, segmentation_id, segment_id"
+            known = f"dataset_ids, {filters} and extra_params"
             verb = "does not know the dataset or a segment of" if error.status == 404 else "refuses"  # noqa: PLR2004 -- the status
             raise RequestRefused(
                 f"Personalization {verb} the request for {call.what} ({error.status}).{error.reason} Check {known}.",
@@ -166,7 +170,7 @@ class PersonalizationClient:
             raise UnusableAnswer("A CSV page came without a length, so it may be cut short. Set format to json.")
         if answer.status_code == HTTPStatus.NO_CONTENT and self._settings["format"] == "json":
             return Spool.of(b"".join(chunks) or b"[]")
-        spool = Spool(chunks)
+        spool = Spool(chunks, announced_size=announced_size(answer))
         try:
             self._refuse_object(spool)
         except BaseException:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from itertools import repeat
+from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.records.batch import NEEDS_JSON_ESCAPE, RecordBatch, batch_of, struct
 from tap_cdp_export.records.mapper import UNCONVERTIBLE, epoch_column, kind_of
+from tap_cdp_export.vendors.personalization.csv_pages import read_object
 from tap_cdp_export.vendors.personalization.long_cells import LongCell
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class CsvPageDecoder:
             "number": _numbers,
             "date-time": lambda cells: _converted(epoch_column(_integers(cells))),
             "array": lambda cells: [pages.split(cell) if cell else None for cell in cells],
+            "object": _objects,
         }
 
     def decode(self, page: Spool) -> Iterator[RecordBatch]:
@@ -107,7 +110,7 @@ class CsvPageDecoder:
                 read[name] = self._readers[kind](columns[spelled])
             else:
                 raise _UnexpectedForm
-        others = [name for name in header if name not in self._columns]
+        others = [name for name in header if name not in self._columns and name not in self._mapper.ignored]
         read["extra"] = _extra(others, columns) if others else repeat(None, len(rows))
         return {name: read[name] for name in self._selected}
 
@@ -153,6 +156,13 @@ def _numbers(cells: Cells) -> list[float | None]:
     if math.inf in numbers or -math.inf in numbers:
         raise _UnexpectedForm
     return numbers
+
+
+def _objects(cells: Cells) -> list[dict[str, Any] | None]:
+    objects = [read_object(cell) if cell else None for cell in cells]
+    if not {*map(type, objects)} <= {dict, NoneType}:
+        raise _UnexpectedForm
+    return objects
 
 
 def _converted(values: list[object]) -> list[object]:

@@ -46,27 +46,27 @@ _OTHER_DELIMITERS: Final = {";": "semicolon", "\t": "tab", "|": "vertical bar", 
 
 
 class CsvPages:
-    """Reads the pages of one stream; columns may differ from page to page."""
+    """Reads the pages of one kind; columns may differ from page to page."""
 
     def __init__(
-        self, stream: str, schema: Mapping[str, Any], list_separator: str | None, *, delimiter: str = ","
+        self, kind: str, schema: Mapping[str, Any], list_separator: str | None, *, delimiter: str = ","
     ) -> None:
         """Compile how cells are read.
 
         Args:
-            stream: `users` or `accounts`.
-            schema: the stream's JSON schema.
+            kind: `users` or `accounts`.
+            schema: JSON schema of all that they may hold.
             list_separator: splits a cell that holds a list; without it the cell is one element.
             delimiter: separates cells; one character.
         """
-        self._aliases = KEY_ALIASES[stream]
+        self._aliases = KEY_ALIASES[kind]
         self._delimiter = delimiter
         self._list_separator = list_separator
         readers: dict[str, Callable[[str], Any]] = {
             "integer": _integer,
             "date-time": _integer,
             "number": _number,
-            "object": _object,
+            "object": read_object,
             "array": self.split,
         }
         properties = schema["properties"]
@@ -336,7 +336,15 @@ def _number(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no
     return number if math.isfinite(number) else cell
 
 
-def _object(cell: str) -> Any:  # noqa: ANN401 -- text stays text where it is no object
+def read_object(cell: str) -> Any:  # noqa: ANN401 -- any JSON
+    """Read a cell that should hold an object.
+
+    Args:
+        cell: not empty.
+
+    Returns:
+        The JSON value in it; the text itself where it is no JSON.
+    """
     try:
         return strict_json.check_depth(strict_json.decode(cell.encode()))
     except strict_json.InvalidJSON:

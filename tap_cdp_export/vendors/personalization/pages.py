@@ -119,7 +119,11 @@ class JsonPageDecoder:
 
 
 class Pages:
-    """All pages of a dataset."""
+    """All pages of a dataset.
+
+    Attributes:
+        number: how many have been taken to be decoded.
+    """
 
     def __init__(self, what: str, fetch: Callable[[int], Spool], decoder: PageDecoder, *, are_numbered: bool) -> None:
         """Initialize without fetching.
@@ -134,6 +138,7 @@ class Pages:
         self._fetch = fetch
         self._decoder = decoder
         self._are_numbered = are_numbered
+        self.number = 0
 
     def records_of(self, stream: ExportStream) -> Iterator[RecordBatch | EncodedRecords]:
         """Read all pages.
@@ -180,9 +185,10 @@ class Pages:
     def _pages(self) -> Generator[Spool]:
         """Fetch until an empty page: the vendor does not promise that only the last page is short."""
         with closing(prefetch_pages(self._fetch, self._is_last)) as pages:
-            for number, page in enumerate(pages):
+            for page in pages:
                 with page:
-                    logger.debug("%s: page %d, %d bytes.", self._what, number, page.size)
+                    logger.debug("%s: page %d, %d bytes.", self._what, self.number, page.size)
+                    self.number += 1
                     yield page
 
     def _is_last(self, page: Spool) -> bool:

@@ -1,4 +1,4 @@
-"""The columns of `users` and `accounts` (docs/vendors/personalization.md, section 4)."""
+"""The columns of `users`, `accounts` and `user_segments` (docs/vendors/personalization.md, section 4)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from singer_sdk import typing as th
 
 from tap_cdp_export.records.properties import EXTRA, FREE_OBJECT, TEXTS, WINDOW, key
 
-TAP_COLUMNS: Final = frozenset({"dataset_id", "window_start", "window_end"})
+TAP_COLUMNS: Final = frozenset({"dataset_id", "segment", "window_start", "window_end"})
 
 _DATASET: Final = key("dataset_id", "Dataset the record was read from, as in the settings.")
+_NAME: Final = key("name", "Identifier of the user, unchanged (the vendor calls the user ID name).")
 
 _ENGAGEMENT: Final = (
     th.Property(
@@ -30,7 +31,7 @@ _ENGAGEMENT: Final = (
 
 USERS: Final[dict[str, Any]] = th.PropertiesList(
     _DATASET,
-    key("name", "Identifier of the user, unchanged (the vendor calls the user ID name)."),
+    _NAME,
     th.Property("display_name", th.StringType, description="Readable name of the person."),
     th.Property("account_name", th.StringType, description="The user's company: name of a row of accounts."),
     th.Property("email_address", th.StringType, description="E-mail address."),
@@ -53,5 +54,14 @@ ACCOUNTS: Final[dict[str, Any]] = th.PropertiesList(
     key("name", "Identifier of the company, unchanged."),
     *_ENGAGEMENT,
     *WINDOW,
+    EXTRA,
+).to_dict()
+
+USER_SEGMENTS: Final[dict[str, Any]] = th.PropertiesList(
+    _DATASET,
+    key("segment", "Name or ID of the segment, as in the settings."),
+    _NAME,
+    th.Property("segment_joined", th.DateTimeType, description="When the user joined the segment."),
+    th.Property("segment_input_values", FREE_OBJECT, description="Values behind the membership, by rule."),
     EXTRA,
 ).to_dict()

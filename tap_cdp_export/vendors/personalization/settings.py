@@ -100,6 +100,13 @@ SETTINGS: Final = th.ObjectType(
         description="Name or ID of a segment: only its members are exported.",
     ),
     th.Property(
+        "segments",
+        th.ArrayType(th.StringType),
+        title="Segments",
+        description="Names or IDs of the segments whose members user_segments lists, with one series of requests for "
+        "each; apart from filter, which it does not combine with.",
+    ),
+    th.Property(
         "segmentation_id",
         th.StringType,
         title="Segmentation ID",
@@ -146,13 +153,8 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     Yields:
         One text a problem, without any value.
     """
-    yield from empty_lists("personalization", settings, "dataset_ids")
-    for name in sorted({"page", "pageSize"} & set(settings["extra_params"])):
-        yield f"setting personalization.extra_params must not hold {name}: page_size says how the pages are read"
-    for name in ("start", "end"):
-        time = settings["extra_params"].get(name)
-        if time is not None and not _is_epoch_time(time):
-            yield f"setting personalization.extra_params.{name} must be a time in epoch milliseconds"
+    yield from empty_lists("personalization", settings, "dataset_ids", "segments")
+    yield from _parameter_problems(settings["extra_params"])
     if settings["csv_delimiter"] in '"\r\n':
         yield "setting personalization.csv_delimiter must be one character, no quote and no line end"
     if "base_url" in settings:
@@ -162,6 +164,15 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[str]:
     for name in ("account_name", "instance"):
         if settings.get(name) and not _HOST_PART.fullmatch(settings[name]):
             yield f"setting personalization.{name} must be one part of a host name (letters, digits, hyphens)"
+
+
+def _parameter_problems(params: Mapping[str, Any]) -> Iterator[str]:
+    where = "setting personalization.extra_params"
+    for name in sorted({"page", "pageSize"} & params.keys()):
+        yield f"{where} must not hold {name}: page_size says how the pages are read"
+    for name in ("start", "end"):
+        if params.get(name) is not None and not _is_epoch_time(params[name]):
+            yield f"{where}.{name} must be a time in epoch milliseconds"
 
 
 def _is_epoch_time(value: object) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import logging
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -22,10 +23,10 @@ from tap_cdp_export.vendors.personalization.csv_decoder import CsvPageDecoder
 from tap_cdp_export.vendors.personalization.csv_pages import KEY_ALIASES, CsvPages
 from tap_cdp_export.vendors.personalization.pages import JsonPageDecoder, Pages
 from tap_cdp_export.vendors.personalization.schemas import ACCOUNTS, TAP_COLUMNS, USERS
-from tap_cdp_export.windows import Window, whole_second
+from tap_cdp_export.windows import Window, time_text, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.vendors.personalization.pages import PageDecoder
 
@@ -55,7 +56,18 @@ class Accounts(ExportStream):
 
 
 class PersonalizationSource(ExportSource[PersonalizationClient]):
-    """Fills one of the two streams: they are read apart."""
+    """Fills one stream: users and accounts are read apart.
+
+    Attributes:
+        ignored: the vendor's names of fields that another stream holds.
+    """
+
+    ignored: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        """What the pages hold, `users` or `accounts`."""
+        return self.streams[0].name
 
     def validate(self) -> None:
         """Check STATE, and whether the window has a start."""
@@ -108,11 +120,10 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
 
     def check_access(self) -> None:
         """Read one record of the first dataset: these requests start no job."""
-        kind = self.streams[0].name
         dataset = self.settings["dataset_ids"][0]
         with (
             self._missing_accounts_allowed(self.streams[0], dataset),
-            self.client.page(kind, dataset, None, page=0, page_size=1) as body,
+            self.client.page(self.kind, dataset, None, page=0, page_size=1) as body,
         ):
             drain(self._decoder(self.streams[0], dict.fromkeys(TAP_COLUMNS)).decode(body))
 
@@ -137,16 +148,37 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
 
     def _read_dataset(self, stream: ExportStream, dataset: str, window: Window) -> None:
         client = self.client
-        page_size = self.settings["page_size"]
+        tap_columns = {"dataset_id": dataset, **client.window_columns(window)}
+        request = partial(client.page, self.kind, dataset, window, page_size=self.settings["page_size"])
+        logger.info(
+            "%s of dataset %s: requesting pages, with the statistics of %s to %s.",
+            stream.name,
+            dataset,
+            time_text(window.start),
+            time_text(window.end),
+        )
+        self.read_pages(stream, dataset, tap_columns, request)
+
+    def read_pages(
+        self, stream: ExportStream, dataset: str, tap_columns: Mapping[str, str | None], request: Callable[..., Spool]
+    ) -> None:
+        """Read pages until an empty one, and write their records.
+
+        Args:
+            stream: the stream.
+            dataset: name or ID of the dataset.
+            tap_columns: values of the tap's own columns.
+            request: reads a page, by its number `page`; called in a thread of its own.
+        """
 
         def fetch(number: int) -> Spool:
             try:
-                return client.page(stream.name, dataset, window, page=number, page_size=page_size)
+                return request(page=number)
             except RequestRefused as error:
                 if error.status != HTTPStatus.NOT_FOUND or not number:
                     raise
             try:  # once more, as a single 404 may be a gateway's
-                return client.page(stream.name, dataset, window, page=number, page_size=page_size)
+                return request(page=number)
             except RequestRefused as error:
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
@@ -161,10 +193,12 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
                 )
                 return Spool.of(decoder.empty_page)
 
-        decoder = self._decoder(stream, {"dataset_id": dataset, **client.window_columns(window)})
-        pages = Pages(f"{stream.name} of dataset {dataset}", fetch, decoder, are_numbered=bool(page_size))
-        for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
-            stream.write(records)
+        decoder = self._decoder(stream, tap_columns)
+        what = f"{stream.name} of dataset {dataset}"
+        pages = Pages(what, fetch, decoder, are_numbered=bool(self.settings["page_size"]))
+        with self.writing(what, detail=lambda: f"{pages.number:,} page{'s' * (pages.number != 1)}", streams=[stream]):
+            for records in self._first_allowed_to_fail(stream, dataset, pages.records_of(stream)):
+                stream.write(records)
 
     def _first_allowed_to_fail(self, stream: ExportStream, dataset: str, found: Iterator[T]) -> Iterator[T]:
         """Take a refusal for a retirement only before anything has come."""
@@ -174,17 +208,17 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         return itertools.chain(first, found)
 
     def _decoder(self, stream: ExportStream, tap_columns: Mapping[str, str | None]) -> PageDecoder:
-        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case)
+        mapper = RecordMapper(stream.columns, tap_columns=TAP_COLUMNS, to_vendor_name=camel_case, ignored=self.ignored)
         if self.settings["format"] == "csv":
             pages = CsvPages(
-                stream.name,
-                stream.columns,
+                self.kind,
+                ACCOUNTS if self.kind == "accounts" else USERS,
                 self.settings.get("csv_list_separator"),
                 delimiter=self.settings["csv_delimiter"],
             )
             return CsvPageDecoder(pages, mapper, tap_columns, stream.selected_columns)
         return JsonPageDecoder(
             JsonRecordDecoder(
-                mapper, tap_columns, stream.selected_columns, required="name", aliases=KEY_ALIASES[stream.name]
+                mapper, tap_columns, stream.selected_columns, required="name", aliases=KEY_ALIASES[self.kind]
             )
         )

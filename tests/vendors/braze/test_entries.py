@@ -50,6 +50,23 @@ DEVICE = {
     "device_id": "312ef2c1",
     "ad_tracking_enabled": True,
 }
+TOKEN = {
+    "app": "MovieCanon",
+    "platform": "Android",
+    "token": "12345abcd",
+    "device_id": "312ef2c1",
+    "notifications_enabled": True,
+    "provisionally_opted_in": None,
+}
+APP = {
+    "name": "MovieCanon",
+    "platform": "Android",
+    "version": "3.29.0",
+    "sessions": 1129,
+    "first_used": "2020-02-02T19:56:19.142Z",
+    "last_used": "2021-11-11T00:25:19.201Z",
+}
+STEP = {"name": "Step", "api_canvas_step_id": "43d1a349", "last_received": "2021-07-07T20:46:24.136Z"}
 TALLY = {"name": "x", "first": "2021-06-28T17:02:43.032Z", "last": "2021-06-28T17:02:43.032Z", "count": 1}
 TABLES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "braze_user_custom_events": ("custom_events", "name", TALLY),
@@ -57,6 +74,10 @@ TABLES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "braze_user_campaigns": ("campaigns_received", "api_campaign_id", CAMPAIGN),
     "braze_user_canvases": ("canvases_received", "api_canvas_id", CANVAS),
     "braze_user_devices": ("devices", "device_id", DEVICE),
+    "braze_user_push_tokens": ("push_tokens", "token", TOKEN),
+    "braze_user_apps": ("apps", "name", APP),
+    "braze_user_aliases": ("user_aliases", "alias_label", {"alias_name": "user_123", "alias_label": "amplitude_id"}),
+    "braze_user_canvas_steps": ("canvases_received", "api_canvas_step_id", STEP),
 }
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -71,8 +92,15 @@ def run(
     return done, vendor.requests
 
 
+def user_with(table: str, value: object) -> dict[str, Any]:
+    """Make a user whose list of the table is this value; steps are inside a Canvas."""
+    if table == "braze_user_canvas_steps":
+        value = [{"api_canvas_id": "46972a9d", "steps_received": value}]
+    return {"braze_id": "a", TABLES[table][0]: value}
+
+
 def rows(mock: Mocker, table: str, value: object) -> list[Row]:
-    return run(mock, {"braze_id": "a", TABLES[table][0]: value}, only={table})[0].records(table)
+    return run(mock, user_with(table, value), only={table})[0].records(table)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -83,6 +111,8 @@ def test_the_vendors_sample_becomes_this_row(requests_mock: Mocker, table: str) 
     expected = {**dict.fromkeys(row), **entry, **tap_columns}
     if table == "braze_user_canvases":
         expected["last_entered"] = "2021-07-07T20:45:24.000Z"
+    if table == "braze_user_canvas_steps":
+        expected["api_canvas_id"] = "46972a9d"
     assert row == expected
     assert row[identity] == entry[identity]
 
@@ -106,7 +136,8 @@ def test_no_table_of_entries_is_offered_unless_the_settings_name_it(requests_moc
 
 
 def test_one_export_fills_users_and_all_tables(requests_mock: Mocker) -> None:
-    user = {"braze_id": "a", **{field: [entry] for field, _, entry in TABLES.values()}}
+    fields = {field: [entry] for field, _, entry in TABLES.values() if field != "canvases_received"}
+    user = {"braze_id": "a", **fields, "canvases_received": [CANVAS]}
     done, requests = run(requests_mock, user, {**user, "braze_id": "b"}, only={"braze_users", *TABLES})
     assert len(requests) == 1
     assert len(requests[0]["fields_to_export"]) == len(set(requests[0]["fields_to_export"]))
@@ -129,7 +160,11 @@ def test_what_the_vendor_names_twice_or_not_at_all_keeps_a_row_of_its_own(reques
 @pytest.mark.parametrize("table", TABLES)
 def test_nothing_of_a_list_that_comes_twice_is_lost(requests_mock: Mocker, table: str) -> None:
     field, identity, _ = TABLES[table]
-    line = f'{{"braze_id":"a","{field}":[{{"{identity}":"x"}}],"{field}":[{{"{identity}":"y"}}],"{field}":null}}'
+    field = "steps_received" if table == "braze_user_canvas_steps" else field
+    line = f'"{field}":[{{"{identity}":"x"}}],"{field}":[{{"{identity}":"y"}}],"{field}":null'
+    if table == "braze_user_canvas_steps":
+        line = f'"canvases_received":[{{{line}}}]'
+    line = f'{{"braze_id":"a",{line}}}'
     Vendor(requests_mock, {"segment-1": zipped({"a.txt": line.encode()})})
     done = sync(config("braze"), only={table, "braze_users"})
     assert [row[identity] for row in done.records(table)] == ["x", "y"]
@@ -162,6 +197,43 @@ def test_whatever_stands_where_the_list_should_be_none_of_it_is_lost(requests_mo
             assert all(kept.get(name) == inner or inner is None for name, inner in entry.items())
         else:
             assert row["extra"] == {"devices": entry}
+
+
+def test_a_name_of_a_list_further_inside_is_no_second_list(requests_mock: Mocker) -> None:
+    user = {"braze_id": "a", "custom_attributes": {"devices": [1]}, "devices": [DEVICE, {"devices": [DEVICE]}]}
+    done, _ = run(requests_mock, user, only={"braze_user_devices"})
+    assert [row["extra"] for row in done.records("braze_user_devices")] == [None, {"devices": [DEVICE]}]
+
+
+def test_a_number_of_sessions_may_be_text(requests_mock: Mocker) -> None:
+    entries = [{"sessions": "1129"}, {"sessions": 7}, {"sessions": "many"}, {"sessions": True}]
+    found = rows(requests_mock, "braze_user_apps", entries)
+    assert [(row["sessions"], row["extra"]) for row in found] == [
+        (1129, None),
+        (7, None),
+        (None, {"sessions": "many"}),
+        (None, {"sessions": True}),
+    ]
+
+
+def test_steps_are_counted_by_user_canvas_and_step(requests_mock: Mocker) -> None:
+    canvases = [
+        {"api_canvas_id": "c", "steps_received": [{"api_canvas_step_id": "s"}, {"api_canvas_step_id": "t"}]},
+        {"api_canvas_id": None, "steps_received": [{"api_canvas_step_id": "s"}, {"api_canvas_step_id": "s"}]},
+        {"api_canvas_id": 5, "steps_received": {"api_canvas_step_id": "s"}},
+        {"api_canvas_id": "d"},
+        {"api_canvas_id": "c", "steps_received": [{"api_canvas_step_id": "s"}, "bare"]},
+        "bare",
+    ]
+    users = [{"braze_id": name, "canvases_received": canvases} for name in "ab"]
+    done, _ = run(requests_mock, *users, only={"braze_user_canvas_steps"})
+    found = done.records("braze_user_canvas_steps")
+    expected = [("c", "s", 1), ("c", "t", 1), ("-", "s", 1), ("-", "s", 2), ("-", "s", 3), ("c", "s", 2), ("c", "-", 1)]
+    keys = [
+        tuple(row[name] for name in ("braze_id", "api_canvas_id", "api_canvas_step_id", "occurrence")) for row in found
+    ]
+    assert keys == [(name, *key) for name in "ab" for key in expected]
+    assert found[6]["extra"] == {"steps_received": "bare"}
 
 
 def test_each_table_may_drop_its_older_rows(requests_mock: Mocker) -> None:

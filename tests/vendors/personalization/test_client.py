@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from requests_mock import ANY
 
-from tap_cdp_export.errors import CredentialsRefused, RequestRefused, UnusableAnswer, VendorUnavailable
+from tap_cdp_export.errors import (
+    CredentialsRefused,
+    IncompleteAnswer,
+    RequestRefused,
+    UnusableAnswer,
+    VendorUnavailable,
+)
 from tap_cdp_export.vendors.personalization.client import PersonalizationClient
 from tap_cdp_export.windows import Window
 from tests.helpers.in_process import completed
@@ -156,3 +163,20 @@ def test_another_success_is_told_with_its_reason(requests_mock: Mocker) -> None:
     requests_mock.get(ANY, status_code=202, json={"message": "Still working"})
     with pytest.raises(UnusableAnswer, match=r"202.*Still working"):
         client().page("users", "engage", None, page=0, page_size=1)
+
+
+REASON = b'\xef\xbb\xbf {"message": "Try later, says anna@shop.example", "name": "canary"}'
+
+
+@pytest.mark.parametrize("body", [REASON, gzip.compress(REASON)], ids=["plain", "gzip"])
+def test_an_object_in_place_of_a_page_is_quoted_and_tried_again(requests_mock: Mocker, body: bytes) -> None:
+    requests_mock.get(USERS, [{"content": body}, {"content": b"[]"}])
+    with client().page("users", "engage", WINDOW, page=0, page_size=1) as page:
+        assert page.head(9) == b"[]"
+    requests_mock.get(USERS, content=body)
+    with pytest.raises(IncompleteAnswer) as failure:
+        client().page("users", "engage", WINDOW, page=0, page_size=1)
+    assert str(failure.value) == (
+        "Personalization, users of dataset engage, page 0: The answer is an object and no list of records. "
+        'The vendor says: "Try later, says (redacted)".'
+    )

@@ -372,7 +372,7 @@ def test_a_failure_on_a_later_page_moves_no_bookmark(requests_mock: Mocker) -> N
     [
         b"",
         b"{}",
-        b'{"error":"canary"}',
+        b'{"data":"canary"}',
         b"<html>canary</html>",
         b"[1]",
         b'["canary"]',

@@ -105,6 +105,21 @@ def listed(api: BrazeApi, endpoint: Endpoint, paging: Paging = numbered, field: 
     return api.listed[endpoint.path]
 
 
+def custom_attributes(api: BrazeApi) -> Iterator[list[dict[str, Any]]]:
+    """Read the definitions of custom attributes.
+
+    Args:
+        api: where to ask.
+
+    Yields:
+        Those of each page, each with its `name`.
+
+    Raises:
+        CredentialsRefused: If the key lacks the permission custom_attributes.get.
+    """
+    return pages(api, BrazeCustomAttributes.endpoint, BrazeCustomAttributes.paging, "name")
+
+
 class BrazeCampaigns(ListStream):
     """The campaigns, archived ones included; needs the permission campaigns.list."""
 
