@@ -45,7 +45,8 @@ def _print_tables(database: duckdb.DuckDBPyConnection, schema: str) -> None:
     if not names:
         sys.stdout.write(f"No table is in the schema {schema}.\n")
         return
-    tables = {name: f"{_quoted(schema)}.{_quoted(name)}" for (name,) in names}
+    ((catalog,),) = database.execute("SELECT current_database()").fetchall()  # it may have the schema's name
+    tables = {name: f"{_quoted(catalog)}.{_quoted(schema)}.{_quoted(name)}" for (name,) in names}
     counts = [f"SELECT {_text(name)} AS stream, count(*) AS rows FROM {table}" for name, table in tables.items()]  # noqa: S608 -- names are quoted
     database.sql(" UNION ALL ".join(counts)).show(max_rows=len(tables))
     for name, table in tables.items():

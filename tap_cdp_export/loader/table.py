@@ -69,7 +69,11 @@ class Table:
         self.stream = stream
         self.keys = list(dict.fromkeys(keys))
         self.properties = columns_of(stream, schema)
-        self.name = f"{quoted(schema_name)}.{quoted(stream)}"
+        ((catalog,),) = database.execute(
+            "SELECT current_database()"
+        ).fetchall()  # the file's name, and perhaps the schema's
+        self._schema = f"{quoted(catalog)}.{quoted(schema_name)}"
+        self.name = f"{self._schema}.{quoted(stream)}"
         self.has_unversioned_rows = False
         self._database = database
         self._place = [schema_name, stream]
@@ -78,7 +82,7 @@ class Table:
             raise UnusableInput(
                 f"The key of {self.stream} names properties that it does not have: {', '.join(missing)}."
             )
-        database.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema_name)}")
+        database.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
         self.columns = self._existing_columns()
         self._own_names = {name.lower() for name in self.properties}
         metadata = {name: column_type for name, column_type in METADATA.items() if name not in self._own_names}
@@ -150,8 +154,7 @@ class Table:
 
     def _rebuild(self, changed: Mapping[str, str]) -> None:
         """Copy the table with other types: DuckDB does not change the type of a key in place."""
-        schema_name, _ = self._place
-        copy = f"{quoted(schema_name)}.{quoted(f'{self.stream}__rebuilt')}"
+        copy = f"{self._schema}.{quoted(f'{self.stream}__rebuilt')}"
         described = self._database.execute(f"DESCRIBE {self.name}").fetchall()
         self._create(copy, {name: changed.get(name.lower(), old_type) for name, old_type, *_ in described})
         self._database.execute(f"INSERT INTO {copy} BY NAME SELECT * FROM {self.name}")  # noqa: S608 -- names are quoted

@@ -234,3 +234,4 @@ def test_the_pipes_without_meltano_run(page: str, start: str, tmp_path: Path) ->
     )
     assert run.returncode == 0, run.stderr
     assert "braze_users" in json.loads((tmp_path / "state.json").read_text())["bookmarks"]
+    assert "braze_users" in run.stdout or "loader.report" not in block.text

@@ -55,6 +55,12 @@ def rows(database: Path, table: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def tables(database: Path) -> list[str]:
+    """The names of the tables."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+
+
 def columns(entry: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and types of a table in PostgreSQL, as target-postgres has them, except that lists are jsonb."""
     found = []
@@ -71,8 +77,8 @@ def postgres(database: Path) -> Iterator[psycopg.Connection]:
     with postgres_server() as server, psycopg.connect(**server) as connection:
         connection.execute(f"CREATE SCHEMA {SCHEMA}")
         connection.execute(f"SET search_path = '{SCHEMA}'")
-        for stream, entry in streams().items():
-            types = columns(entry)
+        for stream in tables(database):
+            types = columns(streams()[stream])
             declared = ", ".join(f'"{name}" {kind}' for name, kind in types)
             connection.execute(f"CREATE TABLE {stream} ({declared})")
             with connection.cursor() as cursor, cursor.copy(f"COPY {stream} FROM STDIN") as copy:

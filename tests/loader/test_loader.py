@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from tap_cdp_export.loader import loader
@@ -15,9 +16,18 @@ from tests.loader.loading import INTEGER, TEXT, Warehouse, activate, record, sch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 KEYED = schema(["k"], k=TEXT, v=TEXT)
 APPENDED = schema([], k=TEXT, v=TEXT)
+
+
+def test_the_schema_may_have_the_name_of_the_file(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "s.duckdb")
+    warehouse.load(KEYED, record(k="1", v="one"))
+    warehouse.load(schema(["k"], k=TEXT, v=INTEGER), record(k="2", v=2))
+    with duckdb.connect(str(warehouse.path)) as database:
+        assert database.execute("SELECT k, v FROM s.s.t ORDER BY k").fetchall() == [("1", "one"), ("2", "2")]
 
 
 def test_a_record_is_a_row(warehouse: Warehouse) -> None:

@@ -34,6 +34,13 @@ def test_every_stream_is_shown_with_its_number_of_rows(path: str, capsys: pytest
     assert '│ od"d    │  1200 │' in capsys.readouterr().out
 
 
+def test_the_schema_may_have_the_name_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with duckdb.connect(str(tmp_path / "tap_cdp_export.duckdb")) as database:
+        database.execute("CREATE SCHEMA tap_cdp_export; CREATE TABLE tap_cdp_export.tap_cdp_export.t AS SELECT 7 AS a")
+    assert main([str(tmp_path / "tap_cdp_export.duckdb")]) == 0
+    assert "│ t       │     1 │" in capsys.readouterr().out
+
+
 def test_a_few_rows_are_shown_with_long_values_cut(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     main([path])
     text = capsys.readouterr().out
