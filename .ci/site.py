@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[1]
 PICTURE: Final = "tests/benchmarks/results.svg"
 _LINK: Final = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
+_LIST_BEHIND_TEXT: Final = re.compile(r"^((?![-*|#>`\s]|\d+\. ).+\n)(?=(?:[-*]|\d+\.) )", re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -35,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 -- mkdocs'
-    """Point each link of a page at the site's own file, or else at the repository's."""
+    """Point each link of a page at the site's own file, or else at the repository's; begin lists as forges do."""
     here = PurePosixPath("README.md" if page.file.src_uri == "index.md" else f"docs/{page.file.src_uri}")
     site = PurePosixPath(page.file.src_uri).parent
 
@@ -45,4 +46,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         own = known.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
         return relpath(own, str(site)) if own else f"{config.repo_url}/blob/main/{path}"
 
-    return _LINK.sub(target, markdown)
+    return _LIST_BEHIND_TEXT.sub(r"\1\n", _LINK.sub(target, markdown))

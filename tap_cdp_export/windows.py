@@ -21,8 +21,8 @@ _OFFSET_SECONDS: Final = 0.0004
 """Added to times before they are written: float rounding then stays inside the millisecond, and the fraction always
 has six digits, since it is never zero (msgspec writes `08:30:00Z` without a fraction)."""
 
-_SHORTEST_SHOWN: Final = 0.001
-_WHOLE_SECONDS: Final = 9.5  # from here on, one digit behind the point says nothing more
+_MINUTE: Final = 60
+_HOUR: Final = 3600
 
 _STRING_LIST: Final = msgspec.json.Decoder(list[str | None])
 
@@ -68,18 +68,22 @@ def time_text(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
-def seconds_text(seconds: float) -> str:
-    """Format a duration for messages, with as many digits as it takes to tell it from none.
+def duration_text(seconds: float) -> str:
+    """Write a duration for people: `0.4 s`, `45 s`, `2 min 30 s`, `1 h 5 min`.
 
     Args:
-        seconds: of a pause or a wait.
-
-    Returns:
-        For example `42 s`, `2.5 s`, `0.03 s`; `no time` below a millisecond.
+        seconds: any number; one that would be rounded to nothing is `under 0.1 s`.
     """
-    if seconds < _SHORTEST_SHOWN:
-        return "no time"
-    return f"{seconds:.0f} s" if seconds >= _WHOLE_SECONDS else f"{seconds:.2g} s"
+    if seconds < 0.05:  # noqa: PLR2004 -- rounded to one digit
+        return "under 0.1 s"
+    if seconds < 9.95:  # noqa: PLR2004 -- rounded to two digits
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
 def epoch_milliseconds(time: datetime) -> int:

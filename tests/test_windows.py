@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from tap_cdp_export.windows import (
     Window,
+    duration_text,
     epoch_milliseconds,
     epoch_texts,
     from_epoch_milliseconds,
     half_of,
     parse_time,
-    seconds_text,
     split,
     time_text,
     whole_second,
@@ -132,18 +132,20 @@ def test_a_window_has_two_halves_without_a_gap(start: datetime, seconds: int) ->
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.0, "no time"),
-        (0.0004, "no time"),
-        (0.0049, "0.0049 s"),
-        (0.049, "0.049 s"),
-        (0.4, "0.4 s"),
-        (0.96, "0.96 s"),
-        (2.54, "2.5 s"),
-        (9.49, "9.5 s"),
-        (9.5, "10 s"),
-        (59.7, "60 s"),
-        (21600, "21600 s"),
+        (0, "under 0.1 s"),
+        (0.06, "0.1 s"),
+        (0.44, "0.4 s"),
+        (3, "3 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.5, "1 min 0 s"),
+        (150, "2 min 30 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.5, "1 h 0 min"),
+        (21_600, "6 h 0 min"),
+        (90_061, "25 h 1 min"),
     ],
 )
-def test_a_pause_is_never_shown_as_none(seconds: float, text: str) -> None:
-    assert seconds_text(seconds) == text
+def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

@@ -55,6 +55,9 @@ def _page(vendor: Vendor, catalog: dict[str, Any]) -> str:
         "",
         f"{_NOTE} What to know about the tables is on the page [streams](../streams.md).",
     ]
+    permissions = sorted({name for stream in vendor.streams.values() for name in _permissions(stream)})
+    if permissions:
+        lines += ["", f"All tables together need these permissions: {_names(permissions)}."]
     for name, stream in vendor.streams.items():
         lines += ["", f"## {name}", "", *_section(vendor, stream, catalog[name])]
     return "\n".join(lines) + "\n"
@@ -68,20 +71,31 @@ def _section(vendor: Vendor, stream: type[ExportStream], entry: dict[str, Any]) 
     yield f"- Replication: {entry['replication_method']}{by}"
     setting = f"only where `{vendor.name}.tables` names it" if stream.is_on_request else "always"
     yield f"- Offered: {setting}"
-    yield f"- Permission: {f'`{stream.permission}`' if stream.permission else 'not published by the vendor'}"
+    yield f"- Permission: {_names(_permissions(stream)) or 'not published by the vendor'}"
     yield ""
     yield "| column | type | format | key | description |"
     yield "|---|---|---|---|---|"
-    keys = dict.fromkeys(entry["key_properties"], "key") | {entry.get("replication_key"): "replication"}
     for name, schema in _columns(entry["schema"]["properties"]):
         cells = (
             f"`{name}`",
             _kind(schema),
             schema.get("format", ""),
-            keys.get(name, ""),
+            ", ".join(_roles(name, entry)),
             _escaped(schema.get("description", "")),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _permissions(stream: type[ExportStream]) -> list[str]:
+    return [name for name in stream.permission.split(", ") if name]
+
+
+def _roles(column: str, entry: dict[str, Any]) -> Iterator[str]:
+    """Say what a column is to its table."""
+    if column in entry["key_properties"]:
+        yield "key"
+    if column == entry.get("replication_key"):
+        yield "replication"
 
 
 def _columns(properties: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -10,17 +10,32 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_cdp_export.files.spool import Spool
-
 _UNITS: Final = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 _STEP: Final = 1000
-_MINUTE: Final = 60
-_HOUR: Final = 3600
+
+
+class File(Protocol):
+    """A file that is read or downloaded.
+
+    Attributes:
+        position: number of bytes that are read of it.
+        size: number of bytes in it.
+        announced_size: number of bytes that a download is to have; 0 if it is unknown.
+    """
+
+    @property
+    def position(self) -> int: ...  # noqa: D102 -- see above
+
+    @property
+    def size(self) -> int: ...  # noqa: D102 -- see above
+
+    @property
+    def announced_size(self) -> int: ...  # noqa: D102 -- see above
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Phase:
 
     text: str
     began: float
-    file: Spool | None
+    file: File | None
     detail: Callable[[], str]
 
 
@@ -51,10 +66,10 @@ class Activity:
     def __init__(self) -> None:
         """Start without a phase."""
         self.phase: Phase | None = None
-        self.downloads: list[Spool] = []
+        self.downloads: list[File] = []
 
     @contextmanager
-    def during(self, text: str, file: Spool | None = None, detail: Callable[[], str] = str) -> Iterator[None]:
+    def during(self, text: str, file: File | None = None, detail: Callable[[], str] = str) -> Iterator[None]:
         """Name what happens inside the block; no effect in other threads than the main one.
 
         Args:
@@ -85,24 +100,6 @@ def size_text(size: float) -> str:
         return f"{size:.0f} bytes"
     unit = next((unit for unit, limit in _UNITS.items() if size < limit * (_STEP - 0.05)), "GB")
     return f"{size / _UNITS[unit]:,.1f} {unit}"
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration for people: `0.4 s`, `45 s`, `2 min 30 s`, `1 h 5 min`.
-
-    Args:
-        seconds: any number; one that would be rounded to nothing is `under 0.1 s`.
-    """
-    if seconds < 0.05:  # noqa: PLR2004 -- rounded to one digit
-        return "under 0.1 s"
-    if seconds < 9.95:  # noqa: PLR2004 -- rounded to two digits
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
 ACTIVITY: Final = Activity()

@@ -38,7 +38,7 @@ from tap_cdp_export.http.public_addresses import PublicAddressAdapter
 from tap_cdp_export.http.reasons import read_reason
 from tap_cdp_export.http.responses import READ_TIMEOUT, body, http_date, retry_after, without_web_page
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.windows import seconds_text
+from tap_cdp_export.windows import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -284,7 +284,7 @@ class HttpClient:
             raise error.about(self._vendor, request.what) from None
 
     def _log_wait(self, details: Any) -> None:  # noqa: ANN401 -- the library's own dict
-        logger.warning("%s Next try in %s.", details["exception"].error, seconds_text(details["wait"]))
+        logger.warning("%s Next try in %s.", details["exception"].error, duration_text(details["wait"]))
 
     def _open_response(self, request: ApiRequest, deadline: float) -> requests.Response:
         remaining = max(deadline - time.monotonic(), 1.0)

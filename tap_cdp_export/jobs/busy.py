@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tap_cdp_export.errors import QuotaReached
-from tap_cdp_export.files.activity import ACTIVITY, duration_text
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.signals import STOP
+from tap_cdp_export.windows import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_cdp_export.errors import CdpExportError, DeadlinePassed, ExportsFailed, UnusableAnswer, VendorUnavailable
-from tap_cdp_export.files.activity import ACTIVITY, duration_text, size_text
+from tap_cdp_export.files.activity import ACTIVITY, size_text
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.signals import STOP
-from tap_cdp_export.windows import seconds_text, time_text
+from tap_cdp_export.windows import duration_text, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -231,7 +231,7 @@ class ExportRunner:
             delay = max(next(delays), result.retry_after or 0.0)
             if delay >= deadline - time.monotonic():
                 raise DeadlinePassed(
-                    f"{request.subject}: the export was not ready after {seconds_text(time.monotonic() - start)}."
+                    f"{request.subject}: the export was not ready after {duration_text(time.monotonic() - start)}."
                     f"{result.reason} "
                     f"{_NEXT_RUN[job.secret is None]} Raise export_timeout_seconds, or make the export smaller.",
                     reason=result.reason,

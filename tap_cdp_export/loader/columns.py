@@ -35,7 +35,7 @@ def columns_of(stream: str, schema: Mapping[str, Any]) -> dict[str, str]:
         Name and type of every column.
 
     Raises:
-        UnusableInput: If there is no property, or the names cannot be those of columns.
+        UnusableInput: If there is no property, the names cannot be those of columns, or a type cannot be read.
     """
     properties = schema.get("properties")
     if not isinstance(properties, dict) or not properties:
@@ -49,7 +49,13 @@ def columns_of(stream: str, schema: Mapping[str, Any]) -> dict[str, str]:
                 f"{stream} has the properties {other} and {name}, which DuckDB does not tell apart. "
                 "Rename or remove one, for example with a stream map of the tap."
             )
-    return {name: type_of(inner) for name, inner in properties.items()}
+    columns = {}
+    for name, inner in properties.items():
+        try:
+            columns[name] = type_of(inner)
+        except TypeError:  # a list where a text has to be, and the like
+            raise UnusableInput(f"The schema of {stream}.{name} is not a JSON schema.") from None
+    return columns
 
 
 def type_of(schema: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
-    "memory_limit": "1GB",  # the cache would otherwise grow with the file
+    "memory_limit": "256MB",  # the cache would otherwise grow with the file
+    "threads": 2,  # each has buffers of its own; more make no load faster
     "TimeZone": "UTC",  # for times without an offset
     "autoinstall_known_extensions": False,  # all that is needed is in the package
 }
@@ -46,6 +47,7 @@ def opened(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
     except duckdb.Error as error:
         raise _not_opened(path, str(error)) from None
     try:
+        database.execute("SET enable_progress_bar = false")  # it would stand among the states
         yield database
     finally:
         database.close()
@@ -89,13 +91,22 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise LocalFailure(f"DuckDB cannot write: {_first_line(str(error))}") from None
 
 
-def lift_memory_limit(database: duckdb.DuckDBPyConnection) -> None:
-    """Let DuckDB use as much memory as it does by default.
+@contextmanager
+def more_memory(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let DuckDB use as much memory as it does by default, until the block ends.
 
     Args:
         database: the connection, outside a transaction.
+
+    Yields:
+        Nothing.
     """
     database.execute("SET memory_limit = '80%'")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.OutOfMemoryException):  # what is still in use may not fit into the limit
+            database.execute(f"SET memory_limit = '{_CONFIG['memory_limit']}'")
 
 
 def _roll_back(database: duckdb.DuckDBPyConnection) -> None:

@@ -43,6 +43,11 @@ def explain(database: duckdb.DuckDBPyConnection, table: Table, sources: Sequence
                     _read(database, records, value_of(name, column_type))
                 except duckdb.Error:
                     return UnusableInput(f"{where}: a value of {name} does not fit the column's type {column_type}.")
+            for name in ("version", "time_extracted"):
+                try:
+                    _read(database, read_records(source, path, largest, {}), name)
+                except duckdb.Error:
+                    return UnusableInput(f"{where}: the {name} of a message cannot be read.")
     return UnusableInput(f"{table.stream}: DuckDB refuses the records, for a reason it gives for no single column.")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import duckdb
 
 from tap_cdp_export.errors import Interrupted, LocalFailure
-from tap_cdp_export.loader.database import MoreMemoryNeeded, lift_memory_limit, transaction
+from tap_cdp_export.loader.database import MoreMemoryNeeded, more_memory, transaction
 from tap_cdp_export.loader.diagnosis import explain
 from tap_cdp_export.loader.errors import UnusableInput
 from tap_cdp_export.loader.lines import decode, head_of
@@ -193,8 +193,8 @@ class Loader:
             counts = self._load_at_once(pending, times)
         except MoreMemoryNeeded:
             self._logger.info("DuckDB needs more memory for these records, and gets it.")
-            lift_memory_limit(self._database)
-            counts = self._load_at_once(pending, times)
+            with more_memory(self._database):
+                counts = self._load_at_once(pending, times)
         loaded = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
         self._logger.info("Loaded records: %s (%.1f s).", loaded, time.monotonic() - start)
         if self._config["remove_batch_files"]:

@@ -67,7 +67,7 @@ class Table:
         """
         schema_name: str = config["default_target_schema"]
         self.stream = stream
-        self.keys = list(keys)
+        self.keys = list(dict.fromkeys(keys))
         self.properties = columns_of(stream, schema)
         self.name = f"{quoted(schema_name)}.{quoted(stream)}"
         self.has_unversioned_rows = False

@@ -16,7 +16,8 @@ from collections import deque
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tap_cdp_export.files.activity import ACTIVITY, duration_text, size_text
+from tap_cdp_export.files.activity import ACTIVITY, size_text
+from tap_cdp_export.windows import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ class Progress:
         """Look at what the run does, and how far it is.
 
         Returns:
-            A text such as `braze_users: downloading, 12.0 MB of 48.0 MB, 3.0 MB a second, 12.0 s left`, and the
+            A text such as `users: downloading, 12.0 MB of 48.0 MB, 3.0 MB a second, 12 s left`, and the
             fraction of the file that is done, if it is known.
         """
         running = [stream for stream in self._streams if stream.tally.is_running]

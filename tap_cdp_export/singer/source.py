@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tap_cdp_export.errors import CdpExportError, LocalFailure, SettingsError
-from tap_cdp_export.files.activity import ACTIVITY, duration_text
+from tap_cdp_export.files.activity import ACTIVITY
 from tap_cdp_export.singer.parts import Part
-from tap_cdp_export.windows import parse_time, whole_second
+from tap_cdp_export.windows import duration_text, parse_time, whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

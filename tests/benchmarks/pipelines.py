@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import duckdb
 import psycopg
+from ruamel.yaml import YAML
 
-from tests.benchmarks.compare import Row, Table, say
+from tests.benchmarks.compare import Row, Table, say, undisturbed
 from tests.benchmarks.data import Part
+from tests.benchmarks.loaders import TARGET_DUCKDB, loading, rows_of, write_lines
 from tests.benchmarks.processes import Failed, Run
 from tests.benchmarks.server import serving
-from tests.benchmarks.taps import our_settings
+from tests.benchmarks.taps import STREAMS, our_settings
+from tests.helpers.environments import environment
 from tests.targets.meltano_project import MeltanoProject, as_environment
 from tests.targets.postgres_server import postgres_server
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _FEW: Final = Part("users", 100, 100)
+_NOTHING: Final = "meltano run, a loader that discards everything"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,64 @@ def pipelines(part: Part, *, rounds: int) -> Table:
     return table
 
 
+def whole(part: Part, folder: Path, *, rounds: int) -> Table:
+    """Compare `meltano run` into DuckDB with target-duckdb alone, which reads the tap's output from a file.
+
+    A loader that discards everything shows what Meltano and the tap take: no loader can be faster.
+
+    Args:
+        part: what the tap reads.
+        folder: for the files.
+        rounds: how often each is timed.
+
+    Returns:
+        The table; its rows are this project's pipeline, the one that discards everything, and target-duckdb.
+
+    Raises:
+        Failed: If a load fails, or the numbers of rows differ.
+    """
+    part.ensure()
+    lines = write_lines(part, folder / f"whole-{part.kind}-{part.repeats}")
+    old = str(environment("target-duckdb==0.8.0", "duckdb<1.3") / "target-duckdb")
+    table = Table(f"whole-{part.kind}-{part.repeats}", f"{part.kind} into DuckDB", part.plain_bytes, [])
+    table.rows = [Row(name) for name in ("meltano run, DuckDB of this project", _NOTHING, f"{TARGET_DUCKDB}, alone")]
+    with tempfile.TemporaryDirectory() as name, serving(part) as url, serving(_FEW) as few_url:
+        project = MeltanoProject(Path(name))
+        _add_nothing(project)
+        pipelines = (_Pipeline("", "target-duckdb"), _Pipeline("", "target-nothing"))
+        for pipeline in pipelines:  # the first load also installs the plugins
+            _load(project, pipeline, {}, _FEW, few_url)
+        for number in range(rounds):
+            counts = []
+            for pipeline, row in zip(pipelines, table.rows, strict=False):
+                run, rows = _load(project, pipeline, {}, part, url)
+                row.runs.append(run)
+                counts += [rows] if rows else []
+            path = Path(name, f"{number}.duckdb")
+            table.rows[2].runs.append(undisturbed(loading(TARGET_DUCKDB, old, path, lines)))
+            counts.append(sum(rows_of(path, STREAMS[part.kind])))
+            if len(set(counts)) > 1:
+                raise Failed(f"The loads did not end with the same number of rows: {counts}.")
+            for row in table.rows:
+                row.records = counts[0]
+                say(f"{table.name}: round {number + 1} of {rounds}, {row.name}: {row.runs[-1]}")
+    return table
+
+
+def _add_nothing(project: MeltanoProject) -> None:
+    """Add a loader that discards its input and emits no state."""
+    program = project.folder / "nothing.sh"
+    program.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    program.chmod(0o755)
+    yaml = YAML()
+    path = project.folder / "meltano.yml"
+    document = yaml.load(path)
+    document["plugins"]["loaders"].append(
+        {"name": "target-nothing", "namespace": "target_nothing", "executable": str(program)}
+    )
+    yaml.dump(document, path)
+
+
 def _expected(pipeline: _Pipeline, part: Part) -> int:
     """Return the expected number of rows: the vendor sends some users twice, and a table holds each once."""
     names = [user["name"] for path in part.files() for user in json.loads(path.read_bytes())]
@@ -116,11 +177,11 @@ def _load(
     """Load once into an empty destination; return the measurement and the number of rows."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _destination(pipeline.target, Path(folder), server) as (variables, count),
+        _destination(pipeline.target, STREAMS[part.kind], Path(folder), server) as (variables, count),
     ):
         environment = {
             **as_environment(our_settings(part, url)),
-            "TAP_CDP_EXPORT__SELECT": json.dumps(["users.*"]),
+            "TAP_CDP_EXPORT__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS[part.kind]]),
             **variables,
             **pipeline.settings,
         }
@@ -141,7 +202,7 @@ def _load(
 
 @contextmanager
 def _destination(
-    target: str, folder: Path, server: dict[str, object]
+    target: str, streams: tuple[str, ...], folder: Path, server: dict[str, object]
 ) -> Iterator[tuple[dict[str, str], Callable[[], int]]]:
     """Create an empty destination; yield its environment variables and a function that counts its rows."""
     if target == "target-jsonl":
@@ -149,7 +210,9 @@ def _destination(
     elif target == "target-duckdb":
         path = str(folder / "cdp.duckdb")
         variables = {"TARGET_DUCKDB_PATH": path, "TARGET_DUCKDB_DEFAULT_TARGET_SCHEMA": "loaded"}
-        yield variables, lambda: _rows_in_duckdb(path)
+        yield variables, lambda: sum(rows_of(Path(path), streams))
+    elif target == "target-nothing":
+        yield {}, lambda: 0
     else:
         names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
         variables = {f"TARGET_POSTGRES_{names[key]}": str(value) for key, value in server.items()}
@@ -167,9 +230,3 @@ def _destination(
 def _lines(path: Path) -> int:
     with path.open("rb") as file:
         return sum(1 for _ in file)
-
-
-def _rows_in_duckdb(path: str) -> int:
-    with duckdb.connect(path, read_only=True) as database:
-        row = database.execute("SELECT count(*) FROM loaded.users").fetchone()
-    return int(row[0]) if row else 0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.sandbox.options import PERMISSIONS, BrazeOptions, Fault, Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
-from tests.benchmarks.compare import Row, Table, say, undisturbed
-from tests.benchmarks.processes import Variant, beside_python
+from tests.benchmarks.compare import Row, Table, say
+from tests.benchmarks.processes import Variant, beside_python, measure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def _variant(name: str, folder: Path, config: dict[str, Any], state: dict[str, A
 def _measure(table: Table, sandbox: Sandbox, variant: Variant) -> None:
     name = variant.name
     sandbox.request_log.clear()
-    run = undisturbed(variant)
+    run = measure(variant)  # not repeated: the requests of one run are counted
     requests = sandbox.request_log.count(path="/campaigns/")
     at_once = sandbox.request_log.most_at_once
     say(f"series: {name}: {run.seconds:.1f} s, {requests:,} requests, up to {at_once} in flight")

@@ -193,19 +193,24 @@ def _large(plan: Plan) -> list[Table]:
 
 
 def _pipelines(plan: Plan) -> list[Table]:
-    from tests.benchmarks.pipelines import pipelines  # noqa: PLC0415 -- needs packages that the other benchmarks do not
+    from tests.benchmarks.pipelines import pipelines, whole  # noqa: PLC0415 -- needs packages that others do not
 
-    return [
-        pipelines(Part("users", 500 if plan.quick else 50_000, 500), rounds=1 if plan.quick else min(2, plan.rounds))
-    ]
+    rounds = 1 if plan.quick else min(2, plan.rounds)
+    tables = [pipelines(Part("users", 500 if plan.quick else 50_000, 500), rounds=rounds)]
+    if not plan.quick:
+        large = replace(_BASES["users"][0], repeats=100)
+        parts = (_PARTS["users"][0], _PARTS["apsis"][0], large)
+        tables += [whole(part, plan.folder, rounds=1 if part is large else rounds) for part in parts]
+    return tables
 
 
 def _loaders(plan: Plan) -> list[Table]:
     from tests.benchmarks.loaders import loaders  # noqa: PLC0415 -- needs a package that the other benchmarks do not
 
-    return [
-        loaders(_PARTS[kind][plan.quick], plan.folder / "loaders", rounds=plan.rounds) for kind in ("users", "apsis")
-    ]
+    folder = plan.folder / "loaders"
+    tables = [loaders(_PARTS[kind][plan.quick], folder, rounds=plan.rounds) for kind in ("users", "apsis")]
+    series = [replace(_BASES["users"][plan.quick], repeats=scale) for scale in SCALES]
+    return tables + [loaders(part, folder, rounds=1, alone=True) for part in series]
 
 
 def _series(plan: Plan) -> list[Table]:

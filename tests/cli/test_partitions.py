@@ -85,6 +85,15 @@ def test_without_a_length_only_datasets_and_segments_divide_the_work() -> None:
     assert "apsis" not in tables.settings
 
 
+def test_members_of_segments_are_not_divided_by_dataset() -> None:
+    settings = config("personalization", dataset_ids=["b2c", "b2b"], segments=["VIP"], tables=["user_segments"])
+    found = [(piece.id, piece.streams, piece.settings.get("personalization")) for piece in find(settings)]
+    assert found[1:] == [
+        ("personalization.dataset-b2b", ["users", "accounts"], {"dataset_ids": ["b2b"]}),
+        ("personalization.tables", ["user_segments"], None),
+    ]
+
+
 def test_windows_follow_each_other_and_only_the_last_one_has_profiles() -> None:
     found = find(config("apsis"), 3 * DAY)
     assert [(piece.id, piece.streams, *times(piece)) for piece in found] == [

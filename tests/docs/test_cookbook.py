@@ -11,8 +11,12 @@ import duckdb
 import psycopg
 import pytest
 
-from tap_cdp_export.sandbox.options import Options
+from tap_cdp_export.sandbox.braze.figures import figures_of
+from tap_cdp_export.sandbox.braze.identifiers import campaign_id
+from tap_cdp_export.sandbox.clock import DAY, HOUR, milliseconds
+from tap_cdp_export.sandbox.options import Options, PopulationOptions
 from tap_cdp_export.sandbox.population import Population
+from tap_cdp_export.sandbox.shop import CAMPAIGNS
 from tests.docs.charts import CHARTS, mark
 from tests.docs.cookbook import NOW, PAGE, SCHEMA, Result, load, recipes, run
 from tests.helpers.about import streams
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 RECIPES: Final = recipes(PAGE.read_text(encoding="utf-8"))
 TYPES: Final = {"date-time": "timestamp", "integer": "bigint", "number": "double precision", "boolean": "boolean"}
+RECIPE_OF_CAMPAIGNS: Final = next(n for n, recipe in enumerate(RECIPES) if "campaign_message_stats" in recipe.query)
 
 pytestmark = pytest.mark.xdist_group("cookbook")  # one load for all
 
@@ -155,6 +160,28 @@ def test_weeks_count_every_event_once(database: Path, results: list[Result]) -> 
     kinds = ("Email sent", "Email opened", "Email clicked", "Ordered")
     sums = [sum(row[number] for row in results[6].rows) for number in range(1, 5)]
     assert sums == [events[kind] for kind in kinds]
+
+
+def test_campaigns_have_the_mails_of_the_population(database: Path, results: list[Result]) -> None:
+    population = Population(Options(population=PopulationOptions(now=NOW)))
+    figures = figures_of(population, population.now(), HOUR)
+    days = {milliseconds(f"{row['date']}") // DAY for row in rows(database, "braze_campaign_message_stats")}
+    expected = {
+        campaign.name: sum(figures.mail(campaign_id(campaign), "sent", day) for day in days) for campaign in CAMPAIGNS
+    }
+    assert {row[0]: row[1] for row in results[RECIPE_OF_CAMPAIGNS].rows} == expected
+
+
+def test_a_canvas_sends_to_those_who_entered(database: Path, results: list[Result]) -> None:
+    ((_, entries, _, sent, opened, clicked, conversions),) = results[RECIPE_OF_CAMPAIGNS + 1].rows
+    assert entries == sum(row["entries"] for row in rows(database, "braze_canvas_variant_stats"))
+    assert entries > sent > opened > clicked == conversions > 0
+
+
+def test_every_suppressed_address_is_counted_once(database: Path, results: list[Result]) -> None:
+    lists = ("braze_hard_bounces", "braze_unsubscribes", "braze_invalid_phones")
+    addresses = {(table, row.get("email") or row.get("phone")) for table in lists for row in rows(database, table)}
+    assert sum(row[2] for row in results[RECIPE_OF_CAMPAIGNS + 2].rows) == len(addresses)
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from tap_cdp_export.loader.target import TargetDuckDB
-from tests.helpers.about import ROOT, Setting, about, leaves, settings, streams
+from tests.helpers.about import ROOT, streams
+from tests.helpers.plugin_definitions import described_extractor, described_loader
 from tests.targets.meltano_project import MeltanoProject
 
 if TYPE_CHECKING:
@@ -22,52 +23,15 @@ EXTRACTOR: dict[str, Any] = PROJECT["plugins"]["extractors"][0]
 LOADERS: dict[str, dict[str, Any]] = {loader["name"]: loader for loader in PROJECT["plugins"]["loaders"]}
 
 
-def kind(setting: Setting) -> str:
-    """Meltano's kind for a setting; a number is text, since `integer` refuses fractions and `decimal` crashes."""
-    if "enum" in setting.schema:
-        return "options"
-    if setting.schema.get("format") == "date-time":
-        return "date_iso8601"
-    return "string" if setting.type == "number" else setting.type
-
-
-def described(setting: Setting, value: str = "") -> dict[str, Any]:
-    """The entry of a setting in meltano.yml, in the order in which Meltano writes it."""
-    entry: dict[str, Any] = {"name": setting.name, "kind": kind(setting)}
-    if value:
-        entry["value"] = value
-    entry |= {"label": setting.schema["title"], "description": setting.schema["description"]}
-    if setting.is_secret:
-        entry["sensitive"] = True
-    if "enum" in setting.schema:
-        entry["options"] = [{"label": value.capitalize(), "value": value} for value in setting.schema["enum"]]
-    return entry
-
-
-def described_loader() -> dict[str, Any]:
-    """What meltano.yml says of our loader; the other loaders write into the same schema and folder."""
-    values = {"path": "output/cdp.duckdb", "default_target_schema": "$MELTANO_EXTRACT__LOAD_SCHEMA"}
-    return {
-        "description": str(TargetDuckDB.__doc__),
-        "capabilities": sorted(capability.value for capability in TargetDuckDB.capabilities),
-        "settings": [
-            described(setting, values.get(setting.name, "")) for setting in leaves(TargetDuckDB.config_jsonschema)
-        ],
-    }
-
-
 def test_the_file_follows_meltanos_schema() -> None:
     schema = json.loads((importlib.resources.files("meltano") / "schemas" / "meltano.schema.json").read_text())
     assert [error.message for error in Draft202012Validator(schema).iter_errors(PROJECT)] == []
 
 
-def test_settings_are_those_of_about_and_create_no_vendor_by_a_default() -> None:
-    assert EXTRACTOR["settings"] == [described(setting) for setting in settings()], "python -m tests.write_settings"
-
-
-def test_capabilities_are_those_of_about() -> None:
-    assert sorted(EXTRACTOR["capabilities"]) == sorted(about()["capabilities"])
-    assert EXTRACTOR["description"] == about()["description"]
+def test_the_tap_is_described_as_it_describes_itself() -> None:
+    assert {key: EXTRACTOR[key] for key in described_extractor()} == described_extractor(), (
+        "python -m tests.write_settings"
+    )
 
 
 def test_every_stream_that_the_settings_offer_is_selected() -> None:

@@ -17,8 +17,7 @@ SCRIPT = Path(".ci") / "other-pythons"
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A project that supports a Python which nobody has."""
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / SCRIPT, tmp_path / SCRIPT)
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     (tmp_path / "pyproject.toml").write_text('classifiers = ["Programming Language :: Python :: 3.99"]\n')
     return tmp_path
 

@@ -27,12 +27,15 @@ from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis import client as apsis_client
+from tap_cdp_export.vendors.braze.tables import series
 from tap_cdp_export.vendors.personalization import pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date
 
     from tap_cdp_export.records.batch import EncodedRecords
+    from tap_cdp_export.vendors.braze.tables.days import Days
 
 # ruff: noqa: SLF001 -- it breaks the product from outside, where it is weakest
 
@@ -60,7 +63,8 @@ BROKEN_TAPS: Final = {
     "short_write_ignored": BrokenTap("C7", "full pipe"),
     "exception_with_url": BrokenTap("C1", "storage is down"),
     "local_time_for_the_window_end": BrokenTap("C8", "places"),
-    "download_url_in_state": BrokenTap("C2", "braze"),
+    "download_url_in_state": BrokenTap("C2", "braze from"),
+    "bookmark_of_a_series_before_its_rows": BrokenTap("C2", "tables"),
 }
 
 
@@ -214,3 +218,17 @@ def download_url_in_state() -> None:
     """Keep the download URL, which is a secret, where hosts print and store it."""
     to_state = ExportJob.to_state
     _replace(ExportJob, "to_state", lambda self: {**to_state(self), "url": self.secret})
+
+
+def bookmark_of_a_series_before_its_rows() -> None:
+    """Move the bookmark to the end of the run before anything is read."""
+    read = series._Reading.read
+
+    def commit_first(self: series._Reading, subjects: Iterable[series.Subject], window: Days) -> date | None:
+        subjects = list(subjects)
+        for stream in self._streams:
+            stream.commit_days(self._end.date(), subjects, timedelta(0))
+            stream.write_state()
+        return read(self, subjects, window)
+
+    _replace(series._Reading, "read", commit_first)

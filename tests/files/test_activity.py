@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_cdp_export.errors import IncompleteAnswer
-from tap_cdp_export.files.activity import ACTIVITY, Phase, duration_text, size_text
+from tap_cdp_export.files.activity import ACTIVITY, Phase, size_text
 from tap_cdp_export.files.spool import Spool
 
 if TYPE_CHECKING:
@@ -32,27 +32,6 @@ if TYPE_CHECKING:
 )
 def test_a_size_has_one_decimal(size: float, text: str) -> None:
     assert size_text(size) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "under 0.1 s"),
-        (0.06, "0.1 s"),
-        (0.44, "0.4 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.5, "1 min 0 s"),
-        (150, "2 min 30 s"),
-        (3599.4, "59 min 59 s"),
-        (3599.5, "1 h 0 min"),
-        (21_600, "6 h 0 min"),
-        (90_061, "25 h 1 min"),
-    ],
-)
-def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
 
 
 def test_an_inner_phase_hides_the_outer_one_while_it_lasts() -> None:

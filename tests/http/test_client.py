@@ -759,4 +759,4 @@ def test_a_pause_below_a_second_is_shown(
     monkeypatch.setattr("random.uniform", lambda _low, high: 0.04 * high)
     requests_mock.get(URL, [{"status_code": 503}, {"content": b"x"}])
     client().send(GET, read_body)
-    assert caplog.messages[0].endswith("Next try in 0.04 s.")
+    assert caplog.messages[0].endswith("Next try in under 0.1 s.")

@@ -206,9 +206,14 @@ def test_odd_names_are_kept(warehouse: Warehouse, stream: str, name: str) -> Non
         ({"": TEXT}, "a property whose name is empty"),
         ({"a\0": TEXT}, "holds a NUL character"),
         ({}, "The schema of t has no properties"),
+        ({"a": {"type": [{"type": "string"}]}}, r"The schema of t\.a is not a JSON schema"),
+        ({"a": {"type": "string", "format": ["date"]}}, r"The schema of t\.a is not a JSON schema"),
+        ({"a": {"anyOf": 5}}, r"The schema of t\.a is not a JSON schema"),
     ],
 )
-def test_names_that_are_no_columns_are_refused(warehouse: Warehouse, properties: dict[str, Any], reason: str) -> None:
+def test_a_schema_that_makes_no_columns_is_refused(
+    warehouse: Warehouse, properties: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(UnusableInput, match=reason):
         warehouse.load(schema([], **properties))
 

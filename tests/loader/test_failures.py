@@ -33,6 +33,11 @@ KEYED = schema(["k"], k=TEXT, v=TEXT, o={"type": "object"})
         (b'{"type":"RECORD","stream":"t","record":[]}\n', "t: a message has no record"),
         (b'{"type":"RECORD","stream":"t"}\n', "t: a message has no record"),
         (b'{"type":"RECORD","stream":"t","record":{"k":"2","k":"3"}}\n', "t: a value of k does not fit"),
+        (b'{"type":"RECORD","stream":"t","record":{"k":"2"},"version":"x"}\n', "t: the version of a message cannot be"),
+        (
+            b'{"type":"RECORD","stream":"t","record":{"k":"2"},"time_extracted":"x"}\n',
+            "t: the time_extracted of a message cannot be read",
+        ),
         (b'{"type":"RECORD","record":{"k":"2"}}\n', "Records of a stream without a name"),
         (b'{"type":"FILE","stream":"t"}\n', "Line 3 of the input is a message of the unknown type FILE"),
         (b'{"type":"STATE"}\n', "Line 3 of the input is not a whole STATE message: .* `value`"),

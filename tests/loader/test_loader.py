@@ -91,6 +91,11 @@ def test_a_key_that_the_schema_lacks_is_refused_by_name(warehouse: Warehouse) ->
         warehouse.load(schema(["id"], k=TEXT))
 
 
+def test_a_key_that_is_named_twice_is_one(warehouse: Warehouse) -> None:
+    warehouse.load(schema(["k", "k"], k=TEXT, v=TEXT), record(k="1", v="x"), record(k="1", v="y"))
+    assert warehouse.rows() == [("1", "y")]
+
+
 def test_a_table_with_another_key_is_left_alone(warehouse: Warehouse) -> None:
     warehouse.load(KEYED, record(k="1", v="x"))
     for keys in ([], ["v"], ["k", "v"]):

@@ -103,7 +103,7 @@ def test_a_download_says_bytes_of_bytes_rate_and_time_left(clock: Clock) -> None
         clock.advance(4)
         spool.size = 24 * MB
         assert running.look() == (
-            "braze_users: downloading, 24.0 MB of 48.0 MB, 3.0 MB a second, 8.0 s left",
+            "braze_users: downloading, 24.0 MB of 48.0 MB, 3.0 MB a second, 8 s left",
             0.5,
         )
 

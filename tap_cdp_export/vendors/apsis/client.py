@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -115,12 +116,12 @@ class ApsisExporter:
         )
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> dict[str, str]:
-            text = b"".join(chunks)
-            if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-                raise Busy(reason_of(text), max(retry_after(answer) or 0.0, self._pace_seconds))
             if answer.status_code in call.expected:
-                raise _refusal(call, answer.status_code, text)
-            return self._handle(answer, text)
+                reason = read_reason(answer, deadline=math.inf)  # a refusal counts though its body is cut
+                if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                    raise Busy(reason, max(retry_after(answer) or 0.0, self._pace_seconds))
+                raise _refusal(call, answer.status_code, reason)
+            return self._handle(answer, b"".join(chunks))
 
         asked_at = datetime.now(UTC)
         try:
@@ -238,12 +239,11 @@ def request_bounds(request: ExportRequest) -> tuple[str, str]:
     return f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _refusal(call: ApiRequest, status: int, text: bytes) -> RequestRefused:
+def _refusal(call: ApiRequest, status: int, reason: str) -> RequestRefused:
     """Distinguish a refusal for size from one for content; the form of such a refusal is not documented.
 
     413 means a body over 100 kB, so with a smaller one it means the data.
     """
-    reason = reason_of(text)
     is_small = len(json.dumps(call.json).encode()) < _LARGEST_BODY
     if _WORDS_OF_SIZE.search(reason) if status == HTTPStatus.BAD_REQUEST else is_small:
         return TooLarge(

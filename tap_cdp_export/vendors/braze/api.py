@@ -14,7 +14,7 @@ from tap_cdp_export.vendors.braze.paces import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date
+    from datetime import date, timedelta
 
     import requests
 
@@ -74,6 +74,11 @@ class BrazeApi:
         self.paces = {pool: Pace(_REQUESTS_PER_HOUR) for pool in (NAMES, PURCHASES)}
         self.listed: dict[str, list[str]] = {}
         self.spans: dict[str, tuple[date | None, date | None]] = {}
+
+    @property
+    def clock_lead(self) -> timedelta:
+        """How far this machine's clock is ahead of the vendor's, by the last answer."""
+        return self._http.clock_lead
 
     def post(  # noqa: PLR0913 -- each is a part of the request
         self,

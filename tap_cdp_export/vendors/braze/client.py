@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
-from tap_cdp_export.http.reasons import reason_in, reason_of
+from tap_cdp_export.http.reasons import read_reason, reason_in
 from tap_cdp_export.http.responses import read_object, retry_after, server_time
 from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
@@ -145,7 +146,7 @@ class BrazeExporter:
 
         def consume(answer: requests.Response, chunks: Iterator[bytes]) -> ExportJob:
             if answer.status_code == _BUSY_STATUS:
-                raise _Refused(answer, reason_of(b"".join(chunks)))
+                raise _Refused(answer, read_reason(answer, deadline=math.inf))
             return self._job(read_object(chunks), request, asked_at)
 
         what = f"an export of {request.subject}"

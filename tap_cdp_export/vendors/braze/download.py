@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
@@ -156,10 +157,11 @@ def _consume(answer: requests.Response, chunks: Iterator[bytes]) -> PollResult |
 
 def _is_expired(chunks: Iterator[bytes]) -> bool:
     text = b""
-    for chunk in chunks:
-        text += chunk
-        if len(text) > _REASON_BYTES:
-            break
+    with suppress(IncompleteAnswer):  # the status stands, and the bytes read until now may tell
+        for chunk in chunks:
+            text += chunk
+            if len(text) > _REASON_BYTES:
+                break
     return any(mark in text for mark in _EXPIRED)
 
 

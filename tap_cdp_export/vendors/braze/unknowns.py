@@ -39,6 +39,11 @@ UNKNOWNS: Final = (
     ),
     Unknown("braze.list-end", "A page shorter than 100 is the last of a list of campaigns."),
     Unknown("braze.retention", "How long statistics of campaigns are kept.", takes="takes a campaign of known age"),
+    Unknown(
+        "braze.series-end",
+        "Whether the day of `ending_at` is among the days of a series.",
+        takes="takes the company's time zone",
+    ),
     Unknown("braze.product-page-size", "A page of the product list holds at most 100 products."),
     Unknown("braze.product-pages", "The product list begins with page 0."),
     Unknown(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.errors import RequestRefused, SettingsError
 from tap_cdp_export.records.mapper import camel_case
+from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.vendors.personalization.schemas import USER_SEGMENTS, USERS
 from tap_cdp_export.vendors.personalization.streams import PersonalizationSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +27,7 @@ class UserSegments(ExportStream):
     """Who is in which segment, and since when; the users themselves are in `users`."""
 
     name = "user_segments"
+    permission = "Can access API"
     columns: ClassVar[dict[str, Any]] = USER_SEGMENTS
     primary_keys: ClassVar[tuple[str, ...]] = ("dataset_id", "segment", "name")
     is_on_request = True
@@ -53,6 +59,17 @@ class UserSegmentsSource(PersonalizationSource):
                     f"Setting personalization.extra_params holds {' and '.join(overriding)}, which would override the "
                     f"segments that {stream.name} reads. Remove it, or deselect the stream."
                 )
+
+    def parts(self, length: timedelta | None) -> Iterator[Part]:  # noqa: ARG002 -- times choose no records
+        """Do not divide the work: a segment that one dataset does not know is an error only if no other knows it.
+
+        Args:
+            length: not used.
+
+        Yields:
+            One part.
+        """
+        yield Part("tables", tuple(self.selected))
 
     def run(self) -> None:
         """Read every segment of every dataset."""

@@ -418,6 +418,15 @@ def test_pending_exports_are_waited_for_at_the_pace_until_the_timeout(
     assert len(sent_to(requests_mock, EXPORTS_URL)) <= 122
 
 
+def test_a_429_whose_body_is_cut_is_waited_for_too(clock: VirtualClock) -> None:
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{"
+    token = with_length(b'{"access_token": "token-1"}')
+    with LoopbackServer(cut(token), *[cut(busy)] * 6, cut(with_length(b'{"poll_url": "/x"}'))) as server:
+        made = exporter(base_url=server.url).request_export(REQUEST)
+    assert made.reference["poll_path"] == "/x"
+    assert len(clock.pauses) >= 6
+
+
 def test_pending_exports_are_left_alone_as_long_as_the_vendor_says(requests_mock: Mocker, clock: VirtualClock) -> None:
     accept(requests_mock)
     requests_mock.post(
@@ -552,7 +561,7 @@ def test_what_is_no_export_file_is_an_error_and_no_empty_export(requests_mock: M
     ("body", "reason"),
     [
         (b'{"status":"error","detail":"The data set is too large","x":"canary"}', "The data set is too large"),
-        (gzip.compress(b'{"status":"error","title":"Too large"}'), "Too large"),
+        (gzip.compress(b'{"status":"error","title":"Too large"}', mtime=0), "Too large"),
         (b'{"profiles":null,"status":"error","detail":"Try again"}', "Try again"),
         (b'{"profiles":{},"errors":["no segment"]}', "no segment"),
         (b'{"x":"canary"}', ""),

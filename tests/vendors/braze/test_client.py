@@ -372,6 +372,14 @@ def test_a_url_that_is_not_ready_is_waited_for(requests_mock: Mocker, status: in
     assert requests_mock.call_count == 1
 
 
+@pytest.mark.parametrize(("body", "status"), [(ACCESS_DENIED, PENDING), (EXPIRED, GONE)])
+def test_a_refusal_that_is_cut_still_counts(body: bytes, status: ExportStatus) -> None:
+    head = f"HTTP/1.1 403 Forbidden\r\nContent-Length: {len(body) + 9}\r\nConnection: close\r\n\r\n"
+    with LoopbackServer(cut(head.encode() + body)) as storage:
+        assert poll(exporter(base_url=storage.url), job(f"{storage.url}/a.zip")) == (status, None)
+        assert len(storage.requests) == 1
+
+
 @pytest.mark.parametrize(
     "said", [EXPIRED, ACCESS_DENIED.replace(b"</Code>", b"</Code><Message>Request has expired</Message>")]
 )

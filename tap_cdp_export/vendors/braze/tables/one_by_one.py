@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 _GONE: Final = frozenset({400, 404})
+_MOST_REFUSED: Final = 20
+"""After so many refusals and no answer, the cause is in the request."""
 
 
 class OneByOne:
@@ -79,6 +81,8 @@ class OneByOne:
                     identify(item),
                     result.status,
                 )
+                if len(self.refused) >= _MOST_REFUSED:
+                    self.check()
 
     def check(self) -> None:
         """Fail if all were refused: then the cause is in the request, not in what it named.

@@ -178,7 +178,8 @@ class SeriesSource(TableSource):
     def run(self) -> None:
         """Read the history of new subjects, then window after window of all of them."""
         streams = cast("list[SeriesStream]", list(self.selected.values()))
-        end, subjects = self.end(), self.subjects()
+        subjects = self.subjects()
+        end = self.end(self.client.clock_lead)
         requests = OneByOne(streams[0].name, self.parallel_requests)
         reading = _Reading(self, streams, requests, end)
         longest = streams[0].longest
@@ -192,7 +193,7 @@ class SeriesSource(TableSource):
             last = reading.read(subjects, window)
             whole = last_whole_day(last if window.is_open else window.last + DAY, end)
             self._commit(streams, whole, subjects, requests)
-        requests.check()
+            streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
 
     def _commit(
         self, streams: list[SeriesStream], last: date | None, subjects: list[Subject], requests: OneByOne

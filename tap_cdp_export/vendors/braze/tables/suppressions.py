@@ -48,7 +48,7 @@ class SuppressionSource(TableSource):
             answers = prefetch(windows, read, number=self.parallel_requests)
             for window, items in zip(windows, answers, strict=True):
                 stream.write(batch_of([_record(stream, item) for item in items]))
-                stream.commit_window(Window(window.start, min(window.end, end)))
+                stream.commit_window(Window(window.start, min(window.end, self.end(self.client.clock_lead))))
                 stream.write_state()
 
     def _windows(self, stream: SuppressionStream, end: datetime) -> list[Window]:

@@ -132,6 +132,14 @@ def test_a_request_that_is_refused_for_every_campaign_is_an_error(requests_mock:
     assert not any("replication_key_value" in state["bookmarks"].get(STREAM, {}) for state in failed.states)
 
 
+def test_a_request_that_is_refused_for_every_campaign_ends_soon(requests_mock: Mocker) -> None:
+    names = [f"c{number}" for number in range(100)]
+    vendor = CampaignVendor(dict.fromkeys(names, ALWAYS), refused=dict.fromkeys(names, 404))
+    vendor.install(requests_mock)
+    assert run().exit_code == 10
+    assert len(vendor.asked) < 25
+
+
 def test_details_bound_what_is_asked_for(requests_mock: Mocker) -> None:
     vendor = CampaignVendor(
         {
