@@ -67,7 +67,7 @@ def load(folder: Path) -> Path:
     target.write_text(json.dumps({"path": str(database), "default_target_schema": SCHEMA}))
     with Sandbox(Options(population=PopulationOptions(now=NOW))) as sandbox:
         settings = sandbox.settings()
-        for vendor in ("apsis", "braze"):
+        for vendor in ("personalization", "apsis", "braze"):
             settings[vendor]["tables"] = ["*"]
         config.write_text(json.dumps(settings))
         modules = (("tap_cdp_export", config), ("tap_cdp_export.loader", target))

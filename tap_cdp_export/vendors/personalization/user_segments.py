@@ -15,7 +15,7 @@ from tap_cdp_export.vendors.personalization.schemas import USER_SEGMENTS, USERS
 from tap_cdp_export.vendors.personalization.streams import PersonalizationSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from datetime import timedelta
 
 logger = logging.getLogger(__name__)
@@ -60,16 +60,16 @@ class UserSegmentsSource(PersonalizationSource):
                     f"segments that {stream.name} reads. Remove it, or deselect the stream."
                 )
 
-    def parts(self, length: timedelta | None) -> Iterable[Part]:  # noqa: ARG002 -- times choose no records
+    def parts(self, length: timedelta | None) -> Iterator[Part]:  # noqa: ARG002 -- times choose no records
         """Do not divide the work: a segment that one dataset does not know is an error only if no other knows it.
 
         Args:
             length: not used.
 
-        Returns:
+        Yields:
             One part.
         """
-        return (Part("tables", tuple(self.selected)),)
+        yield Part("tables", tuple(self.selected))
 
     def run(self) -> None:
         """Read every segment of every dataset."""
