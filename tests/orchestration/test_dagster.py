@@ -37,10 +37,11 @@ with dg.DagsterInstance.get() as instance:
     print(json.dumps({run.tags["dagster/partition"]: run.status.value for run in runs}))
 """
 TICK = """
-import json
+import datetime, json
 import dagster as dg
 from definitions import daily
-with dg.DagsterInstance.get() as instance, dg.build_schedule_context(instance) as context:
+now = datetime.datetime.now(datetime.UTC)
+with dg.DagsterInstance.get() as instance, dg.build_schedule_context(instance, scheduled_execution_time=now) as context:
     print(json.dumps([request.partition_key for request in daily(context)]))
 """
 
