@@ -126,7 +126,7 @@ def test_a_line_over_the_limit_is_refused_with_its_number_wherever_the_chunks_en
     if length <= 100:
         assert len(list(numbered_lines)) == before + 1 + end.endswith(b"next")
         return
-    with pytest.raises(UnusableAnswer, match=f"Line {before + 1} "):
+    with pytest.raises(UnusableAnswer, match=f"line {before + 1} "):
         list(numbered_lines)
 
 
