@@ -60,7 +60,8 @@ def test_a_port_in_use_is_an_error_and_leaves_no_socket_open() -> None:
 def test_the_settings_are_complete(sandbox: Sandbox) -> None:
     settings = sandbox.settings()
     assert settings["start_date"] == "2026-05-18T00:00:00Z"
-    assert settings["personalization"].keys() == {"base_url", "dataset_ids", "api_key_id", "api_key_secret"}
+    keys = {"base_url", "dataset_ids", "api_key_id", "api_key_secret", "segments"}
+    assert settings["personalization"].keys() == keys
     assert len(settings["braze"]["segment_ids"]) == 2
     assert settings["apsis"]["requests_per_minute"] == 600
     assert all(
