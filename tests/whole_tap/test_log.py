@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.sandbox.server import Sandbox
 
 SNAPSHOT = Path(__file__).with_name("snapshots") / "log.txt"
-DURATION = re.compile(r"\b(in|after) (under )?[0-9.]+ s\b")
+DURATION = re.compile(r"\b(in|after) (under )?[0-9.]+ (min [0-9]+ )?s\b")
+SIZE = re.compile(r"[0-9.]+ (kB|MB)")
 RATE = re.compile(r", [0-9,]+ a second")
 VERSIONS = re.compile(r"(tap-cdp-export|SDK) v[^ ,\n]+")
 
@@ -31,7 +32,8 @@ def normalized(log: str) -> str:
     lines = []
     for line in log.splitlines():
         _time, level, _logger, message = line.split(" | ", 3)
-        message = RATE.sub(", … a second", DURATION.sub(r"\1 …", VERSIONS.sub(r"\1 v…", message)))
+        message = SIZE.sub(r"… \1", DURATION.sub(r"\1 …", VERSIONS.sub(r"\1 v…", message)))
+        message = RATE.sub(", … a second", message)
         lines.append(f"{level.strip()} {message}")
     return "\n".join(lines) + "\n"
 
