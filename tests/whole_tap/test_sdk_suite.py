@@ -13,11 +13,12 @@ from tap_cdp_export.tap import VENDORS, TapCDPExport
 pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test:UserWarning")
 
 SETTINGS: dict[str, Any] = {"sandbox": True, **{vendor.name: {"tables": ["*"]} for vendor in VENDORS}}
-
+BY_CHANCE = ["braze_hard_bounces", "braze_unsubscribes", "braze_invalid_phones"]
+"""Whether the sandbox has any of the last four weeks depends on the day."""
 
 TestTapCDPExport = get_tap_test_class(
     tap_class=TapCDPExport,
     config=SETTINGS,
-    suite_config=SuiteConfig(max_records_limit=None),
+    suite_config=SuiteConfig(max_records_limit=None, ignore_no_records_for_streams=BY_CHANCE),
     parse_env_config=False,
 )
