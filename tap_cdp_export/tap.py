@@ -104,6 +104,7 @@ class TapCDPExport(ReadableSettings, Tap):
         Raises:
             CdpExportError: If the columns of a stream could not be discovered.
         """
+        _ = self.streams  # creates the sources, which the command has not done yet
         for source in self.sources:
             if source.discovery_error:
                 raise source.discovery_error

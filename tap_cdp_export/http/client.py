@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import backoff
 import requests
 from requests.auth import AuthBase
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import LocationValueError
 
 from tap_cdp_export.errors import (
@@ -299,6 +300,13 @@ class HttpClient:
                 allow_redirects=False,  # credentials must not be sent to another host
                 stream=True,
             )
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError, LocationValueError):
+            proxies = get_environ_proxies(request.url) if self._session.trust_env else {}
+            if select_proxy(request.url, proxies):  # our own addresses are validated before
+                raise SettingsError(f"{self._vendor}: {network_errors.PROXY_ADVICE}") from None
+            raise UnusableAnswer(
+                f"{self._vendor}: the address for {request.what} is not one that can be asked."
+            ) from None
         except requests.RequestException as failure:
             host = network_errors.host_of(request.url) if self._names_host else "its host"
             what = f"{self._vendor}: {network_errors.explain(failure, host)} while asking for {request.what}."
@@ -312,10 +320,6 @@ class HttpClient:
                 raise _Retry(error, max_attempts=_MAX_LOOKUPS if is_mistyped else None) from None
             error = VendorUnavailable(f"{what} Whether the request arrived is not known: run once more later.")
             raise _Retry(error, may_be_accepted=True) from None
-        except (UnicodeError, LocationValueError):
-            raise UnusableAnswer(
-                f"{self._vendor}: the address for {request.what} is not one that can be asked."
-            ) from None
         except ValueError:  # requests reads the Location of a redirect even if it does not follow it
             raise UnusableAnswer(
                 f"{self._vendor}: the request for {request.what}, or its redirect, leads to no valid URL."

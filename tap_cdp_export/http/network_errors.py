@@ -17,6 +17,9 @@ _EMPTY_BUNDLE: Final = "NO_CERTIFICATE_OR_CRL_FOUND"
 CA_BUNDLE_ADVICE: Final = (
     "The file of trusted authorities that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names is missing or holds none."
 )
+PROXY_ADVICE: Final = (
+    "The proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used. Give it as http://host:port."
+)
 
 
 def host_of(url: str) -> str:

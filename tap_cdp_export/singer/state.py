@@ -9,6 +9,8 @@ from tap_cdp_export.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
+_BOOKMARKS: Final = "bookmarks"
+_DEPTH: Final = 20  # no version of the tap writes half of it; the SDK copies a STATE by recursion, which has a limit
 _PARTITIONS: Final = "partitions"  # the SDK's; streams here have none, but it walks through those of a STATE
 
 
@@ -50,17 +52,26 @@ def readable_bookmarks(state: dict[str, Any]) -> dict[str, Any]:
         state: from `state_in`; may come from another version of the tap.
 
     Returns:
-        A state whose bookmarks are objects, with lists of objects as partitions.
+        A state whose bookmarks are objects, with lists of objects as partitions, and nothing nested beyond all use.
     """
     bookmarks: dict[str, Any] = {}
-    for stream, entry in state.get("bookmarks", {}).items():
+    state = {name: value for name, value in state.items() if name == _BOOKMARKS or not _is_nested_deeper(value, _DEPTH)}
+    for stream, entry in state.get(_BOOKMARKS, {}).items():
         if isinstance(entry, dict):
             is_walkable = _is_list_of_objects(entry.get(_PARTITIONS, []))
-            bookmarks[stream] = entry if is_walkable else {k: v for k, v in entry.items() if k != _PARTITIONS}
+            known = entry if is_walkable else {k: v for k, v in entry.items() if k != _PARTITIONS}
+            bookmarks[stream] = {k: v for k, v in known.items() if not _is_nested_deeper(v, _DEPTH)}
+            if len(bookmarks[stream]) < len(known):
+                logger.warning("STATE holds something about %s that is nested too deeply; it is not used.", stream)
         else:
             logger.warning("STATE holds nothing about %s that this version understands; it is not used.", stream)
-    return {**state, "bookmarks": bookmarks}
+    return {**state, _BOOKMARKS: bookmarks}
 
 
 def _is_list_of_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _is_nested_deeper(value: object, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth == 0 or any(_is_nested_deeper(item, depth - 1) for item in inner)

@@ -62,6 +62,18 @@ def test_a_proxy_that_does_not_connect_is_named(clock: VirtualClock, monkeypatch
     assert "canary" not in str(failure)
 
 
+@pytest.mark.parametrize(
+    "proxy", ["http://canary..host:99", "canary://host", "socks5://127.0.0.1:1", "http://user:canary@host:99999", "//"]
+)
+def test_a_proxy_that_is_none_is_a_settings_error(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    failure = failure_of("https://rest.example/")
+    assert isinstance(failure, SettingsError)
+    assert "HTTPS_PROXY" in str(failure)
+    assert "canary" not in str(failure)
+
+
 def test_a_secret_host_is_not_named(clock: VirtualClock) -> None:
     del clock
     failure = failure_of("http://127.0.0.1:1/canary", trust_environment=False, names_host=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_cdp_export.errors import SettingsError
-from tap_cdp_export.singer.state import state_in
+from tap_cdp_export.singer.state import readable_bookmarks, state_in
 from tap_cdp_export.windows import epoch_milliseconds, parse_time
 from tests.helpers.configurations import END, PERSONALIZATION_URL, START, config
 from tests.helpers.in_process import sync
@@ -128,6 +129,14 @@ def test_what_is_not_understood_is_warned_of_and_read_anew(
     assert requests_mock.request_history[0].qs["start"] == [str(epoch_milliseconds(parse_time(START)))]
     assert [record.levelname for record in caplog.records if "STATE holds no" in record.getMessage()] == ["WARNING"]
     assert done.states[-1]["bookmarks"]["users"]["replication_key_value"] == END.replace("Z", ".000Z")
+
+
+def test_what_is_nested_beyond_all_use_is_left_out_and_the_bookmark_stays(caplog: pytest.LogCaptureFixture) -> None:
+    deep = json.loads("[" * 500 + "]" * 500)
+    state = {"bookmarks": {"users": {"replication_key_value": START, "job": deep}}, "other": deep}
+    assert readable_bookmarks(state) == {"bookmarks": {"users": {"replication_key_value": START}}}
+    assert "STATE holds something about users" in caplog.text
+    assert sync(config("personalization"), state=state, only=()).exit_code == 0  # the SDK writes STATE by recursion
 
 
 @pytest.mark.parametrize("stream", ["users", "accounts", "apsis_events", "apsis_profiles"])

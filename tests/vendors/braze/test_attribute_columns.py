@@ -222,6 +222,6 @@ def test_definitions_that_cannot_be_read_end_the_users_and_a_discovery_and_nothi
     assert tables.exit_code == 0, tables.log
     assert len(tables.records("braze_user_devices")) == 1
     with pytest.raises(CdpExportError):
-        TapCDPExport(config=settings).run_discovery()
+        TapCDPExport(config=settings, setup_mapper=False).run_discovery()  # as the command does
     with pytest.raises(CdpExportError):
         TapCDPExport(config=settings).run_connection_test()
