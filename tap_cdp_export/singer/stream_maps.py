@@ -186,8 +186,13 @@ def expression_failed(stream: str, error: Exception) -> SettingsError:
     Returns:
         The error to raise.
     """
+    cause = error.__cause__ or error
+    if getattr(cause, "name", None) == "fake":  # of simpleeval's NameNotDefined: without Faker, the SDK defines none
+        return SettingsError(
+            f"The stream map of {stream} needs the tap's extra faker{_place_of(error)}: install the tap again with it."
+        )
     return SettingsError(
-        f"The stream map of {stream} fails on a record{_place_of(error)} ({type(error.__cause__ or error).__name__}). "
+        f"The stream map of {stream} fails on a record{_place_of(error)} ({type(cause).__name__}). "
         "Any column but a key may be null: write, for instance, md5(email) if email else None."
     )
 

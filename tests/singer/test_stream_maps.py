@@ -175,6 +175,13 @@ def test_a_wrong_map_is_refused_with_the_stream_and_without_its_expressions(defi
     assert "canary" not in str(refusal.value)
 
 
+def test_an_expression_that_needs_an_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    (only,) = maps({"new": "fake.name()"})
+    with pytest.raises(SettingsError, match="map of users needs the tap's extra faker, at the column new: install"):
+        transformed(only, {**RECORD}, "users")
+
+
 @pytest.mark.parametrize(
     ("expression", "cause"),
     [("md5(score)", "AttributeError"), ("free['canary']", "KeyError"), ("canary", "NameNotDefined")],
