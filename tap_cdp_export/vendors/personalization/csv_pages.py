@@ -234,8 +234,9 @@ class _Rows:
         """Read the first row that is not blank; empty if there is none."""
         for row in self._rows:
             self._lines_of_rows = self._rows.line_num
-            if any(map(str.strip, row)):
-                return [cell if isinstance(cell, str) else cell.text() for cell in self._long_cells.put_back(row)]
+            cells = [cell if isinstance(cell, str) else cell.text() for cell in self._long_cells.put_back(row)]
+            if any(map(str.strip, cells)):
+                return cells
         return []
 
     def table(self) -> list[list[Cell]]:

@@ -255,6 +255,12 @@ def test_a_page_of_blank_lines_is_refused_and_some_of_them_do_no_harm(
         assert len(objects(pages, spool)) == 1_000
 
 
+def test_a_first_line_of_a_great_many_spaces_is_blank_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_pages, "_TABLE_CHARACTERS", 1_000)
+    with Spool([b" " * 100_000 + b"\r\nname\r\na\r\n"]) as spool:
+        assert [row["name"] for row in objects(CsvPages("users", USERS, None), spool)] == ["a"]
+
+
 @pytest.mark.parametrize("cells", [b"%b", b'"%b\n%b\n%b"', b'"%b","%b\n"'])
 @pytest.mark.parametrize("behind", [b"", b"\nb,,\n"])
 def test_a_row_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, cells: bytes, behind: bytes) -> None:
