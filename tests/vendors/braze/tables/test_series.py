@@ -112,6 +112,41 @@ def test_a_refused_campaign_is_passed_over_and_gets_its_history_later(
     assert len(set(days(second, "gone"))) == 182
 
 
+@pytest.mark.parametrize("other", [ALWAYS, {"first_sent": "2026-01-05T00:00:00Z", "last_sent": "2026-01-06T00:00:00Z"}])
+def test_a_campaign_that_stays_refused_is_passed_over_in_every_run(
+    requests_mock: Mocker, other: dict[str, Any]
+) -> None:
+    vendor = CampaignVendor({"a": other, "gone": ALWAYS}, refused={"gone": 400})
+    vendor.install(requests_mock)
+    first = run()
+    second = run("2026-07-03T18:00:00Z", state=first.states[-1])
+    assert (first.exit_code, second.exit_code) == (0, 0), second.log
+    assert bookmark(second) == "2026-07-02"
+
+
+@pytest.mark.parametrize("fails_at", [3, 4, 5])
+def test_the_history_of_a_new_campaign_is_whole_after_a_run_that_ended_early(
+    requests_mock: Mocker, fails_at: int
+) -> None:
+    vendor = CampaignVendor({"a": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    vendor.campaigns["new"], vendor.asked, vendor.fails_at = ALWAYS, [], fails_at - 1
+    second = run("2026-07-01T18:00:00Z", state=first.states[-1])
+    assert second.exit_code == 10
+    vendor.fails_at = 0
+    third = run("2026-07-05T18:00:00Z", state=(second.states or first.states)[-1])
+    assert len(set(days(third, "new"))) == 186
+    assert {*days(first, "a"), *days(second, "a"), *days(third, "a")} == {*days(third, "new")}
+
+
+def test_a_bookmark_before_all_times_begins_anew(requests_mock: Mocker) -> None:
+    CampaignVendor({"a": ALWAYS}).install(requests_mock)
+    one = run(state={"bookmarks": {STREAM: {"replication_key_value": "0001-01-01"}}})
+    assert one.exit_code == 0, one.log
+    assert days(one, "a")[0] == "2026-01-01"
+
+
 def test_a_campaign_that_was_away_for_a_run_gets_its_history_again(requests_mock: Mocker) -> None:
     vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS})
     vendor.install(requests_mock)
