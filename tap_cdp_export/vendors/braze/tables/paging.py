@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.records.batch import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +43,7 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
         if items != before:
             yield items
         elif number > 1:
-            raise UnusableAnswer(f"Braze answers with the same page again and again when asked for {endpoint.what}.")
+            raise repeats(endpoint)
         before = items
 
 
@@ -58,18 +60,21 @@ def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     Raises:
         UnusableAnswer: If a link leads to another list, or comes twice.
     """
-    url = ""
+    url, address = "", f"{api.base_url}{endpoint.path}"
     seen: set[str] = set()
     while True:
         answer = endpoint.get(api, url=url)
         yield endpoint.items(answer)
         if answer.next_url is None:
             return
-        link = urlsplit(answer.next_url)
+        try:
+            link = urlsplit(urljoin(address, answer.next_url))
+        except ValueError:
+            link = urlsplit("")
         if not link.path.endswith(endpoint.path) or link.query in seen:
             raise UnusableAnswer(f"Braze's link to the next page of {endpoint.what} leads elsewhere, or back.")
         seen.add(link.query)
-        url = f"{api.base_url}{endpoint.path}?{link.query}"
+        url = f"{address}?{link.query}"
 
 
 def by_offset(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str]) -> Iterator[list[Any]]:
@@ -82,10 +87,30 @@ def by_offset(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str]) -> I
 
     Yields:
         The items of each page.
+
+    Raises:
+        UnusableAnswer: If a full page comes twice: then the offset has no effect, and the pages have no end.
     """
+    seen: set[bytes] = set()
     for offset in itertools.count(step=MOST_A_PAGE):
         page = endpoint.get(api, {**params, "limit": MOST_A_PAGE, "offset": offset})
         items = endpoint.items(page)
         yield items
         if len(items) < MOST_A_PAGE:
             return
+        digest = hashlib.sha256(encode(items)).digest()
+        if digest in seen:
+            raise repeats(endpoint)
+        seen.add(digest)
+
+
+def repeats(endpoint: Endpoint) -> UnusableAnswer:
+    """Make the error for pages that bring nothing new.
+
+    Args:
+        endpoint: of the list.
+
+    Returns:
+        The error.
+    """
+    return UnusableAnswer(f"Braze answers with the same page again and again when asked for {endpoint.what}.")

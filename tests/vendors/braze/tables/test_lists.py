@@ -73,6 +73,31 @@ def test_a_list_that_repeats_its_page_does_not_loop_for_ever(requests_mock: Mock
     assert requests_mock.call_count == 3
 
 
+def test_pages_that_alternate_do_not_loop_for_ever(requests_mock: Mocker) -> None:
+    requests_mock.get(
+        f"{BRAZE_URL}/campaigns/list", json=lambda one, _: {"campaigns": [{"id": f"{int(one.qs['page'][0]) % 2}"}]}
+    )
+    assert run("braze_campaigns").exit_code == 12
+    assert requests_mock.call_count == 5
+
+
+def test_cursors_that_are_always_new_do_not_loop_for_ever(requests_mock: Mocker) -> None:
+    def answer(_request: Any, context: Any) -> dict[str, Any]:
+        context.headers["Link"] = f'</custom_attributes?cursor={requests_mock.call_count}>; rel="next"'
+        return {"attributes": [{"name": "a"}]}
+
+    requests_mock.get(f"{BRAZE_URL}/custom_attributes", json=answer)
+    assert run("braze_custom_attributes").exit_code == 12
+    assert requests_mock.call_count == 4
+
+
+def test_an_offset_without_effect_does_not_loop_for_ever(requests_mock: Mocker) -> None:
+    emails = [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-02"} for n in range(500)]
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": emails})
+    assert run("braze_hard_bounces", parallel_requests=1).exit_code == 12
+    assert requests_mock.call_count == 2
+
+
 @pytest.mark.parametrize("items", [None, {}, [5], [{"name": "n"}], [{"id": ""}], [None]])
 def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) -> None:
     requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": items})
@@ -90,6 +115,7 @@ def test_archived_campaigns_are_asked_for(requests_mock: Mocker) -> None:
     [
         '</custom_attributes?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
         '<https://elsewhere.example/custom_attributes?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
+        '<?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
     ],
 )
 def test_a_cursor_is_passed_on_as_it_is_to_the_configured_host(requests_mock: Mocker, link: str) -> None:
@@ -108,7 +134,7 @@ def test_a_cursor_is_passed_on_as_it_is_to_the_configured_host(requests_mock: Mo
     ]
 
 
-@pytest.mark.parametrize("link", ["</events?cursor=a>", "</custom_attributes?cursor=b>"])
+@pytest.mark.parametrize("link", ["</events?cursor=a>", "</custom_attributes?cursor=b>", "<http://[>"])
 def test_a_link_to_another_list_or_in_a_circle_ends_with_12(requests_mock: Mocker, link: str) -> None:
     headers = {"Link": f'{link}; rel="next"'}
     requests_mock.get(f"{BRAZE_URL}/custom_attributes", json={"attributes": []}, headers=headers)
