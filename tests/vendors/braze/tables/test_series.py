@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.helpers.configurations import config
+from tests.helpers.configurations import BRAZE_URL, config
 from tests.helpers.in_process import sync
 from tests.vendors.braze.tables.vendor import CampaignVendor
 
@@ -270,3 +270,25 @@ def test_rows_come_in_the_order_of_the_campaigns_however_many_requests_are_in_fl
     many = run(parallel_requests=16)
     order = list(dict.fromkeys((row["date"] > "2026-04-08", row["campaign_id"]) for row in many.records(STREAM)))
     assert order == [(late, f"c{number}") for late in (False, True) for number in range(9)]
+
+
+@pytest.mark.parametrize("messages", [None, {"email": None}, {"email": [None]}, {"email": []}])
+def test_null_in_place_of_messages_is_none(requests_mock: Mocker, messages: Any) -> None:
+    CampaignVendor({"a": ALWAYS}).install(requests_mock)
+    answer = {"data": [{"time": "2026-06-25", "conversions": 3, "messages": messages}]}
+    requests_mock.get(f"{BRAZE_URL}/campaigns/data_series", json=answer)
+    one = run(only={STREAM, "braze_campaign_message_stats"})
+    assert one.exit_code == 0, one.log
+    assert one.records(STREAM)[0]["conversions"] == 3
+    assert one.records("braze_campaign_message_stats") == []
+
+
+def test_null_in_place_of_the_figures_of_a_step_is_none(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/canvas/list", [{"json": {"canvases": [{"id": "c"}]}}, {"json": {"canvases": []}}])
+    requests_mock.get(f"{BRAZE_URL}/canvas/details", json={})
+    stats = [{"time": "2026-06-25", "total_stats": None, "variant_stats": None, "step_stats": {"s": None}}]
+    requests_mock.get(f"{BRAZE_URL}/canvas/data_series", json={"data": {"stats": stats}})
+    one = run(only={"braze_canvas_stats", "braze_canvas_variant_stats", "braze_canvas_step_stats"})
+    assert one.exit_code == 0, one.log
+    assert one.records("braze_canvas_variant_stats") == []
+    assert {(row["step_id"], row["revenue"]) for row in one.records("braze_canvas_step_stats")} == {("s", None)}
