@@ -196,7 +196,7 @@ class SeriesSource(TableSource):
                 requests.check()
             self._commit(streams, whole, known, requests)
             streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
-        if start and before:
+        if start and before and before <= end.date():  # an earlier end_date would leave a gap up to the bookmark
             for window in windows(start.date(), before, longest, is_open=False):
                 reading.read(new, window)
             self._commit(streams, None, subjects, requests)

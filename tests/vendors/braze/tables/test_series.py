@@ -140,6 +140,16 @@ def test_the_history_of_a_new_campaign_is_whole_after_a_run_that_ended_early(
     assert {*days(first, "a"), *days(second, "a"), *days(third, "a")} == {*days(third, "new")}
 
 
+def test_an_end_date_before_the_bookmark_leaves_no_gap_in_the_history_of_a_new_campaign(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    vendor.campaigns["new"] = ALWAYS
+    second = run("2026-03-01T00:00:00Z", state=first.states[-1])
+    third = run("2026-07-05T18:00:00Z", state=(second.states or first.states)[-1])
+    assert len(set(days(third, "new"))) == 186
+
+
 def test_a_bookmark_before_all_times_begins_anew(requests_mock: Mocker) -> None:
     CampaignVendor({"a": ALWAYS}).install(requests_mock)
     one = run(state={"bookmarks": {STREAM: {"replication_key_value": "0001-01-01"}}})
