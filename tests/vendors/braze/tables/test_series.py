@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,6 +149,21 @@ def test_an_end_date_before_the_bookmark_leaves_no_gap_in_the_history_of_a_new_c
     second = run("2026-03-01T00:00:00Z", state=first.states[-1])
     third = run("2026-07-05T18:00:00Z", state=(second.states or first.states)[-1])
     assert len(set(days(third, "new"))) == 186
+
+
+@pytest.mark.parametrize("window_ends", [0, 1, 2])
+def test_figures_that_come_late_hold_the_bookmark_back(requests_mock: Mocker, window_ends: int) -> None:
+    """The last day that is returned lies two days back, also where a window ends behind it."""
+    end = datetime(2026, 4, 8 + window_ends, 18, tzinfo=UTC)  # 98 days, a whole window, end on April 8
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        last = datetime.fromisoformat(request.qs["ending_at"][0].upper())
+        found = [(last - timedelta(days=number)).date() for number in range(int(request.qs["length"][0]))]
+        return {"data": [{"time": str(day), "dau": 1} for day in found if day <= end.date() - timedelta(days=2)]}
+
+    requests_mock.get(f"{BRAZE_URL}/kpi/dau/data_series", json=answer)
+    one = run(f"{end:%Y-%m-%dT%H:%M:%SZ}", only={"braze_kpi_daily_active_users"}, series_lookback_days=0)
+    assert bookmark(one, "braze_kpi_daily_active_users") == str(end.date() - timedelta(days=3))
 
 
 def test_a_bookmark_before_all_times_begins_anew(requests_mock: Mocker) -> None:
