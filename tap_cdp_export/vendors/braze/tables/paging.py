@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.prefetch import prefetch
 from tap_cdp_export.records.batch import encode
 
 if TYPE_CHECKING:
@@ -77,31 +79,55 @@ def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
         url = f"{address}?{link.query}"
 
 
-def by_offset(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str]) -> Iterator[list[Any]]:
-    """Read pages by offset until one that is not full.
+def page_at(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], offset: int) -> list[Any]:
+    """Read one page of a suppression list; may be called in any thread.
 
     Args:
         api: where to ask.
         endpoint: of the list.
         params: what to ask for.
+        offset: how many items come before it.
+
+    Returns:
+        Its items.
+    """
+    return endpoint.items(endpoint.get(api, {**params, "limit": MOST_A_PAGE, "offset": offset}))
+
+
+def after_page(
+    api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
+) -> Iterator[list[Any]]:
+    """Read pages by offset until one that is not full; a few are asked for ahead, perhaps beyond the end.
+
+    Args:
+        api: where to ask.
+        endpoint: of the list.
+        params: what to ask for.
+        first: the items of the first page.
+        parallel_requests: how many requests are in flight at the same time.
 
     Yields:
-        The items of each page.
+        The items of each page, the first one included.
 
     Raises:
         UnusableAnswer: If a full page comes twice: then the offset has no effect, and the pages have no end.
     """
-    seen: set[bytes] = set()
-    for offset in itertools.count(step=MOST_A_PAGE):
-        page = endpoint.get(api, {**params, "limit": MOST_A_PAGE, "offset": offset})
-        items = endpoint.items(page)
+    yield first
+    if len(first) < MOST_A_PAGE:
+        return
+    seen = {_digest(first)}
+    offsets = itertools.count(MOST_A_PAGE, MOST_A_PAGE)
+    for items in prefetch(offsets, partial(page_at, api, endpoint, params), number=parallel_requests):
+        if len(items) == MOST_A_PAGE and (digest := _digest(items)) in seen:
+            raise repeats(endpoint)
         yield items
         if len(items) < MOST_A_PAGE:
             return
-        digest = hashlib.sha256(encode(items)).digest()
-        if digest in seen:
-            raise repeats(endpoint)
         seen.add(digest)
+
+
+def _digest(items: list[Any]) -> bytes:
+    return hashlib.sha256(encode(items)).digest()
 
 
 def repeats(endpoint: Endpoint) -> UnusableAnswer:

@@ -196,6 +196,28 @@ def test_suppressions_are_read_by_days_and_again_from_the_day_before_the_bookmar
     assert ranges == [("2024-03-19", "2024-03-21"), ("2024-03-21", "2024-03-22")]
 
 
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_a_long_suppression_list_is_written_page_by_page_and_in_order(requests_mock: Mocker, parallel: int) -> None:
+    is_whole = False
+
+    def answer(request: Any, context: Any) -> dict[str, Any]:
+        offset = int(request.qs["offset"][0])
+        size = 0 if request.qs["start_date"] != ["2024-03-20"] else max(0, min(500, 1700 - offset))
+        if offset == 1500 and not is_whole:
+            context.status_code = 400
+        items = [{"email": f"{offset + n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(size)]
+        return {"emails": items}
+
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
+    failed = run("braze_hard_bounces", parallel_requests=parallel)
+    assert failed.exit_code == 10
+    assert len(failed.records("braze_hard_bounces")) == 1500
+    assert bookmark(failed, "braze_hard_bounces") == "2024-03-20T00:00:00.000Z"
+    is_whole = True
+    again = run("braze_hard_bounces", state=failed.states[-1], parallel_requests=parallel)
+    assert [row["email"] for row in again.records("braze_hard_bounces")] == [f"{n}@example.com" for n in range(1700)]
+
+
 @pytest.mark.parametrize("item", [{"email": "a@example.com"}, {"hard_bounced_at": "2024-03-02"}, 5])
 def test_a_suppression_without_its_key_ends_with_12(requests_mock: Mocker, item: Any) -> None:
     requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": [item]})
