@@ -155,7 +155,7 @@ _COMMON: Final = (
 
 
 def empty_lists(vendor: str, settings: Mapping[str, Any], *names: str) -> Iterator[str]:
-    """Check that lists are not empty.
+    """Check that lists are not empty, nor any of their names, which would ask for everything.
 
     Args:
         vendor: name of the vendor's object in the settings.
@@ -163,11 +163,13 @@ def empty_lists(vendor: str, settings: Mapping[str, Any], *names: str) -> Iterat
         names: names of the settings that hold lists.
 
     Yields:
-        One message for each empty list.
+        One message for each empty list, or list with an empty name.
     """
     for name in names:
         if settings.get(name) == []:
             yield f"setting {vendor}.{name} must name at least one"
+        if "" in (settings.get(name) or ()):
+            yield f"setting {vendor}.{name} holds an empty name"
 
 
 def settings_schema(vendors: Iterable[th.Property[Any]]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 _COLUMN_DEPTH: Final = 2  # the breadcrumb of a column has two parts, that of a property inside it more
 _CLOCK_TOLERANCE: Final = timedelta(days=1)
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)  # an earlier bookmark stands for none
 
 
 class StreamSource(Protocol):
@@ -299,6 +300,8 @@ class ExportStream(Stream):
         try:
             time = parse_time(self.bookmark_text)
         except (TypeError, ValueError):
+            return None
+        if time < _EARLIEST:
             return None
         if time > datetime.now(UTC) + _CLOCK_TOLERANCE:
             raise SettingsError(

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from tap_cdp_export.http.responses import server_time
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     import requests
@@ -41,7 +42,8 @@ class Pace:
         """Wait until one more request is allowed, and count it."""
         while delay := self._delay():
             logger.warning("Braze allows no more of these requests in this hour; waiting for %d s.", delay)
-            time.sleep(delay)
+            with STOP.interruptible():
+                time.sleep(delay)
 
     def _delay(self) -> int:
         """Return how many seconds to wait; 0 if the request was counted and may be sent."""

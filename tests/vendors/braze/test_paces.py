@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
 import requests
 
+from tap_cdp_export.errors import Interrupted
+from tap_cdp_export.signals import STOP
 from tap_cdp_export.vendors.braze.paces import Pace
 from tests.helpers.virtual_clock import VirtualClock
 
@@ -58,3 +61,16 @@ def test_a_clock_of_another_zone_lets_nobody_wait_longer_than_an_hour(clock: Vir
     pace.note(answer("0", str(int(time.time()) + 90_000)))
     pace.wait()
     assert clock.paused <= 3_601
+
+
+def test_a_signal_ends_the_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(_seconds: float) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the wait goes on")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    STOP.install()
+    pace = Pace(3)
+    pace.note(answer("0", str(int(time.time()) + 3_000)))
+    with pytest.raises(Interrupted):
+        pace.wait()

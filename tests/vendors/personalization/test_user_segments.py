@@ -105,6 +105,13 @@ def test_a_segment_that_one_of_the_datasets_has_is_read(
     assert "ACTIVATE_VERSION" not in {message["type"] for message in run.messages}
 
 
+def test_what_the_settings_name_twice_is_read_once(requests_mock: Mocker) -> None:
+    vendor = Vendor(requests_mock, {("engage", "a"): [MEMBER]})
+    run = members_of("a", "a", dataset_ids=["engage", "engage"])
+    assert len(run.records("user_segments")) == 1
+    assert len(vendor.queries) == 2
+
+
 def test_a_segment_that_no_dataset_has_ends_the_run_with_10(requests_mock: Mocker) -> None:
     Vendor(requests_mock, {("engage", "a"): [MEMBER], ("b2b", "a"): [MEMBER]})
     run = members_of("a", "nobody", dataset_ids=["engage", "b2b"])
@@ -119,6 +126,7 @@ def test_a_segment_that_no_dataset_has_ends_the_run_with_10(requests_mock: Mocke
     [
         ({}, "personalization.segments is missing"),
         ({"segments": []}, "personalization.segments must name at least one"),
+        ({"segments": ["a", ""]}, "personalization.segments holds an empty name"),
         ({"segments": ["a"], "extra_params": {"filter": "b"}}, "holds filter, which would override the segments"),
     ],
 )

@@ -8,7 +8,7 @@ from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.vendors.braze.api import NAMES
 from tap_cdp_export.vendors.braze.tables import list_schemas as schemas
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
-from tap_cdp_export.vendors.braze.tables.paging import linked, numbered
+from tap_cdp_export.vendors.braze.tables.paging import linked, numbered, repeats
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tap_cdp_export.vendors.braze.api import BrazeApi
     from tap_cdp_export.vendors.braze.tables.paging import Paging
 
+_MOST_WITHOUT_NEW: Final = 3
+"""So many pages in a row without a new item are no list that shifted while it was read."""
 _WITH_ARCHIVED: Final = {"include_archived": "true"}
 
 CAMPAIGNS: Final = Endpoint(
@@ -67,9 +69,10 @@ def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iter
         The new items of each page.
 
     Raises:
-        UnusableAnswer: If an item has no name.
+        UnusableAnswer: If an item has no name, or the pages go on without a new one.
     """
     seen: set[str] = set()
+    without_new = 0
     for items in paging(api, endpoint):
         new = []
         for item in items:
@@ -80,6 +83,9 @@ def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iter
             if name not in seen:
                 seen.add(name)
                 new.append({key: _without_nulls(value) for key, value in named.items()})
+        without_new = 0 if new else without_new + 1
+        if without_new == _MOST_WITHOUT_NEW:
+            raise repeats(endpoint)
         yield new
 
 

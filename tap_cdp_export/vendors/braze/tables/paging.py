@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.files.prefetch import prefetch
+from tap_cdp_export.records.batch import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +45,7 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
         if items != before:
             yield items
         elif number > 1:
-            raise UnusableAnswer(f"Braze answers with the same page again and again when asked for {endpoint.what}.")
+            raise repeats(endpoint)
         before = items
 
 
@@ -58,34 +62,81 @@ def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     Raises:
         UnusableAnswer: If a link leads to another list, or comes twice.
     """
-    url = ""
+    url, address = "", f"{api.base_url}{endpoint.path}"
     seen: set[str] = set()
     while True:
         answer = endpoint.get(api, url=url)
         yield endpoint.items(answer)
         if answer.next_url is None:
             return
-        link = urlsplit(answer.next_url)
+        try:
+            link = urlsplit(urljoin(address, answer.next_url))
+        except ValueError:
+            link = urlsplit("")
         if not link.path.endswith(endpoint.path) or link.query in seen:
             raise UnusableAnswer(f"Braze's link to the next page of {endpoint.what} leads elsewhere, or back.")
         seen.add(link.query)
-        url = f"{api.base_url}{endpoint.path}?{link.query}"
+        url = f"{address}?{link.query}"
 
 
-def by_offset(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str]) -> Iterator[list[Any]]:
-    """Read pages by offset until one that is not full.
+def page_at(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], offset: int) -> list[Any]:
+    """Read one page of a suppression list; may be called in any thread.
 
     Args:
         api: where to ask.
         endpoint: of the list.
         params: what to ask for.
+        offset: how many items come before it.
+
+    Returns:
+        Its items.
+    """
+    return endpoint.items(endpoint.get(api, {**params, "limit": MOST_A_PAGE, "offset": offset}))
+
+
+def after_page(
+    api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
+) -> Iterator[list[Any]]:
+    """Read pages by offset until one that is not full; a few are asked for ahead, perhaps beyond the end.
+
+    Args:
+        api: where to ask.
+        endpoint: of the list.
+        params: what to ask for.
+        first: the items of the first page.
+        parallel_requests: how many requests are in flight at the same time.
 
     Yields:
-        The items of each page.
+        The items of each page, the first one included.
+
+    Raises:
+        UnusableAnswer: If a full page comes twice: then the offset has no effect, and the pages have no end.
     """
-    for offset in itertools.count(step=MOST_A_PAGE):
-        page = endpoint.get(api, {**params, "limit": MOST_A_PAGE, "offset": offset})
-        items = endpoint.items(page)
+    yield first
+    if len(first) < MOST_A_PAGE:
+        return
+    seen = {_digest(first)}
+    offsets = itertools.count(MOST_A_PAGE, MOST_A_PAGE)
+    for items in prefetch(offsets, partial(page_at, api, endpoint, params), number=parallel_requests):
+        if len(items) == MOST_A_PAGE and (digest := _digest(items)) in seen:
+            raise repeats(endpoint)
         yield items
         if len(items) < MOST_A_PAGE:
             return
+        seen.add(digest)
+
+
+def _digest(items: list[Any]) -> bytes:
+    return hashlib.sha256(encode(items)).digest()
+
+
+def repeats(endpoint: Endpoint) -> UnusableAnswer:
+    """Make the error for pages that bring nothing new.
+
+    Args:
+        endpoint: of the list.
+
+    Returns:
+        The error.
+    """
+    return UnusableAnswer(f"Braze answers with the same page again and again when asked for {endpoint.what}.")

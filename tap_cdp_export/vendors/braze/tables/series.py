@@ -176,29 +176,34 @@ class SeriesSource(TableSource):
         raise NotImplementedError
 
     def run(self) -> None:
-        """Read the history of new subjects, then window after window of all of them."""
+        """Read window after window of all subjects, then the history of new ones."""
         streams = cast("list[SeriesStream]", list(self.selected.values()))
         subjects = self.subjects()
         end = self.end(self.client.clock_lead)
         requests = OneByOne(streams[0].name, self.parallel_requests)
         reading = _Reading(self, streams, requests, end)
         longest = streams[0].longest
-        new, start = self._new(streams, subjects), self.start_date()
-        if new and start:
-            for window in windows(start.date(), self._last_read(streams), longest, is_open=False):
-                reading.read(new, window)
-            self._commit(streams, None, subjects, requests)
+        start = self.start_date()
+        new = self._new(streams, subjects) if start else []
+        before = self._last_read(streams) if new else None
+        new_names = {subject.name for subject in new}
+        known = [subject for subject in subjects if subject.name not in new_names]
         first = self._first_day(streams)
         for window in windows(first, end.date(), longest, is_open=True):
             last = reading.read(subjects, window)
             whole = last_whole_day(last if window.is_open else window.last + DAY, end)
-            self._commit(streams, whole, subjects, requests)
+            if len(requests.refused) == len(subjects):  # no other one has an answer, now or in its ended series
+                requests.check()
+            self._commit(streams, whole, known, requests)
             streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
+        if start and before and before <= end.date():  # an earlier end_date would leave a gap up to the bookmark
+            for window in windows(start.date(), before, longest, is_open=False):
+                reading.read(new, window)
+            self._commit(streams, None, subjects, requests)
 
     def _commit(
         self, streams: list[SeriesStream], last: date | None, subjects: list[Subject], requests: OneByOne
     ) -> None:
-        requests.check()
         read = [subject for subject in subjects if subject.name not in requests.refused]
         for stream in streams:
             stream.commit_days(last, read, self.lookback)

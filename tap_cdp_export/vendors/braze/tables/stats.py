@@ -90,6 +90,8 @@ class BrazeCampaignMessageStats(SeriesStream):
         for channel, variations in channels.items():
             occurrences: Counter[str] = Counter()
             for variation in variations if isinstance(variations, list) else [variations]:
+                if variation is None:
+                    continue
                 if not isinstance(variation, dict):
                     raise self.endpoint.not_as_documented()
                 identifier = variation.get("variation_api_id")
@@ -148,11 +150,11 @@ class _CanvasSeries(SeriesStream):
         """
         part = day.get(self.part) or {}
         parts = part if self.identity else {"": part}
-        if not isinstance(parts, dict) or not all(isinstance(fields, dict) for fields in parts.values()):
+        if not isinstance(parts, dict) or not all(isinstance(fields, dict | None) for fields in parts.values()):
             raise self.endpoint.not_as_documented()
         for identifier, fields in parts.items():
             identity = {self.identity: identifier or NO_IDENTITY} if self.identity else {}
-            yield self.record(fields, **keys, **identity)
+            yield self.record(fields or {}, **keys, **identity)
 
 
 class BrazeCanvasStats(_CanvasSeries):

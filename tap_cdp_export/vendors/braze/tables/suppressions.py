@@ -9,7 +9,7 @@ from tap_cdp_export.files.prefetch import prefetch
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.vendors.braze.tables import list_schemas as schemas
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
-from tap_cdp_export.vendors.braze.tables.paging import by_offset
+from tap_cdp_export.vendors.braze.tables.paging import after_page, page_at
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 from tap_cdp_export.windows import Window, split
 
@@ -41,13 +41,14 @@ class SuppressionSource(TableSource):
             end = self.end()
             windows = self._windows(stream, end)
 
-            def read(window: Window, endpoint: Endpoint = stream.endpoint) -> list[dict[str, Any]]:
-                days = {"start_date": f"{window.start:%Y-%m-%d}", "end_date": f"{window.end:%Y-%m-%d}"}
-                return [item for page in by_offset(self.client, endpoint, days) for item in page]
+            def first_page(window: Window, endpoint: Endpoint = stream.endpoint) -> list[Any]:
+                return page_at(self.client, endpoint, _days(window), 0)
 
-            answers = prefetch(windows, read, number=self.parallel_requests)
-            for window, items in zip(windows, answers, strict=True):
-                stream.write(batch_of([_record(stream, item) for item in items]))
+            firsts = prefetch(windows, first_page, number=self.parallel_requests)
+            for window, first in zip(windows, firsts, strict=True):
+                pages = after_page(self.client, stream.endpoint, _days(window), first, self.parallel_requests)
+                for items in pages:
+                    stream.write(batch_of([_record(stream, item) for item in items]))
                 stream.commit_window(Window(window.start, min(window.end, self.end(self.client.clock_lead))))
                 stream.write_state()
 
@@ -62,6 +63,10 @@ class SuppressionSource(TableSource):
             return []
         last_day = max(last_day, start)
         return [*split(Window(start, last_day), _WINDOW), Window(last_day, last_day + _DAY)]
+
+
+def _days(window: Window) -> dict[str, str]:
+    return {"start_date": f"{window.start:%Y-%m-%d}", "end_date": f"{window.end:%Y-%m-%d}"}
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -45,6 +45,17 @@ def test_windows_have_no_gap_and_no_overlap() -> None:
     assert list(windows(date(2026, 1, 2), date(2026, 1, 1), 100, is_open=True)) == []
 
 
+@pytest.mark.parametrize("longest", [14, 100])
+def test_the_last_days_are_all_in_the_open_window(longest: int) -> None:
+    last = date(2026, 6, 30)
+    for number in range(1, 210):
+        first = last - number * DAY
+        found = list(windows(first, last, longest, is_open=True))
+        assert found[-1].first == first or found[-1].first <= last - 3 * DAY
+        days = [window.first + n * DAY for window in found for n in range((window.last - window.first).days + 1)]
+        assert days == [first + n * DAY for n in range(number + 1)]
+
+
 def test_a_span_bounds_a_window() -> None:
     window = Days(date(2026, 3, 1), date(2026, 3, 31), is_open=True)
     assert window.within(None, None) == window

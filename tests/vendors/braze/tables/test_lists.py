@@ -73,6 +73,31 @@ def test_a_list_that_repeats_its_page_does_not_loop_for_ever(requests_mock: Mock
     assert requests_mock.call_count == 3
 
 
+def test_pages_that_alternate_do_not_loop_for_ever(requests_mock: Mocker) -> None:
+    requests_mock.get(
+        f"{BRAZE_URL}/campaigns/list", json=lambda one, _: {"campaigns": [{"id": f"{int(one.qs['page'][0]) % 2}"}]}
+    )
+    assert run("braze_campaigns").exit_code == 12
+    assert requests_mock.call_count == 5
+
+
+def test_cursors_that_are_always_new_do_not_loop_for_ever(requests_mock: Mocker) -> None:
+    def answer(_request: Any, context: Any) -> dict[str, Any]:
+        context.headers["Link"] = f'</custom_attributes?cursor={requests_mock.call_count}>; rel="next"'
+        return {"attributes": [{"name": "a"}]}
+
+    requests_mock.get(f"{BRAZE_URL}/custom_attributes", json=answer)
+    assert run("braze_custom_attributes").exit_code == 12
+    assert requests_mock.call_count == 4
+
+
+def test_an_offset_without_effect_does_not_loop_for_ever(requests_mock: Mocker) -> None:
+    emails = [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-02"} for n in range(500)]
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": emails})
+    assert run("braze_hard_bounces", parallel_requests=1).exit_code == 12
+    assert requests_mock.call_count == 2
+
+
 @pytest.mark.parametrize("items", [None, {}, [5], [{"name": "n"}], [{"id": ""}], [None]])
 def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) -> None:
     requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": items})
@@ -90,6 +115,7 @@ def test_archived_campaigns_are_asked_for(requests_mock: Mocker) -> None:
     [
         '</custom_attributes?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
         '<https://elsewhere.example/custom_attributes?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
+        '<?cursor=c2tpcDo1MA%3D%3D>; rel="next"',
     ],
 )
 def test_a_cursor_is_passed_on_as_it_is_to_the_configured_host(requests_mock: Mocker, link: str) -> None:
@@ -108,7 +134,7 @@ def test_a_cursor_is_passed_on_as_it_is_to_the_configured_host(requests_mock: Mo
     ]
 
 
-@pytest.mark.parametrize("link", ["</events?cursor=a>", "</custom_attributes?cursor=b>"])
+@pytest.mark.parametrize("link", ["</events?cursor=a>", "</custom_attributes?cursor=b>", "<http://[>"])
 def test_a_link_to_another_list_or_in_a_circle_ends_with_12(requests_mock: Mocker, link: str) -> None:
     headers = {"Link": f'{link}; rel="next"'}
     requests_mock.get(f"{BRAZE_URL}/custom_attributes", json={"attributes": []}, headers=headers)
@@ -168,6 +194,28 @@ def test_suppressions_are_read_by_days_and_again_from_the_day_before_the_bookmar
     ranges.clear()
     run("braze_hard_bounces", state=first.states[-1], end="2024-03-21T10:00:00Z", parallel_requests=1)
     assert ranges == [("2024-03-19", "2024-03-21"), ("2024-03-21", "2024-03-22")]
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_a_long_suppression_list_is_written_page_by_page_and_in_order(requests_mock: Mocker, parallel: int) -> None:
+    is_whole = False
+
+    def answer(request: Any, context: Any) -> dict[str, Any]:
+        offset = int(request.qs["offset"][0])
+        size = 0 if request.qs["start_date"] != ["2024-03-20"] else max(0, min(500, 1700 - offset))
+        if offset == 1500 and not is_whole:
+            context.status_code = 400
+        items = [{"email": f"{offset + n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(size)]
+        return {"emails": items}
+
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
+    failed = run("braze_hard_bounces", parallel_requests=parallel)
+    assert failed.exit_code == 10
+    assert len(failed.records("braze_hard_bounces")) == 1500
+    assert bookmark(failed, "braze_hard_bounces") == "2024-03-20T00:00:00.000Z"
+    is_whole = True
+    again = run("braze_hard_bounces", state=failed.states[-1], parallel_requests=parallel)
+    assert [row["email"] for row in again.records("braze_hard_bounces")] == [f"{n}@example.com" for n in range(1700)]
 
 
 @pytest.mark.parametrize("item", [{"email": "a@example.com"}, {"hard_bounced_at": "2024-03-02"}, 5])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.helpers.configurations import config
+from tests.helpers.configurations import BRAZE_URL, config
 from tests.helpers.in_process import sync
 from tests.vendors.braze.tables.vendor import CampaignVendor
 
@@ -110,6 +111,66 @@ def test_a_refused_campaign_is_passed_over_and_gets_its_history_later(
     vendor.refused.clear()
     second = run("2026-07-01T18:00:00Z", state=first.states[-1])
     assert len(set(days(second, "gone"))) == 182
+
+
+@pytest.mark.parametrize("other", [ALWAYS, {"first_sent": "2026-01-05T00:00:00Z", "last_sent": "2026-01-06T00:00:00Z"}])
+def test_a_campaign_that_stays_refused_is_passed_over_in_every_run(
+    requests_mock: Mocker, other: dict[str, Any]
+) -> None:
+    vendor = CampaignVendor({"a": other, "gone": ALWAYS}, refused={"gone": 400})
+    vendor.install(requests_mock)
+    first = run()
+    second = run("2026-07-03T18:00:00Z", state=first.states[-1])
+    assert (first.exit_code, second.exit_code) == (0, 0), second.log
+    assert bookmark(second) == "2026-07-02"
+
+
+@pytest.mark.parametrize("fails_at", [3, 4, 5])
+def test_the_history_of_a_new_campaign_is_whole_after_a_run_that_ended_early(
+    requests_mock: Mocker, fails_at: int
+) -> None:
+    vendor = CampaignVendor({"a": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    vendor.campaigns["new"], vendor.asked, vendor.fails_at = ALWAYS, [], fails_at - 1
+    second = run("2026-07-01T18:00:00Z", state=first.states[-1])
+    assert second.exit_code == 10
+    vendor.fails_at = 0
+    third = run("2026-07-05T18:00:00Z", state=(second.states or first.states)[-1])
+    assert len(set(days(third, "new"))) == 186
+    assert {*days(first, "a"), *days(second, "a"), *days(third, "a")} == {*days(third, "new")}
+
+
+def test_an_end_date_before_the_bookmark_leaves_no_gap_in_the_history_of_a_new_campaign(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": ALWAYS})
+    vendor.install(requests_mock)
+    first = run()
+    vendor.campaigns["new"] = ALWAYS
+    second = run("2026-03-01T00:00:00Z", state=first.states[-1])
+    third = run("2026-07-05T18:00:00Z", state=(second.states or first.states)[-1])
+    assert len(set(days(third, "new"))) == 186
+
+
+@pytest.mark.parametrize("window_ends", [0, 1, 2])
+def test_figures_that_come_late_hold_the_bookmark_back(requests_mock: Mocker, window_ends: int) -> None:
+    """The last day that is returned lies two days back, also where a window ends behind it."""
+    end = datetime(2026, 4, 8 + window_ends, 18, tzinfo=UTC)  # 98 days, a whole window, end on April 8
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        last = datetime.fromisoformat(request.qs["ending_at"][0].upper())
+        found = [(last - timedelta(days=number)).date() for number in range(int(request.qs["length"][0]))]
+        return {"data": [{"time": str(day), "dau": 1} for day in found if day <= end.date() - timedelta(days=2)]}
+
+    requests_mock.get(f"{BRAZE_URL}/kpi/dau/data_series", json=answer)
+    one = run(f"{end:%Y-%m-%dT%H:%M:%SZ}", only={"braze_kpi_daily_active_users"}, series_lookback_days=0)
+    assert bookmark(one, "braze_kpi_daily_active_users") == str(end.date() - timedelta(days=3))
+
+
+def test_a_bookmark_before_all_times_begins_anew(requests_mock: Mocker) -> None:
+    CampaignVendor({"a": ALWAYS}).install(requests_mock)
+    one = run(state={"bookmarks": {STREAM: {"replication_key_value": "0001-01-01"}}})
+    assert one.exit_code == 0, one.log
+    assert days(one, "a")[0] == "2026-01-01"
 
 
 def test_a_campaign_that_was_away_for_a_run_gets_its_history_again(requests_mock: Mocker) -> None:
@@ -235,3 +296,25 @@ def test_rows_come_in_the_order_of_the_campaigns_however_many_requests_are_in_fl
     many = run(parallel_requests=16)
     order = list(dict.fromkeys((row["date"] > "2026-04-08", row["campaign_id"]) for row in many.records(STREAM)))
     assert order == [(late, f"c{number}") for late in (False, True) for number in range(9)]
+
+
+@pytest.mark.parametrize("messages", [None, {"email": None}, {"email": [None]}, {"email": []}])
+def test_null_in_place_of_messages_is_none(requests_mock: Mocker, messages: Any) -> None:
+    CampaignVendor({"a": ALWAYS}).install(requests_mock)
+    answer = {"data": [{"time": "2026-06-25", "conversions": 3, "messages": messages}]}
+    requests_mock.get(f"{BRAZE_URL}/campaigns/data_series", json=answer)
+    one = run(only={STREAM, "braze_campaign_message_stats"})
+    assert one.exit_code == 0, one.log
+    assert one.records(STREAM)[0]["conversions"] == 3
+    assert one.records("braze_campaign_message_stats") == []
+
+
+def test_null_in_place_of_the_figures_of_a_step_is_none(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/canvas/list", [{"json": {"canvases": [{"id": "c"}]}}, {"json": {"canvases": []}}])
+    requests_mock.get(f"{BRAZE_URL}/canvas/details", json={})
+    stats = [{"time": "2026-06-25", "total_stats": None, "variant_stats": None, "step_stats": {"s": None}}]
+    requests_mock.get(f"{BRAZE_URL}/canvas/data_series", json={"data": {"stats": stats}})
+    one = run(only={"braze_canvas_stats", "braze_canvas_variant_stats", "braze_canvas_step_stats"})
+    assert one.exit_code == 0, one.log
+    assert one.records("braze_canvas_variant_stats") == []
+    assert {(row["step_id"], row["revenue"]) for row in one.records("braze_canvas_step_stats")} == {("s", None)}
