@@ -301,14 +301,12 @@ class ExportStream(Stream):
             time = parse_time(self.bookmark_text)
         except (TypeError, ValueError):
             return None
-        if time < _EARLIEST:
-            return None
         if time > datetime.now(UTC) + _CLOCK_TOLERANCE:
             raise SettingsError(
                 f"The state of {self.name} lies in the future: nothing would be read until then. "
                 "Check this machine's clock, or set the state back."
             )
-        return time
+        return time if time >= _EARLIEST else None
 
     @property
     def bookmark_text(self) -> Any:  # noqa: ANN401 -- STATE may come from anywhere
@@ -323,11 +321,8 @@ class ExportStream(Stream):
         """
         check_keys(self, self.selected_columns)
         if self.bookmark() is None and self.bookmark_text is not None:
-            self.log(
-                "STATE holds no time that this version understands as bookmark of %s; it starts from its beginning.",
-                self.name,
-                level=logging.WARNING,
-            )
+            message = "STATE holds no time that can be the bookmark of %s; it starts from its beginning."
+            self.log(message, self.name, level=logging.WARNING)
 
     def job(self) -> ExportJob | None:
         """Return the export job that an earlier run has requested and not finished.
