@@ -39,9 +39,14 @@ def decode_chunks(
     """
     with closing(_decoded(decode, chunks, streams)) as decoded:
         for batches in decoded:
-            if strict_json.has_new_nonfinite():
-                logger.warning("The vendor sends NaN or infinite numbers, which are no JSON; null is given for them.")
+            warn_of_nonfinite()
             yield batches
+
+
+def warn_of_nonfinite() -> None:
+    """Warn once in a run that a bare NaN or infinity has become null."""
+    if strict_json.has_new_nonfinite():
+        logger.warning("The vendor sends NaN or infinite numbers, which are no JSON; null is given for them.")
 
 
 def write_chunks(

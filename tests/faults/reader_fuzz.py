@@ -23,7 +23,7 @@ from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
 from tap_cdp_export.records.mapper import kind_of
-from tap_cdp_export.vendors.apsis import file_decoder, section_attributes
+from tap_cdp_export.vendors.apsis import file_decoder
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.export_file import PROFILES, KnownIds, verify_file
 from tap_cdp_export.vendors.apsis.file_decoder import ExportFileDecoder
@@ -116,7 +116,7 @@ def _read_export_file(data: bytes, chance: random.Random) -> Iterator[bytes]:
             chance,
             (file_decoder, "_LONG_BYTES"),
             (file_decoder, "_LONG_ATTRIBUTES_BYTES"),
-            (section_attributes, "_LONG_BYTES"),
+            (free_form, "LONG_BYTES"),
         ):
             parts = [part for chunk in read_verified_chunks(spool, PROFILES) for part in decoder.decode(chunk)]
         yield from output_lines(profiles, (part[0] for part in parts))

@@ -19,6 +19,7 @@ from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files import strict_json
 from tap_cdp_export.files.json_container import object_of
 from tap_cdp_export.files.json_splitter import read_chunks
+from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode_into
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from tap_cdp_export.vendors.apsis.export_file import KnownIds
 
 _READ_BYTES: Final = 64 * 1024
-_LONG_BYTES: Final = 1024 * 1024
 _BUCKETS: Final = 64
 _ENTRIES: Final = object_of("value")
 
@@ -119,7 +119,7 @@ def separate_long(entries: msgspec.Raw, known: KnownIds, wanted: Collection[str]
 
 def _decode(piece: bytes) -> dict[str, Entry]:
     """Decode entries; a long text stays encoded, since one with an emoji takes four bytes for each character."""
-    if len(piece) <= _LONG_BYTES:
+    if len(piece) <= free_form.LONG_BYTES:
         return _entries.decode(piece)
     values = {entry_id: entry.value for entry_id, entry in _long_entries.decode(piece).items()}
     return {
@@ -128,7 +128,7 @@ def _decode(piece: bytes) -> dict[str, Entry]:
 
 
 def _is_long_text(value: msgspec.Raw) -> bool:
-    return memoryview(value).nbytes > _LONG_BYTES and strict_json.is_text(value)
+    return memoryview(value).nbytes > free_form.LONG_BYTES and strict_json.is_text(value)
 
 
 def _decoded(value: object) -> object:

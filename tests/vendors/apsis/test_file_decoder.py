@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from tap_cdp_export.records import free_form
 from tap_cdp_export.vendors.apsis import file_decoder, section_attributes
 from tap_cdp_export.vendors.apsis.attribute_columns import AttributeColumns
 from tap_cdp_export.vendors.apsis.definitions import Definition
@@ -95,7 +96,7 @@ def test_a_long_profile_becomes_the_same_records(
     monkeypatch.setattr(file_decoder, "_LONG_BYTES", 5_000)
     monkeypatch.setattr(file_decoder, "_EVENTS_AT_ONCE", 100)
     monkeypatch.setattr(file_decoder, "_LONG_ATTRIBUTES_BYTES", 1)
-    monkeypatch.setattr(section_attributes, "_LONG_BYTES", 20)
+    monkeypatch.setattr(free_form, "LONG_BYTES", 20)
     in_parts = records(run, streams)
     assert in_parts[:2] == at_once[:2]
     if sections is USUAL and "e" in streams:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
-from tap_cdp_export.files import strict_json
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import reason_in
 from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.singer.decoding import warn_of_nonfinite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     import requests
 
     from tap_cdp_export.vendors.braze.api import BrazeApi
-
-logger = logging.getLogger(__name__)
 
 _LARGEST_BYTES: Final = 64 * 2**20
 _FORBIDDEN: Final = 403
@@ -90,8 +87,7 @@ class Endpoint:
             answer = api.send(call, read)
         except CredentialsRefused as error:
             raise self._refusal(error) from None
-        if strict_json.has_new_nonfinite():
-            logger.warning("The vendor sends NaN or infinite numbers, which are no JSON; null is given for them.")
+        warn_of_nonfinite()
         return answer
 
     def items(self, answer: Answer) -> list[Any]:
