@@ -66,7 +66,7 @@ def load(folder: Path) -> Path:
     database, config, target = (folder / name for name in ("cdp.duckdb", "config.json", "target.json"))
     target.write_text(json.dumps({"path": str(database), "default_target_schema": SCHEMA}))
     with Sandbox(Options(population=PopulationOptions(now=NOW))) as sandbox:
-        settings = sandbox.settings()
+        settings = sandbox.settings() | {"end_date": NOW}  # else `window_end` is the machine's time
         for vendor in ("personalization", "apsis", "braze"):
             settings[vendor]["tables"] = ["*"]
         config.write_text(json.dumps(settings))
