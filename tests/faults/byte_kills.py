@@ -14,11 +14,11 @@ from tests.faults.targets import TARGETS, Killed, LateDrainer, MergingStateStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer, Patch
+    from tests.helpers.fork_server import ForkServer, Patch
 
 NAME: Final = "C3 kill at byte n"
 _SHARES: Final = 6
-_ENCODE_IN_WORKERS: Final[Patch] = ("child_patches:share_out", {})
+_ENCODE_IN_WORKERS: Final[Patch] = ("tests.faults.child_patches:share_out", {})
 
 
 def _boundaries(out: bytes) -> list[int]:

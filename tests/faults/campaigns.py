@@ -23,8 +23,8 @@ from tests.faults import (
     vendor_modes,
 )
 from tests.faults.broken_taps import BROKEN_TAPS
-from tests.faults.fork_server import ForkServer
 from tests.faults.scenarios import Outcome, Scenario
+from tests.helpers.fork_server import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +45,7 @@ CAMPAIGNS: Final = (
 
 _scenarios: list[Scenario] = []
 _fork_servers: list[ForkServer] = []
+_PRELOADED: Final = ("tap_cdp_export.config.sandbox", "tests.faults.broken_taps", "tests.faults.child_patches")
 
 
 def all_scenarios(*, full: bool) -> list[Scenario]:
@@ -73,7 +74,7 @@ def run_scenarios(scenarios: Iterable[Scenario]) -> dict[str, tuple[Outcome, flo
 
 
 def _start_fork_server() -> None:
-    _fork_servers[:] = [ForkServer()]
+    _fork_servers[:] = [ForkServer("tap_cdp_export", *_PRELOADED)]
 
 
 def _run_scenario(number: int) -> tuple[int, Outcome, float]:
@@ -98,7 +99,7 @@ def broken_tap_scenarios() -> list[Scenario]:
 
 
 def _run_with_broken_tap(fork_server: ForkServer, broken_tap: str, scenario: Scenario) -> Outcome:
-    fork_server.broken = [(f"broken_taps:{broken_tap}", {})]
+    fork_server.broken = [(f"tests.faults.broken_taps:{broken_tap}", {})]
     try:
         return scenario.run(fork_server)
     finally:

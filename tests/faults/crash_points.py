@@ -13,8 +13,8 @@ from tests.faults.targets import LateDrainer, MergingStateStore, StateStore, Tar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
+    from tests.helpers.fork_server import ForkServer
 
 NAME: Final = "C2 crash points"
 _MAX_STEPS: Final = 1_000
@@ -32,7 +32,7 @@ def _kill_at_steps(fork_server: ForkServer, vendor: str, first: int, stride: int
         target, state_store = _TARGETS_AND_STORES[step % len(_TARGETS_AND_STORES)]
         with Scene(fork_server, vendor) as scene:
             history = History(scene, target, state_store)
-            run = history.run(patches=[("child_patches:crash", {"at": step})])
+            run = history.run(patches=[("tests.faults.child_patches:crash", {"at": step})])
             if run.code != 0:
                 history.run_until_clean()
             step_outcome = outcome(history, [f"{vendor} killed at step {step}: {text}" for text in findings(history)])

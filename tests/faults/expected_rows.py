@@ -23,9 +23,9 @@ from tests.faults.scene import KINDS, LATER, NOW, START, TABLES, Scene
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
     from tests.faults.targets import Row, Tables
+    from tests.helpers.fork_server import ForkServer
 
 NAME: Final = "C0 expected rows"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z")

@@ -20,7 +20,7 @@ from tests.faults.scene import VENDORS, Scene
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer
+    from tests.helpers.fork_server import ForkServer
 
 NAME: Final = "C8 host faults"
 _MIB: Final = 2**20

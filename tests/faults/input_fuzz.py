@@ -13,13 +13,16 @@ from tests.faults.scene import NOW, SECRETS, Scene, states_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer, Patch
     from tests.faults.scene import Run
+    from tests.helpers.fork_server import ForkServer, Patch
 
 NAME: Final = "C9 input fuzz"
 _BATCH: Final = 25
 _SECONDS: Final = 20
-_PATCHES: Final[tuple[Patch, ...]] = (("child_patches:stay_on_loopback", {}), ("child_patches:hurry", {"factor": 50}))
+_PATCHES: Final[tuple[Patch, ...]] = (
+    ("tests.faults.child_patches:stay_on_loopback", {}),
+    ("tests.faults.child_patches:hurry", {"factor": 50}),
+)
 _OPTIONS: Final = {"population": {"users": 8, "companies": 2, "now": NOW}}
 _SETTINGS: Final = {"request_deadline_seconds": 20, "apsis": {"attribute_columns": True}}
 _CODES: Final = {0, *range(10, 17)}

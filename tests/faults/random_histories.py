@@ -22,7 +22,7 @@ from tests.faults.targets import TARGETS, MergingStateStore, StateStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer
+    from tests.helpers.fork_server import ForkServer
 
 NAME: Final = "C4 random histories"
 _LARGEST_OUTPUT: Final = 190_000
@@ -64,7 +64,7 @@ def _disturbance(end: tuple[str, int]) -> dict[str, Any]:
         case "killed at byte":
             return {"reader": kill_at_byte(number), "patches": [HURRY]}
         case "killed at step":
-            return {"patches": [HURRY, ("child_patches:crash", {"at": number})]}
+            return {"patches": [HURRY, ("tests.faults.child_patches:crash", {"at": number})]}
         case "SIGTERM":
             marker = b'"type":"RECORD"' if number else b'"type":"SCHEMA"'
             return {"reader": send_signals(signal.SIGTERM, marker=marker, read_pause=0.001), "patches": [HURRY]}

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.records.batch import RecordBatch
     from tap_cdp_export.vendors.personalization.pages import PageDecoder
-    from tests.faults.fork_server import ForkServer
+    from tests.helpers.fork_server import ForkServer
 
     _Reader = Callable[[bytes, random.Random], Iterator[bytes]]
 

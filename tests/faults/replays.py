@@ -15,7 +15,7 @@ from tests.faults.targets import MergingStateStore, StateStore, Tables, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer
+    from tests.helpers.fork_server import ForkServer
 
 NAME: Final = "C5 replay of every STATE"
 
@@ -24,9 +24,9 @@ _DISTURBANCES: Final[dict[str, dict[str, Any]]] = {
     "killed early": {"reader": kill_at_byte(9_000)},
     "killed late": {"reader": kill_at_byte(60_000)},
     "stopped": {"reader": send_signals(signal.SIGTERM, marker=b'"type":"RECORD"', read_pause=0.002)},
-    "crashed": {"patches": [("child_patches:crash", {"at": 77})]},
-    "crashed late": {"patches": [("child_patches:crash", {"at": 101})]},
-    "crashed when asked": {"patches": [("child_patches:crash", {"at": 15})]},
+    "crashed": {"patches": [("tests.faults.child_patches:crash", {"at": 77})]},
+    "crashed late": {"patches": [("tests.faults.child_patches:crash", {"at": 101})]},
+    "crashed when asked": {"patches": [("tests.faults.child_patches:crash", {"at": 15})]},
 }
 _VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "personalization": {"personalization": {"shift_per_page": 0, "short_pages": True}},

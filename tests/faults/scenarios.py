@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.fork_server import ForkServer
     from tests.faults.history import History
+    from tests.helpers.fork_server import ForkServer
 
 
 @dataclass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tap_cdp_export.sandbox.request_log import Entry
-    from tests.faults.fork_server import ForkServer, Patch
+    from tests.helpers.fork_server import ForkServer, Patch
 
     Reader = Callable[[int, bytearray], Iterator[int]]
     """Reads the output of a run: takes its process ID and the bytes received so far, yields the number of bytes to

@@ -18,9 +18,9 @@ from tests.faults.targets import LateDrainer, Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
     from tests.faults.scene import Reader
+    from tests.helpers.fork_server import ForkServer
 
 NAME: Final = "C7 signals"
 

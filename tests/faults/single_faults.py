@@ -15,11 +15,11 @@ from tests.faults.targets import MergingStateStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer, Patch
     from tests.faults.scenarios import Outcome
+    from tests.helpers.fork_server import ForkServer, Patch
 
 NAME: Final = "C1 single faults"
-HURRY: Final[Patch] = ("child_patches:hurry", {"factor": 40})
+HURRY: Final[Patch] = ("tests.faults.child_patches:hurry", {"factor": 40})
 DEADLINE_SECONDS: Final = 200  # seconds of the accelerated clock
 _PERSONALIZATION, _APSIS, _BRAZE = "personalization", "apsis", "braze"
 

@@ -20,8 +20,8 @@ from tests.helpers.loopback import LoopbackServer, cut, with_length
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.faults.fork_server import ForkServer
     from tests.faults.scenarios import Outcome
+    from tests.helpers.fork_server import ForkServer
 
 _REORDERED: Final = "keys in the other order"  # which also changes the order of tags
 _MODES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[int, ...], int | None]]] = {

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from tests.helpers.fork_server import ForkServer
+
+_TIMEOUT_SECONDS: Final = 120
+_PRELOADED: Final = {"tap_cdp_export.loader": ("tap_cdp_export.loader.target",)}
+"""Imported by a command's `main`, which a fork would repeat."""
+
 
 Row = dict[str, Any]
 
@@ -72,8 +83,9 @@ def run_tap(
     state: dict[str, Any] | None = None,
     catalog: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
+    fresh: bool = False,
 ) -> Run:
-    """Run the command and wait for its end.
+    """Run the command in a forked process, and wait for its end.
 
     Args:
         settings: content of the settings file.
@@ -81,28 +93,75 @@ def run_tap(
         state: content of the state file.
         catalog: content of the catalog file.
         environment: further environment variables.
+        fresh: whether the process is a new interpreter, as users start it, which takes a second.
 
     Returns:
         The result.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tap_cdp_export"]
+        arguments = []
         for name, content in (("config", settings), ("state", state), ("catalog", catalog)):
             if content is not None:
                 path = Path(folder, f"{name}.json")
                 path.write_text(json.dumps(content))
-                command += [f"--{name}", str(path)]
-        process = subprocess.run(
-            [*command, *options],
-            capture_output=True,
-            check=False,
-            timeout=120,
-            env={**os.environ, **(environment or {})},
-        )
+                arguments += [f"--{name}", str(path)]
+        run = _run_fresh if fresh else run_forked
+        process = run("tap_cdp_export", [*arguments, *options], environment or {})
     is_singer = not options
     messages = [json.loads(line) for line in process.stdout.splitlines()] if is_singer else []
     log = process.stderr.decode() + ("" if is_singer else process.stdout.decode())
     return Run(process.returncode, messages, log)
+
+
+def run_forked(
+    module: str, arguments: list[str], environment: dict[str, str] | None = None, content: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command of a module in a process that is forked from one that has imported it.
+
+    Args:
+        module: as in `python -m`.
+        arguments: of the command line.
+        environment: further environment variables.
+        content: of stdin.
+
+    Returns:
+        What `subprocess.run` returns.
+    """
+    server = _fork_server(module)
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as stdin:
+        stdin.write(content)
+        stdin.seek(0)
+        read_end, write_end = os.pipe()
+        with open(read_end, "rb") as output:  # noqa: PTH123 -- a file descriptor
+            try:
+                request = {"argv": arguments, "env": environment or {}}
+                pid = server.start(request, write_end, log.fileno(), stdin.fileno())
+            finally:
+                os.close(write_end)
+            timeout = threading.Timer(_TIMEOUT_SECONDS, os.kill, (pid, signal.SIGKILL))
+            timeout.start()
+            stdout = output.read()
+            timeout.cancel()
+        exit_code, _memory = server.reap(pid, _TIMEOUT_SECONDS)
+        log.seek(0)
+        return subprocess.CompletedProcess(arguments, exit_code, stdout, log.read())
+
+
+def _run_fresh(module: str, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        check=False,
+        timeout=_TIMEOUT_SECONDS,
+        env={**os.environ, **environment},
+    )
+
+
+@cache
+def _fork_server(module: str) -> ForkServer:
+    server = ForkServer(module, *_PRELOADED.get(module, ()))
+    atexit.register(server.close)
+    return server
 
 
 def vendor(settings: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:

@@ -22,8 +22,8 @@ def offering_everything(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, **{each.name: {**settings[each.name], "tables": ["*"]} for each in VENDORS}}
 
 
-def discovered(sandbox: Sandbox) -> dict[str, Any]:
-    run = run_tap(offering_everything(sandbox.settings()), "--discover")
+def discovered(sandbox: Sandbox, *, fresh: bool = False) -> dict[str, Any]:
+    run = run_tap(offering_everything(sandbox.settings()), "--discover", fresh=fresh)
     assert run.exit_code == 0, run.log
     catalog: dict[str, Any] = json.loads(run.log[run.log.index("{\n") :])
     return catalog
@@ -40,7 +40,7 @@ def selecting(catalog: dict[str, Any], stream: str, *, without: set[str]) -> dic
 
 
 def test_the_catalog_is_as_it_was_reviewed(sandbox: Sandbox) -> None:
-    found = {entry["tap_stream_id"]: entry for entry in discovered(sandbox)["streams"]}
+    found = {entry["tap_stream_id"]: entry for entry in discovered(sandbox, fresh=True)["streams"]}
     assert found == {path.stem: json.loads(path.read_text()) for path in SNAPSHOTS.glob("*.json")}
 
 
@@ -55,13 +55,13 @@ def test_every_property_is_described_has_one_type_and_only_keys_refuse_null(sand
 
 @pytest.mark.parametrize("options", [("--about",), ("--about", "--format=json"), ("--about", "--format=markdown")])
 def test_about_needs_no_settings(options: tuple[str, ...]) -> None:
-    run = run_tap({}, *options)
+    run = run_tap({}, *options, fresh=True)
     assert run.exit_code == 0
     assert "apsis" in run.log
 
 
 def test_test_mode_checks_credentials_and_starts_no_export(sandbox: Sandbox) -> None:
-    run = run_tap(sandbox.settings(), "--test")
+    run = run_tap(sandbox.settings(), "--test", fresh=True)
     assert run.exit_code == 0, run.log
     assert {entry.vendor for entry in sandbox.request_log.entries()} == {"personalization", "apsis", "braze"}
     assert sandbox.request_log.count(method="POST", path="/audience/profiles/exports") == 0

@@ -37,7 +37,7 @@ def at(sandbox: Sandbox, now: str, **changes: Any) -> dict[str, Any]:
 
 def test_a_run_loads_exactly_the_rows_of_all_five_streams(sandbox: Sandbox) -> None:
     settings = at(sandbox, NOW)
-    run = run_tap(settings)
+    run = run_tap(settings, fresh=True)
     assert run.exit_code == 0, run.log
     warehouse = Warehouse()
     warehouse.load(run)
@@ -48,7 +48,8 @@ def test_a_second_run_finds_what_is_new_and_loses_and_doubles_nothing(sandbox: S
     settings = at(sandbox, NOW)
     first = run_tap(settings)
     sandbox.request_log.clear()
-    second = run_tap({**at(sandbox, LATER), "start_date": settings["start_date"]}, state=first.states[-1])
+    settings_later = {**at(sandbox, LATER), "start_date": settings["start_date"]}
+    second = run_tap(settings_later, state=first.states[-1], fresh=True)
     assert second.exit_code == 0, second.log
     warehouse = Warehouse()
     warehouse.load(first)
@@ -170,7 +171,7 @@ def test_one_export_feeds_both_apsis_streams(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_every_vendor_works_alone(sandbox: Sandbox, name: str) -> None:
     settings = vendor(at(sandbox, NOW), name)
-    run = run_tap(settings)
+    run = run_tap(settings, fresh=True)
     assert run.exit_code == 0, run.log
     assert {message["stream"] for message in run.messages if message["type"] == "SCHEMA"} == STREAMS[name]
     expected = sandbox.population.counts(start=settings["start_date"], end=NOW, at=NOW)
