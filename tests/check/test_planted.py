@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tap_cdp_export.sandbox.options import Fault, Options, PopulationOptions
 from tap_cdp_export.sandbox.server import Sandbox
+from tests.helpers.running import run_forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,19 +104,10 @@ def run(sandbox: Sandbox, tmp_path: Path, *options: str) -> tuple[int, dict[str,
     settings["apsis"] |= {"attributes": [{TEXTS[3]: TEXTS[4]}], "segment_filter": {TEXTS[1]: TEXTS[0]}}
     config, report = tmp_path / "config.json", tmp_path / "report.json"
     config.write_text(json.dumps(settings))
-    command = [
-        sys.executable,
-        "-m",
-        "tap_cdp_export.cli.check",
-        "--config",
-        str(config),
-        "--report",
-        str(report),
-        *options,
-    ]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    arguments = ["--config", str(config), "--report", str(report), *options]
+    process = run_forked("tap_cdp_export.cli.check", arguments)
     text = report.read_text(encoding="utf-8")
-    return process.returncode, json.loads(text), text + process.stdout
+    return process.returncode, json.loads(text), text + process.stdout.decode()
 
 
 def leaves(settings: Any) -> Iterator[str]:

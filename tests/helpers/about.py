@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.helpers.running import run_forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,8 @@ def streams() -> dict[str, dict[str, Any]]:
 
 
 def _output(*options: str) -> dict[str, Any]:
-    process = subprocess.run([sys.executable, "-m", "tap_cdp_export", *options], capture_output=True, check=True)
+    process = run_forked("tap_cdp_export", [*options])
+    process.check_returncode()
     document: dict[str, Any] = json.loads(process.stdout)
     return document
 

@@ -42,7 +42,7 @@ class ForkServer:
     """
 
     def __init__(self, module: str = "tap_cdp_export", *preloaded: str) -> None:
-        """Start the server, for `python -m` with a module; it imports further modules beforehand."""
+        """Start the server, for `python -m` with a package or module; it imports further modules beforehand."""
         self.broken: list[Patch] = []
         self._socket, server_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with server_socket:
@@ -107,7 +107,9 @@ class ForkServer:
 def main() -> None:
     """Serve, and in each child, be the command; the interpreter then ends in its own way."""
     descriptor, module, *preloaded = sys.argv[1:]
-    command = import_module(f"{module}.__main__")
+    command = import_module(module)
+    if hasattr(command, "__path__"):
+        command = import_module(f"{module}.__main__")
     for name in preloaded:
         import_module(name)
     handlers = [signal.getsignal(number) for number in _SIGNALS]

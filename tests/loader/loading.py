@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -15,12 +14,15 @@ import duckdb
 from tap_cdp_export.loader.database import opened
 from tap_cdp_export.loader.loader import Loader
 from tap_cdp_export.loader.target import TargetDuckDB
+from tests.helpers.running import run_forked
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable
     from pathlib import Path
 
 Message = dict[str, Any] | bytes
+LOADER = "tap_cdp_export.loader"
 TEXT = {"type": ["string", "null"]}
 INTEGER = {"type": ["integer", "null"]}
 
@@ -83,14 +85,17 @@ class Warehouse:
 
     def command(self, **config: Any) -> list[str]:
         """The command line that loads into this file."""
+        return [sys.executable, "-m", LOADER, *self.arguments(**config)]
+
+    def arguments(self, **config: Any) -> list[str]:
+        """The arguments of the command that loads into this file."""
         settings = self.path.parents[2] / "config.json"
         settings.write_text(json.dumps({"path": str(self.path), "default_target_schema": "s", **self.config, **config}))
-        return [sys.executable, "-m", "tap_cdp_export.loader", "--config", str(settings)]
+        return ["--config", str(settings)]
 
     def run(self, *messages: Message) -> subprocess.CompletedProcess[bytes]:
-        """Load messages by the command."""
-        content = b"".join(as_lines(messages))
-        return subprocess.run(self.command(), input=content, capture_output=True, check=False, timeout=60)
+        """Load messages by the command, in a forked process."""
+        return run_forked(LOADER, self.arguments(), content=b"".join(as_lines(messages)))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ import pytest
 
 from tap_cdp_export.errors import SettingsError
 from tap_cdp_export.loader.target import TargetDuckDB
-from tests.loader.loading import TEXT, Warehouse, as_lines, record, schema, state
+from tests.helpers.running import run_forked
+from tests.loader.loading import LOADER, TEXT, Warehouse, as_lines, record, schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,16 +20,9 @@ if TYPE_CHECKING:
 KEYED = schema(["k"], k=TEXT)
 
 
-def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with an empty input."""
-    return subprocess.run(
-        [sys.executable, "-m", "tap_cdp_export.loader", *options],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+def run(*options: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command, in a forked process, with an empty input."""
+    return run_forked(LOADER, [*options], environment)
 
 
 def test_about_lists_the_settings_that_have_an_effect() -> None:
@@ -47,8 +40,8 @@ def test_about_lists_the_settings_that_have_an_effect() -> None:
 
 
 def test_version_is_that_of_the_package() -> None:
-    done = run("--version")
-    assert done.stdout.startswith("tap-cdp-export-duckdb v")
+    done = subprocess.run([sys.executable, "-m", LOADER, "--version"], capture_output=True, check=False)
+    assert done.stdout.startswith(b"tap-cdp-export-duckdb v")
     assert done.returncode == 0
 
 
@@ -78,22 +71,21 @@ def test_wrong_settings_are_exit_code_10(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     for options in (("--config", str(tmp_path / "config.json")), ("--config", str(tmp_path / "none")), ("--nonsense",)):
         done = run(*options)
-        assert (done.returncode, done.stdout) == (10, "")
-        assert done.stderr.strip().endswith("(exit 10)")
+        assert (done.returncode, done.stdout) == (10, b"")
+        assert done.stderr.strip().endswith(b"(exit 10)")
 
 
 def test_settings_come_from_the_environment_too(tmp_path: Path) -> None:
     path = tmp_path / "t.duckdb"
     done = run("--config=ENV", TAP_CDP_EXPORT_DUCKDB_PATH=str(path))
     assert done.returncode == 0
-    assert "settings config..." not in done.stderr  # a line of the SDK on every run
+    assert b"settings config..." not in done.stderr  # a line of the SDK on every run
     assert path.exists()
 
 
 def test_input_may_be_a_file(warehouse: Warehouse, tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b"".join(as_lines([KEYED, record(k="1"), state({"a": 1})])))
-    command = [*warehouse.command(), "--input", str(tmp_path / "lines")]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    done = run(*warehouse.arguments(), "--input", str(tmp_path / "lines"))
     assert done.stdout == b'{"a": 1}\n'
     assert warehouse.rows() == [("1",)]
 
