@@ -13,11 +13,17 @@ import threading
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.helpers.fork_server import ForkServer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.helpers.fork_server import Patch
+
 _TIMEOUT_SECONDS: Final = 120
+_NO_PAUSES: Final[Patch] = ("tests.helpers.virtual_clock:skip_pauses", {})
 _PRELOADED: Final = {"tap_cdp_export.loader": ("tap_cdp_export.loader.target",)}
 """Imported by a command's `main`, which a fork would repeat."""
 
@@ -77,13 +83,14 @@ class Warehouse:
         return {name: len(rows) for name, rows in self.tables.items()}
 
 
-def run_tap(
+def run_tap(  # noqa: PLR0913 -- each argument is a way to run it
     settings: dict[str, Any],
     *options: str,
     state: dict[str, Any] | None = None,
     catalog: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
     fresh: bool = False,
+    pauses: bool = False,
 ) -> Run:
     """Run the command in a forked process, and wait for its end.
 
@@ -94,6 +101,8 @@ def run_tap(
         catalog: content of the catalog file.
         environment: further environment variables.
         fresh: whether the process is a new interpreter, as users start it, which takes a second.
+        pauses: whether pauses of a forked process take their time, as with a bucket, which is filled meanwhile; else
+            its clock jumps to their end.
 
     Returns:
         The result.
@@ -105,8 +114,13 @@ def run_tap(
                 path = Path(folder, f"{name}.json")
                 path.write_text(json.dumps(content))
                 arguments += [f"--{name}", str(path)]
-        run = _run_fresh if fresh else run_forked
-        process = run("tap_cdp_export", [*arguments, *options], environment or {})
+        arguments += options
+        if fresh:
+            process = _run_fresh("tap_cdp_export", arguments, environment or {})
+        else:
+            has_bucket = "bucket_url" in (settings.get("braze") or {})
+            patches = () if pauses or has_bucket else (_NO_PAUSES,)
+            process = run_forked("tap_cdp_export", arguments, environment, patches=patches)
     is_singer = not options
     messages = [json.loads(line) for line in process.stdout.splitlines()] if is_singer else []
     log = process.stderr.decode() + ("" if is_singer else process.stdout.decode())
@@ -114,7 +128,12 @@ def run_tap(
 
 
 def run_forked(
-    module: str, arguments: list[str], environment: dict[str, str] | None = None, content: bytes = b""
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str] | None = None,
+    *,
+    content: bytes = b"",
+    patches: Sequence[Patch] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command of a module in a process that is forked from one that has imported it.
 
@@ -123,6 +142,7 @@ def run_forked(
         arguments: of the command line.
         environment: further environment variables.
         content: of stdin.
+        patches: of the process.
 
     Returns:
         What `subprocess.run` returns.
@@ -134,7 +154,7 @@ def run_forked(
         read_end, write_end = os.pipe()
         with open(read_end, "rb") as output:  # noqa: PTH123 -- a file descriptor
             try:
-                request = {"argv": arguments, "env": environment or {}}
+                request = {"argv": arguments, "env": environment or {}, "patches": patches}
                 pid = server.start(request, write_end, log.fileno(), stdin.fileno())
             finally:
                 os.close(write_end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +30,14 @@ class VirtualClock:
         return sum(self.pauses)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Patch the functions in `time`."""
+        """Patch the functions in `time` until the end of the test."""
+        self._replace(monkeypatch.setattr)
+
+    def _replace(self, set_attribute: Callable[[Any, str, object], None]) -> None:
         monotonic, unix = time.monotonic, time.time
-        monkeypatch.setattr(time, "sleep", self._sleep)
-        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + self._ahead)
-        monkeypatch.setattr(time, "time", lambda: unix() + self._ahead)
+        set_attribute(time, "sleep", self._sleep)
+        set_attribute(time, "monotonic", lambda: monotonic() + self._ahead)
+        set_attribute(time, "time", lambda: unix() + self._ahead)
 
     def advance(self, seconds: float) -> None:
         """Advance the clock without a pause."""
@@ -46,3 +49,8 @@ class VirtualClock:
         self.pauses.append(seconds)
         self._ahead += seconds
         self.during_pause()
+
+
+def skip_pauses() -> None:
+    """Let each pause of this process end at once; its clock is then ahead by as much."""
+    VirtualClock()._replace(setattr)

@@ -86,7 +86,7 @@ def test_a_cut_csv_page_gives_no_record(sandbox: Sandbox, page_size: int) -> Non
         {
             **vendor(sandbox.settings(), "personalization", format="csv", page_size=page_size),
             "end_date": NOW,
-            "request_deadline_seconds": 2,
+            "request_deadline_seconds": 30,
         }
     )
     assert run.exit_code == 12
