@@ -284,7 +284,8 @@ def test_a_run_that_is_not_whole_or_empty_activates_no_version(sandbox: Sandbox)
 
 
 def test_a_second_core_changes_nothing() -> None:
-    with Sandbox(Options(population=PopulationOptions(users=3_000, companies=5, now=NOW))) as sandbox:
+    population = PopulationOptions(users=1_000, companies=5, now=NOW)  # enough for each vendor to use the second core
+    with Sandbox(Options(population=population)) as sandbox:
         settings = {**sandbox.settings(), "end_date": NOW}
         here = os.sched_getaffinity(0)
         runs = []
