@@ -123,7 +123,7 @@ def test_state_follows_the_commit_of_what_stands_before_it(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    for name in ("_load_pending", "_write_state"):
+    for name in ("_load_sources", "_write_state"):
         original = getattr(loader.Loader, name)
 
         def noted(self: Any, *values: Any, name: str = name, original: Any = original) -> None:
@@ -132,7 +132,7 @@ def test_state_follows_the_commit_of_what_stands_before_it(
 
         monkeypatch.setattr(loader.Loader, name, noted)
     warehouse.load(KEYED, record(k="1"), state(1), state(2), record(k="2"), state(3), batch_size_rows=2)
-    assert order == ["_load_pending", "_write_state", "_write_state"]
+    assert order == ["_load_sources", "_write_state", "_write_state"]
     assert warehouse.states == [2, 3]
 
 
