@@ -214,6 +214,7 @@ class Loader:
         try:
             self._loading.result()
         except BaseException:
+            _remove_spools(self._pending)
             self._start_anew()
             raise
         finally:
@@ -225,14 +226,11 @@ class Loader:
 
     def _load(self, waiting: _Waiting) -> None:
         """Load records in one transaction, delete their BATCH files, and pass STATE on; in the thread."""
-        sources = [source for sources in waiting.sources.values() for source in sources]
         try:
-            if sources:
+            if any(waiting.sources.values()):
                 self._load_sources(waiting)
         finally:
-            for source in sources:
-                if isinstance(source, Spool):
-                    source.remove()
+            _remove_spools(waiting.sources)
         if waiting.state is not None:
             self._write_state(waiting.state)
 
@@ -270,6 +268,13 @@ class Loader:
             self._output.write(json.dumps(state).encode() + b"\n")
         except BrokenPipeError:
             raise LocalFailure("The program that takes the states has ended.") from None
+
+
+def _remove_spools(pending: Mapping[str, list[Source]]) -> None:
+    for sources in pending.values():
+        for source in sources:
+            if isinstance(source, Spool):
+                source.remove()
 
 
 def _now() -> datetime:
