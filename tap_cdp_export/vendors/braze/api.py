@@ -27,6 +27,9 @@ NAMES: Final = "names"
 """Pool of the lists of custom attributes, events and products."""
 PURCHASES: Final = "purchases"
 """Pool of the series of purchases, which stand in no list of limits."""
+CAMPAIGN_SERIES: Final = "campaign series"
+WORKSPACE: Final = "workspace"
+"""Pools whose limits are so large that the tap goes by the vendor's headers alone."""
 _REQUESTS_PER_HOUR: Final = 1_000
 
 _FORBIDDEN: Final = 403
@@ -50,7 +53,7 @@ class BrazeApi:
     Attributes:
         base_url: its address without a slash at the end, which is a documented cause of odd errors.
         is_local: whether it is on this machine, where no proxy has business.
-        paces: pools of requests that are limited apart from the workspace's, by name.
+        paces: pools of requests that are limited together, by name.
         listed: IDs that a list held, by its path, so that a run reads each list once.
         spans: days of the first and last send or entry of campaigns and Canvases, as their details have told.
     """
@@ -71,7 +74,10 @@ class BrazeApi:
             trust_environment=not self.is_local,
             connections=MOST_PARALLEL_REQUESTS,
         )
-        self.paces = {pool: Pace(_REQUESTS_PER_HOUR) for pool in (NAMES, PURCHASES)}
+        self.paces = {
+            **{pool: Pace(_REQUESTS_PER_HOUR, deadline_seconds=deadline_seconds) for pool in (NAMES, PURCHASES)},
+            **{pool: Pace(deadline_seconds=deadline_seconds) for pool in (CAMPAIGN_SERIES, WORKSPACE)},
+        }
         self.listed: dict[str, list[str]] = {}
         self.spans: dict[str, tuple[date | None, date | None]] = {}
 

@@ -11,6 +11,7 @@ from tap_cdp_export.tap import VENDORS
 from tap_cdp_export.vendors.braze.tables.stream import TableStream
 from tests.helpers.configurations import BRAZE_URL, config
 from tests.helpers.in_process import bookmark, sync
+from tests.helpers.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from requests_mock import Mocker
@@ -52,6 +53,18 @@ def test_a_key_that_is_refused_altogether_is_another_error(requests_mock: Mocker
     assert refused.exit_code == 11
     assert "Check braze.api_key" in refused.log
     assert "permission" not in refused.log
+
+
+def test_a_list_that_is_refused_with_429_for_ever_ends_with_14(
+    requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock()
+    clock.install(monkeypatch)
+    requests_mock.get(re.compile("."), status_code=429, json={"message": "hourly rate limit"})
+    refused = run("braze_campaigns")
+    assert refused.exit_code == 14
+    assert '"hourly rate limit"' in refused.log
+    assert 840 < clock.paused < 901
 
 
 @pytest.mark.parametrize("first_page", [0, 1])
