@@ -139,8 +139,8 @@ class Endpoint:
     def _refusal(self, error: CredentialsRefused) -> CredentialsRefused:
         cause = (
             f"The key of braze.api_key lacks the permission {self.permission}, the plan lacks the endpoint, or its IP "
-            "allowlist this machine. A permission cannot be added to a key: make a new one that has it, or take the "
-            "stream out of braze.tables."
+            "allowlist this machine. A permission cannot be added to a key: make a new one that has it, or leave "
+            "out what needs it: a stream in braze.tables, a name in braze.segment_ids."
             if error.status == _FORBIDDEN
             else "Check braze.api_key, its IP allowlist, and braze.base_url."
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.vendors.braze.api import NAMES
+from tap_cdp_export.vendors.braze.schemas import SEGMENTS as SEGMENT_COLUMNS
 from tap_cdp_export.vendors.braze.tables import list_schemas as schemas
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
 from tap_cdp_export.vendors.braze.tables.paging import changes, linked, numbered, repeats
@@ -145,6 +147,32 @@ def custom_attributes(api: BrazeApi) -> Iterator[list[dict[str, Any]]]:
         CredentialsRefused: If the key lacks the permission custom_attributes.get.
     """
     return pages(api, BrazeCustomAttributes.endpoint, BrazeCustomAttributes.paging, "name")
+
+
+def all_segments(api: BrazeApi) -> Iterator[dict[str, Any]]:
+    """List all segments that are not archived.
+
+    Args:
+        api: where to ask.
+
+    Returns:
+        The vendor's objects, each with its `id`.
+
+    Raises:
+        CredentialsRefused: If the key lacks the permission segments.list.
+    """
+    return chain.from_iterable(pages(api, SEGMENTS, numbered, "id"))
+
+
+class BrazeSegments(ListStream):
+    """The segments of the workspace; needs the permission segments.list."""
+
+    name = "braze_segments"
+    columns: ClassVar[dict[str, Any]] = SEGMENT_COLUMNS
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
+    endpoint = SEGMENTS
+    renamed: ClassVar[dict[str, str]] = {"segment_id": "id"}
+    paging = numbered
 
 
 class BrazeCampaigns(ListStream):
