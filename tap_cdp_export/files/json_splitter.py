@@ -205,7 +205,12 @@ class JsonSplitter(Generic[T]):
                 result = self._decode(chunk)
                 if self._is_verified or strict_json.is_safe_to_pass_through(chunk):
                     return result
-        return self._accept(strict_json.check_depth(strict_json.decode(chunk)))
+        return self._decode_exactly(chunk)
+
+    def _decode_exactly(self, chunk: bytes) -> T:
+        members = strict_json.decode(chunk)
+        strict_json.check_nesting(chunk)
+        return self._accept(members)
 
     def _end_of_array(self) -> int:
         """Return the end of the last member if the buffer ends like the array, with `}]`; else 0."""
@@ -268,7 +273,7 @@ class JsonSplitter(Generic[T]):
             start_bytes = position_bytes + len(text[position:start].encode())
             end_bytes = start_bytes + len(member.encode())
             self.chunk_span = self._position + start_bytes, self._position + end_bytes
-            yield self._decode_single_member(member)
+            yield self._decode_exactly(self._opening + member.encode() + self._closing)
             position = separator + 1
             position_bytes = end_bytes + position - end  # between members is only ASCII
             self._is_closed = text[separator] == closing
@@ -276,11 +281,6 @@ class JsonSplitter(Generic[T]):
         if position:
             self._has_members = True
             self._consume(position_bytes)
-
-    def _decode_single_member(self, member: str) -> T:
-        return self._accept(
-            strict_json.check_depth(strict_json.decode(self._opening + member.encode() + self._closing))
-        )
 
     def _enter(self) -> None:
         r"""Skip a byte order mark and everything before the first member.

@@ -341,6 +341,19 @@ def check_depth(value: T) -> T:
     raise InvalidJSON("is nested too deeply")
 
 
+def check_nesting(text: bytes) -> None:
+    """Check the nesting of valid JSON, also under a repeated key, of which a decoder keeps one value.
+
+    Args:
+        text: the JSON.
+
+    Raises:
+        InvalidJSON: If it is nested more than `DEEPEST` levels deep.
+    """
+    if not _is_shallow(_brackets(text), DEEPEST):
+        raise InvalidJSON("is nested too deeply")
+
+
 def replace_unstorable(value: Any) -> Any:  # noqa: ANN401 -- any JSON
     """Replace characters that databases reject.
 

@@ -1,11 +1,16 @@
-"""Take messages in the order of their arrival: collect records, load them, and pass STATE on once it is covered."""
+"""Take messages in the order of their arrival: collect records, load them, and pass STATE on once it is covered.
+
+A thread loads one batch while the next one is collected: DuckDB works and writes while the tap is read. At most one
+load is under way, and whatever else needs the database waits for its end.
+"""
 
 from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import duckdb
 
@@ -20,6 +25,7 @@ from tap_cdp_export.loader.table import Table, Times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
     from logging import Logger
 
 _LARGEST_BATCH: Final = 128 * 2**20
@@ -28,6 +34,20 @@ _LONGEST_WAIT: Final = 300.0
 
 _NO_PREFIX: Final = b"\0"
 _DATA_ERRORS: Final = (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError, duckdb.IOException)
+
+
+class _Waiting(NamedTuple):
+    """What is loaded in one transaction.
+
+    Attributes:
+        sources: the records of each stream.
+        received: when the first of them arrived.
+        state: the STATE that they lead to, or None.
+    """
+
+    sources: Mapping[str, list[Source]]
+    received: datetime
+    state: Any
 
 
 class Loader:
@@ -56,6 +76,8 @@ class Loader:
         self._received = _now()
         self._last_commit = time.monotonic()
         self._state: Any = None
+        self._thread = ThreadPoolExecutor(1, "load")
+        self._loading: Future[None] | None = None
 
     def load(self, lines: Iterable[bytes]) -> None:
         """Load all messages.
@@ -69,12 +91,15 @@ class Loader:
             CdpExportError: If a message cannot be loaded.
             Interrupted: If a signal arrives.
         """
-        try:
-            self._collect(lines)
-        except (UnusableInput, Interrupted):
+        with self._thread:
+            try:
+                self._collect(lines)
+            except (UnusableInput, Interrupted):
+                self._commit()
+                self._finish()
+                raise
             self._commit()
-            raise
-        self._commit()
+            self._finish()
 
     def _collect(self, lines: Iterable[bytes]) -> None:
         prefix, stream = _NO_PREFIX, ""
@@ -110,6 +135,8 @@ class Loader:
 
     def _take(self, message_type: str, message: dict[str, Any], number: int) -> None:
         """Take a message that is not a RECORD."""
+        if self._loading and self._loading.done():  # an error is not kept back until the next batch is complete
+            self._finish()
         match message_type:
             case "SCHEMA":
                 self._take_schema(typed(message, Schema, number))
@@ -128,6 +155,7 @@ class Loader:
             return
         if stream in self._pending:
             self._commit()
+        self._finish()
         for other in self._tables:
             if other != stream and other.lower() == stream.lower():
                 raise UnusableInput(f"The streams {other} and {stream} have names that DuckDB does not tell apart.")
@@ -161,6 +189,7 @@ class Loader:
         stream = message.stream
         self._sources(stream)
         self._commit()
+        self._finish()
         with transaction(self._database):
             rows = self._tables[stream].activate(message.version, _now())
         if rows is None:
@@ -171,24 +200,43 @@ class Loader:
             self._logger.info("%s: %d rows of earlier versions are deleted or marked.", stream, rows)
 
     def _commit(self) -> None:
-        """Load everything that waits in one transaction, delete its BATCH files, and pass STATE on."""
-        pending, state = self._pending, self._state
-        spools = [source for sources in pending.values() for source in sources if isinstance(source, Spool)]
-        self._pending, self._spools, self._state = {}, {}, None  # so that nothing is loaded again after an error
-        self._rows = self._bytes = 0
-        try:
-            if any(pending.values()):
-                self._load_pending(pending)
-        finally:
-            for spool in spools:
-                spool.remove()
+        """Start to load everything that waits; its STATE is passed on afterwards."""
+        self._finish()
+        waiting = _Waiting(self._pending, self._received, self._state)
+        self._start_anew()
         self._last_commit = time.monotonic()
-        if state is not None:
-            self._write_state(state)
+        self._loading = self._thread.submit(self._load, waiting)
 
-    def _load_pending(self, pending: Mapping[str, list[Source]]) -> None:
+    def _finish(self) -> None:
+        """Wait until what is being loaded is committed. If that fails, nothing that came later is loaded."""
+        if self._loading is None:
+            return
+        try:
+            self._loading.result()
+        except BaseException:
+            _remove_spools(self._pending)
+            self._start_anew()
+            raise
+        finally:
+            self._loading = None
+
+    def _start_anew(self) -> None:
+        self._pending, self._spools, self._state = {}, {}, None
+        self._rows = self._bytes = 0
+
+    def _load(self, waiting: _Waiting) -> None:
+        """Load records in one transaction, delete their BATCH files, and pass STATE on; in the thread."""
+        try:
+            if any(waiting.sources.values()):
+                self._load_sources(waiting)
+        finally:
+            _remove_spools(waiting.sources)
+        if waiting.state is not None:
+            self._write_state(waiting.state)
+
+    def _load_sources(self, waiting: _Waiting) -> None:
         start = time.monotonic()
-        times = Times(self._received, _now())
+        pending, times = waiting.sources, Times(waiting.received, _now())
         try:
             counts = self._load_at_once(pending, times)
         except MoreMemoryNeeded:
@@ -220,6 +268,13 @@ class Loader:
             self._output.write(json.dumps(state).encode() + b"\n")
         except BrokenPipeError:
             raise LocalFailure("The program that takes the states has ended.") from None
+
+
+def _remove_spools(pending: Mapping[str, list[Source]]) -> None:
+    for sources in pending.values():
+        for source in sources:
+            if isinstance(source, Spool):
+                source.remove()
 
 
 def _now() -> datetime:

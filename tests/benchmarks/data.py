@@ -64,18 +64,21 @@ class Part:
         size: records, or MB of an export of APSIS One.
         page: records of a page, or lines of a file in Braze's archive.
         repeats: number of repetitions; 0 means the sandbox's bytes unchanged, once.
+        events: of an export of APSIS One, only profiles with at least so many events are kept.
     """
 
     kind: str
     size: int
     page: int = 0
     repeats: int = 0
+    events: int = 0
 
     @property
     def folder(self) -> Path:
         """Where its files are kept."""
         packed = self.repeats if self.kind in {"apsis", "braze"} else min(self.repeats, 1)
-        return CACHE / f"{VERSION}-{self.kind}-{self.size}-{self.page}-{packed}"
+        kept = f"-{self.events}" if self.events else ""
+        return CACHE / f"{VERSION}-{self.kind}-{self.size}-{self.page}-{packed}{kept}"
 
     @property
     def plain_bytes(self) -> int:
@@ -175,6 +178,8 @@ def _export(sandbox: Sandbox) -> bytes:
 
 def _write_export(sandbox: Sandbox, part: Part, folder: Path) -> int:
     text = _export(sandbox)
+    if part.events:
+        text = _with_events(text, part.events)
     if part.repeats:
         text = re.sub(rb'"([0-9a-f-]{36}":\{"sections":)', rb'"' + MARK + rb"\1", text)
     head, profiles = text[: len(b'{"profiles":{')], text[len(b'{"profiles":{') : -2]
@@ -188,6 +193,17 @@ def _write_export(sandbox: Sandbox, part: Part, folder: Path) -> int:
                 file.write(packer.compress(piece[start : start + _CHUNK]))
         file.write(packer.compress(b"}}") + packer.flush())
     return size + 2
+
+
+def _with_events(text: bytes, least: int) -> bytes:
+    """Keep only the profiles of an export that have many events."""
+    profiles = json.loads(text)["profiles"]
+    kept = {
+        key: profile
+        for key, profile in profiles.items()
+        if sum(len(section.get("events") or []) for section in profile["sections"].values()) >= least
+    }
+    return json.dumps({"profiles": kept}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _write_archive(sandbox: Sandbox, part: Part, folder: Path) -> int:

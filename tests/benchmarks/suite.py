@@ -83,6 +83,15 @@ def _stream(kind: str, plan: Plan) -> list[Table]:
     return [table]
 
 
+def _events(plan: Plan) -> list[Table]:
+    """Measure an export of APSIS One in which nearly all records are events."""
+    part = replace(_PARTS["apsis"][plan.quick], events=4)
+    title = "apsis_events, at least four a profile, and their apsis_profiles"
+    with serving(part) as url:
+        taps = [variant(name, part, url, plan.folder / "events") for name in (OURS, PLAIN)]
+        return [compare("events", title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)]
+
+
 def _children(plan: Plan) -> list[Table]:
     """Measure the users of Braze together with the tables of all their lists."""
     part = _PARTS["braze"][plan.quick]
@@ -224,6 +233,7 @@ BENCHMARKS: Final[dict[str, Callable[[Plan], list[Table]]]] = {
     "csv": lambda plan: _stream("csv", plan),
     "apsis": lambda plan: _stream("apsis", plan),
     "braze": lambda plan: _stream("braze", plan),
+    "events": _events,
     "children": _children,
     "maps": _maps,
     "batch": _batch,

@@ -18,6 +18,7 @@ _RATIOS: Final = (
     ("csv", PLAIN, 6.5),
     ("apsis", PLAIN, 10.0),
     ("braze", PLAIN, 13.0),
+    ("events", PLAIN, 10.0),
     ("children", PLAIN, 5.0),
     ("users", SINGER_PYTHON, 4.0),
     ("users", DLT, 10.0),

@@ -19,6 +19,7 @@ from tap_cdp_export.errors import CdpExportError
 from tap_cdp_export.files.compression import open_decompressed, verified
 from tap_cdp_export.files.json_chunks import read_verified_chunks
 from tap_cdp_export.files.spool import Spool
+from tap_cdp_export.files.strict_json import InvalidJSON
 from tap_cdp_export.records import free_form
 from tap_cdp_export.records.batch import encode
 from tap_cdp_export.records.json_decoder import JsonRecordDecoder
@@ -191,7 +192,7 @@ def _compared(
     with Spool([data]) as spool:
         try:
             expected = [encode(record) for record in plainly(spool) if record is not None]
-        except CdpExportError:
+        except (CdpExportError, InvalidJSON):
             expected = None
     with Spool([data]) as spool:
         try:

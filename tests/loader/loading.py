@@ -17,7 +17,7 @@ from tap_cdp_export.loader.loader import Loader
 from tap_cdp_export.loader.target import TargetDuckDB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Message = dict[str, Any] | bytes
@@ -53,7 +53,12 @@ def activate(version: int, stream: str = "t") -> dict[str, Any]:
 
 def as_lines(messages: Iterable[Message]) -> list[bytes]:
     """Serialize messages, except for those that are lines already."""
-    return [message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n" for message in messages]
+    return list(_lines(messages))
+
+
+def _lines(messages: Iterable[Message]) -> Iterator[bytes]:
+    for message in messages:
+        yield message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n"
 
 
 @dataclass
@@ -72,12 +77,16 @@ class Warehouse:
 
     def load(self, *messages: Message, **config: Any) -> None:
         """Load messages in this process."""
+        self.load_each(messages, **config)
+
+    def load_each(self, messages: Iterable[Message], **config: Any) -> None:
+        """Load messages in this process, which are made one by one."""
         settings = {"path": str(self.path), "default_target_schema": "s", **self.config, **config}
         target = TargetDuckDB(config=settings, setup_mapper=False)
         output = BytesIO()
         try:
             with opened(settings["path"]) as database:
-                Loader(database, target.config, output, logging.getLogger("test")).load(as_lines(messages))
+                Loader(database, target.config, output, logging.getLogger("test")).load(_lines(messages))
         finally:
             self.states += [json.loads(line) for line in output.getvalue().splitlines()]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -123,7 +125,7 @@ def test_state_follows_the_commit_of_what_stands_before_it(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    for name in ("_load_pending", "_write_state"):
+    for name in ("_load_sources", "_write_state"):
         original = getattr(loader.Loader, name)
 
         def noted(self: Any, *values: Any, name: str = name, original: Any = original) -> None:
@@ -132,7 +134,7 @@ def test_state_follows_the_commit_of_what_stands_before_it(
 
         monkeypatch.setattr(loader.Loader, name, noted)
     warehouse.load(KEYED, record(k="1"), state(1), state(2), record(k="2"), state(3), batch_size_rows=2)
-    assert order == ["_load_pending", "_write_state", "_write_state"]
+    assert order == ["_load_sources", "_write_state", "_write_state"]
     assert warehouse.states == [2, 3]
 
 
@@ -155,6 +157,60 @@ def test_a_batch_that_fails_passes_no_state_on_and_leaves_no_row(warehouse: Ware
         warehouse.load(KEYED, record(k="1"), state(1), record(k=None), state(2))
     assert warehouse.states == []
     assert warehouse.rows() == []
+
+
+def test_nothing_that_follows_a_batch_that_fails_is_loaded(warehouse: Warehouse) -> None:
+    batches = [record(k="1"), state(1), record(k=None), state(2), record(k="3"), state(3), record(k="4"), state(4)]
+    with pytest.raises(UnusableInput, match="1 records of t have no k"):
+        warehouse.load(KEYED, *batches, batch_size_rows=1)
+    assert warehouse.states == [1]
+    assert warehouse.rows("k") == [("1",)]
+
+
+def test_the_next_batch_is_collected_while_one_is_loaded(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_collected = Event()
+    load = Table.load
+
+    def waiting(table: Table, *values: Any) -> int:
+        assert is_collected.wait(30)
+        return load(table, *values)
+
+    def messages() -> Iterator[dict[str, Any]]:
+        yield from (KEYED, record(k="1"))
+        is_collected.set()
+        yield from (record(k="2"), state(1))
+
+    monkeypatch.setattr(Table, "load", waiting)
+    warehouse.load_each(messages(), batch_size_rows=1)
+    assert warehouse.rows("k") == [("1",), ("2",)]
+    assert warehouse.states == [1]
+
+
+def test_an_error_is_not_kept_back_until_the_next_batch_is_complete(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = loader.Loader._load  # noqa: SLF001 -- where a load ends
+    has_failed = Event()
+
+    def noted(self: loader.Loader, waiting: Any) -> None:
+        try:
+            load(self, waiting)
+        finally:
+            has_failed.set()
+
+    def messages() -> Iterator[dict[str, Any]]:
+        yield from (KEYED, record(k="1"), record(k=None))
+        assert has_failed.wait(30)
+        yield record(k="2")
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            yield state(1)
+        pytest.fail("the error is kept back")
+
+    monkeypatch.setattr(loader.Loader, "_load", noted)
+    with pytest.raises(UnusableInput, match="1 records of t have no k"):
+        warehouse.load_each(messages(), batch_size_rows=2)
+    assert warehouse.states == []
 
 
 def test_what_stands_before_an_unusable_line_is_committed(warehouse: Warehouse) -> None:

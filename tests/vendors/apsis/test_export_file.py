@@ -464,3 +464,12 @@ def test_a_section_without_a_name_is_a_dash_in_both_tables() -> None:
     section = '{"attributes":{},"events":[{"typeId":"x"}]}'
     one, other = both_ways(f'{{"profiles":{{"p":{{"sections":{{"":{section}}}}}}}}}')
     assert one == other == [("p", "-", "x"), ("p", "-", {})]
+
+
+@pytest.mark.parametrize("depth", [200, 1_500, 8_000])  # Pythons from 3.12 on decode deeper than they recurse
+def test_deep_nesting_under_a_repeated_key_is_refused_before_anything_is_decoded(depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    section = b'{"attributes":{},"events":[{"typeId":%b}],"events":[]}' % deep
+    file = b'{"profiles":{"p":{"sections":{"1":%b}}}}' % section
+    with Spool([file]) as spool, pytest.raises(UnusableAnswer, match="nested too deeply"):
+        verify_file(spool)
