@@ -217,6 +217,8 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         first_product_page: Number of the first page of products.
         more_campaigns: Further campaigns, which send webhooks to no user.
         more_definitions: Further custom attributes and custom events, which no user has.
+        conversion_events: Number of conversion events of mail campaigns and Canvases: a click, and perhaps an open.
+        control_groups: Mail campaigns have a control group, which gets no mail, as the Canvas always has.
         gone: IDs of campaigns, Canvases, segments and apps, and names of events, that were deleted.
         refused: IDs that the lists hold, but that are refused with 400 when asked for alone.
         other_exports: Number of exports of the company that run elsewhere; the limit is 100 in total.
@@ -270,6 +272,8 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     first_product_page: Literal[0, 1] = 0
     more_campaigns: int = 0
     more_definitions: int = 0
+    conversion_events: Literal[1, 2] = 1
+    control_groups: bool = False
     gone: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     other_exports: int = 0

@@ -55,6 +55,10 @@ def _event(*, created: int, source: int, type_id: Any = "550001") -> dict[str, A
     return {"typeId": type_id, "createdAt": created, "sourceEventTime": source, "data": {}}
 
 
+def _bounce(day: int) -> dict[str, Any]:
+    return {"email": "a@example.com", "hard_bounced_at": f"2024-03-0{day} 10:00:00 +0000"}
+
+
 NOW: Final = round(time.time() * 1000) - 3_600_000
 LONG_AGO: Final = 1_600_000_000_000
 UUID: Final = "b7f0c2f4-5a3e-4b0c-8f51-2f6d5c1a9e10"
@@ -289,8 +293,11 @@ BRAZE: Final = (
             answer("/product_list$", {"products": ["a"]}, times=1),
             answer("/product_list$", {"products": []}),
             answer("/custom_attributes$", {"attributes": [{"data_type": "Array", "status": "Active"}]}),
+            answer("/hard_bounces$", {"emails": [_bounce(day) for day in (3, 2, 2, 1)]}),
+            answer("/purchases/", {"data": []}, headers={**JSON, "X-RateLimit-Limit": "1000"}),
         ),
-        confirmed="list-end product-pages product-page-size data-types attribute-status",
+        confirmed="list-end product-pages product-page-size data-types attribute-status suppression-order "
+        "purchase-limit",
     ),
     Scenario(
         "other lists",
@@ -298,8 +305,9 @@ BRAZE: Final = (
             answer("/campaigns/list$", {"campaigns": [{"id": "a"}]}),
             answer("/product_list$", {"products": ["a"] * 101}),
             answer("/custom_attributes$", {"attributes": [{"data_type": "Geo", "status": "Gone"}]}),
+            answer("/hard_bounces$", {"emails": [_bounce(day) for day in (3, 1, 2)]}),
         ),
-        refuted="list-end product-pages product-page-size data-types attribute-status",
+        refuted="list-end product-pages product-page-size data-types attribute-status suppression-order purchase-limit",
     ),
 )
 

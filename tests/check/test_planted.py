@@ -80,6 +80,14 @@ def successes(api_url: str) -> list[Fault]:
         answered("/campaigns/list$", {"campaigns": [planted()]}),
         answered("/product_list$", {"products": list(TEXTS)}),
         answered("/custom_attributes$", {"attributes": [planted()]}),
+        answered("/canvas/list$", {"canvases": [planted()]}),
+        answered("/events/list$", {"events": list(TEXTS)}),
+        answered("/events$", {"events": [planted()]}),
+        answered("/details$", {**planted(), "messages": {TEXTS[7]: planted()}, "steps": [planted()]}),
+        answered("/canvas/data_series$", {"data": {**planted(), "stats": [{"variant_stats": planted()}]}}),
+        answered("data_series$|_series$", {"data": [{"messages": {TEXTS[2]: [planted()]}, **planted()}]}),
+        answered("/email/", {"emails": [{"email": TEXTS[4], **planted()}]}),
+        answered("/sms/", {"sms": [{"phone": TEXTS[-2], **planted()}]}),
         answered(r"\.zip$", planted(), status=403, times=1),
     ]
 

@@ -224,11 +224,13 @@ def bookmark_of_a_series_before_its_rows() -> None:
     """Move the bookmark to the end of the run before anything is read."""
     read = series._Reading.read
 
-    def commit_first(self: series._Reading, subjects: Iterable[series.Subject], window: Days) -> date | None:
+    def commit_first(
+        self: series._Reading, subjects: Iterable[series.Subject], window: Days, everything: Any
+    ) -> date | None:
         subjects = list(subjects)
         for stream in self._streams:
             stream.commit_days(self._end.date(), subjects, timedelta(0))
             stream.write_state()
-        return read(self, subjects, window)
+        return read(self, subjects, window, everything)
 
     _replace(series._Reading, "read", commit_first)

@@ -209,6 +209,39 @@ def test_campaigns_that_users_received_exist_and_were_sent(sandbox: Sandbox, cli
         assert clicked == sum(row["conversions_by_send_time"] for row in rows)
 
 
+def test_who_is_in_a_control_group_gets_no_mail_and_is_counted_once(sandbox: Sandbox, client: Client) -> None:
+    plain = series(client, "/campaigns/data_series", campaign_id=CAMPAIGN)
+    assert "enrolled" not in str(plain)
+    sandbox.options.braze.control_groups = True
+    rows = series(client, "/campaigns/data_series", campaign_id=CAMPAIGN)
+    pairs = [row["messages"]["email"] for row in rows]
+    assert sum(control["enrolled"] for _, control in pairs) > 0
+    for before, (sent, control) in zip(plain, pairs, strict=True):
+        assert sent["sent"] + control["enrolled"] == before["messages"]["email"][0]["sent"]
+        assert "sent" not in control
+        assert control["conversions"] == 0
+    details = get(client, "/campaigns/details", campaign_id=CAMPAIGN).json()
+    assert {one["variation_api_id"] for one in pairs[0]} == details["messages"].keys()
+    received = [
+        entry
+        for user in client.users(fields_to_export=["campaigns_received"])
+        for entry in user.get("campaigns_received", ())
+    ]
+    for entry in received:
+        assert entry["in_control"] == ("c0bd" in entry["variation_api_id"])
+        assert not (entry["in_control"] and "engaged" in entry)
+    assert {entry["in_control"] for entry in received} == {True, False}
+
+
+def test_a_second_conversion_event_is_an_open(sandbox: Sandbox, client: Client) -> None:
+    sandbox.options.braze.conversion_events = 2
+    rows = series(client, "/campaigns/data_series", campaign_id=CAMPAIGN)
+    assert sum(row["conversions1"] for row in rows) == sum(row["conversions1_by_send_time"] for row in rows) > 0
+    assert all(row["conversions1"] == row["messages"]["email"][0]["opens"] for row in rows)
+    behaviors = get(client, "/campaigns/details", campaign_id=CAMPAIGN).json()["conversion_behaviors"]
+    assert [one["type"] for one in behaviors] == ["Clicks Email", "Opens Email"]
+
+
 def test_a_click_of_today_changes_the_day_of_the_send(sandbox: Sandbox, client: Client) -> None:
     query = {"campaign_id": CAMPAIGN, "length": "100", "ending_at": NOW}
     before = get(client, "/campaigns/data_series", **query).json()["data"]

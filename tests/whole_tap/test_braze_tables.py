@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
-from tap_cdp_export.sandbox.braze.identifiers import ANDROID, APPS, IOS
+from tap_cdp_export.sandbox.braze.identifiers import ANDROID, APPS, CONTROL, IOS
 from tap_cdp_export.sandbox.options import PERMISSIONS, Fault
+from tests.helpers.in_process import sync
 from tests.helpers.running import Run, Warehouse, run_tap, vendor
+from tests.helpers.virtual_clock import VirtualClock
 from tests.loader.loading import Warehouse as Database
 from tests.whole_tap.conftest import NOW
 
@@ -196,6 +200,57 @@ def test_campaigns_that_come_and_go_are_passed_over_and_lose_nothing(sandbox: Sa
     assert len({row["date"] for row in own}) > 600
     assert sum(row["unique_recipients"] for row in own) > 50
     assert len(second.records(STATS)) < len(own) + 200
+
+
+def test_at_the_limit_all_requests_in_flight_wait_for_the_reset(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock()
+    clock.install(monkeypatch)
+    chosen = settings(sandbox, STATS, parallel_requests=4)
+    sandbox.options.braze.more_campaigns = 20
+    sandbox.options.braze.campaign_series_per_minute = 30
+    clock.advance(61 - time.time() % 60)  # to the beginning of a minute
+    series = f"{chosen['braze']['base_url']}/campaigns/data_series"
+    for _ in range(31):  # another reader has used up the minute
+        requests.get(series, headers={"Authorization": f"Bearer {chosen['braze']['api_key']}"}, timeout=10)
+    sandbox.request_log.clear()
+    run = sync(chosen, only={STATS})
+    assert run.exit_code == 0, run.log
+    refused = [entry for entry in sandbox.request_log.entries() if entry.status == 429]
+    assert 1 <= len(refused) <= 4
+    assert len({row["campaign_id"] for row in run.records(STATS)}) > 20
+    assert clock.paused > 0
+
+
+def test_control_groups_and_several_conversion_events_have_typed_columns(sandbox: Sandbox) -> None:
+    sandbox.options.update({"braze": {"control_groups": True, "conversion_events": 2}})
+    tables = ("braze_campaign_*stats", "braze_canvas_*stats", "braze_campaign_details")
+    run = whole(run_tap(settings(sandbox, *tables) | {"start_date": "2026-07-01T00:00:00Z"}))
+    counts = {}
+    for stream, by in (("braze_campaign_stats", "send"), ("braze_canvas_step_stats", "entry")):
+        for name in ("conversions", f"conversions_by_{by}_time", "conversions1", f"conversions1_by_{by}_time"):
+            counts[stream, name] = sum(row[name] for row in run.records(stream))
+            assert counts[stream, name] > 0
+        assert all(row["conversions2"] is None for row in run.records(stream))
+    messages = run.records("braze_campaign_message_stats")
+    controls = [row for row in messages if row["variation_name"] == CONTROL]
+    mails = [row for row in messages if row["channel"] == "email" and row not in controls]
+    assert sum(row["enrolled"] for row in controls) > 0
+    assert {(row["sent"], row["conversions1"], row["revenue"]) for row in controls} == {(None, 0, 0.0)}
+    assert sum(row["conversions1"] for row in mails) == counts["braze_campaign_stats", "conversions1"]
+    assert sum(row["unique_recipients"] for row in mails) == sum(row["sent"] for row in mails)
+    kinds = {
+        message["message_variation_id"]: message.get("type")
+        for row in run.records("braze_campaign_details")
+        for message in row["messages"]
+    }
+    assert {kinds[row["message_variation_id"]] for row in controls} == {"control"}
+    variants = [row for row in run.records("braze_canvas_variant_stats") if row["name"] == CONTROL]
+    assert sum(row["entries"] for row in variants) > 0
+    assert {(row["conversions"], row["conversions1_by_entry_time"]) for row in variants} == {(0, 0)}
+    totals = [*run.records("braze_campaign_stats"), *run.records("braze_canvas_stats")]
+    assert not any(row["extra"] for row in (*messages, *variants, *totals))
 
 
 def test_many_campaigns_over_two_years_keep_requests_in_flight(sandbox: Sandbox) -> None:

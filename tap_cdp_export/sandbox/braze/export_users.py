@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_cdp_export.sandbox import shopping
-from tap_cdp_export.sandbox.braze.history import HISTORIES
+from tap_cdp_export.sandbox.braze.history import HISTORIES, with_controls
 from tap_cdp_export.sandbox.clock import DAY, day, rfc3339, time_of_day
 from tap_cdp_export.sandbox.responses import time_in
 from tap_cdp_export.sandbox.shop import CAMPAIGNS, PRODUCTS
@@ -74,6 +74,7 @@ class Style(NamedTuple):
     mixed_types: bool = True
     extra_field: bool = False
     times: str = "recorded"
+    control_groups: bool = False
 
 
 def contains(segment: Segment, customer: Customer) -> bool:
@@ -91,6 +92,8 @@ def user(customer: Customer, style: Style) -> dict[str, Any]:
     for name, build in HISTORIES.items():
         if name in fields:
             values[name] = build(customer)
+    if style.control_groups and "campaigns_received" in fields:
+        values["campaigns_received"] = with_controls(values["campaigns_received"], customer.person)
     values.update(_devices(customer, mixed_types=style.mixed_types))
     attributes = _custom_attributes(customer, mixed_types=style.mixed_types)
     if "custom_attributes" not in fields:

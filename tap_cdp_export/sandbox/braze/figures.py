@@ -67,11 +67,11 @@ class Figures:
         return sum(number for joined, number in self.members[segment].items() if joined <= day)
 
 
-def figures_of(population: Population, at: int, offset: int) -> Figures:
+def figures_of(population: Population, at: int, offset: int, *, control_groups: bool = False) -> Figures:
     """Sum up what everyone has done by `at`; the company's time zone is `offset` milliseconds ahead of UTC."""
     figures = Figures()
     for customer in population.customers(at):
-        _Adding(figures, customer, offset).add()
+        _Adding(figures, customer, offset, control_groups=control_groups).add()
     for suppressed in (figures.bounces, figures.unsubscribes, figures.invalid_phones):
         suppressed.sort(key=lambda item: item[::-1])
     return figures
@@ -80,10 +80,11 @@ def figures_of(population: Population, at: int, offset: int) -> Figures:
 class _Adding:
     """Adds what one customer did."""
 
-    def __init__(self, figures: Figures, customer: Customer, offset: int) -> None:
+    def __init__(self, figures: Figures, customer: Customer, offset: int, *, control_groups: bool) -> None:
         self._figures = figures
         self._customer = customer
         self._offset = offset
+        self._control_groups = control_groups
         self._app = app_of(customer.person)
 
     def add(self) -> None:
@@ -146,7 +147,7 @@ class _Adding:
             sent_at = self._customer.person.joined if is_welcome else mail.at
             first, last = self._figures.spans.get(identifier, (sent_at, sent_at))
             self._figures.spans[identifier] = min(first, sent_at), max(last, sent_at)
-            if is_welcome:
+            if is_welcome or self._control_groups:
                 is_control = is_in_control(self._customer.person)
                 self._count_mail(identifier, "control_entries" if is_control else "entries", sent_at)
                 if is_control:
@@ -158,9 +159,10 @@ class _Adding:
                 self._count_mail(identifier, "delivered", mail.at)
             if opened:
                 self._count_mail(identifier, "opens", opened.at)
+                self._count_mail(identifier, "opens_by_send_time", sent_at)
             if clicked:
                 self._count_mail(identifier, "clicks", clicked.at)
-                self._count_mail(identifier, "conversions_by_send_time", sent_at)
+                self._count_mail(identifier, "clicks_by_send_time", sent_at)
 
     def _count_mail(self, identifier: str, figure: str, at: int) -> None:
         self._figures.mails[identifier, figure][self._day(at)] += 1

@@ -13,6 +13,7 @@ from tap_cdp_export.sandbox.braze.identifiers import (
     EVENT_NAMES,
     VARIANT,
     campaign_id,
+    control_id,
     is_in_control,
     variation_id,
 )
@@ -22,6 +23,7 @@ from tap_cdp_export.sandbox.shop import CAMPAIGNS, WELCOME, order_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tap_cdp_export.sandbox.people import Person
     from tap_cdp_export.sandbox.shopping import Activity, Customer
 
 _HISTORY = 90 * DAY  # older entries are left out
@@ -117,6 +119,21 @@ def _canvases(customer: Customer) -> list[dict[str, Any]]:
 
 def _cards(customer: Customer) -> list[dict[str, Any]]:
     return [{"name": "Klubben: “Bli med!”"}] if customer.person.key % 4 == 0 else []
+
+
+def with_controls(entries: list[dict[str, Any]], person: Person) -> list[dict[str, Any]]:
+    """Entries of `campaigns_received` where campaigns have control groups, whose members get no mail."""
+    if not is_in_control(person):
+        return entries
+    return [
+        {
+            **{name: entry[name] for name in ("name", "api_campaign_id", "last_received")},
+            "in_control": True,
+            "variation_name": CONTROL,
+            "variation_api_id": control_id(entry["variation_api_id"]),
+        }
+        for entry in entries
+    ]
 
 
 HISTORIES = {

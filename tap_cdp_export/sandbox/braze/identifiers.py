@@ -34,8 +34,13 @@ def variation_id(campaign: Campaign) -> str:
     return f"1bddc73a-a134-4784-9134-{campaign.number:0>12}"
 
 
+def control_id(variation: str) -> str:
+    """ID of the control group beside a message variation."""
+    return variation.replace("1bdd", "c0bd", 1)
+
+
 def is_in_control(person: Person) -> bool:
-    """Whether a person is in the control group of the welcome Canvas, and gets no mail of it."""
+    """Whether a person is in the control group of a Canvas or campaign that has one, and gets no mail of it."""
     return person.key % 10 == 0
 
 

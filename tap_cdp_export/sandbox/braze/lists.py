@@ -13,6 +13,7 @@ from tap_cdp_export.sandbox.braze.identifiers import (
     CANVAS_VARIANT,
     CONTROL,
     VARIANT,
+    control_id,
 )
 from tap_cdp_export.sandbox.braze.workspace import iso
 from tap_cdp_export.sandbox.shop import WELCOME
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE: Final = 100
+_CONVERSION_EVENTS: Final = ("Clicks Email", "Opens Email")
 _LIST_PARAMETERS: Final = ("page", "include_archived", "sort_direction", "last_edit.time[gt]")
 _DETAIL_PARAMETERS: Final = ("post_launch_draft_version", "include_has_translatable_content")
 
@@ -100,12 +102,16 @@ class Lists:
         query = parameters(request, "campaign_id", *_DETAIL_PARAMETERS)
         campaign = self._workspace.campaign(query.get("campaign_id"))
         channel = "email" if campaign.subject else "webhook"
+        events = _CONVERSION_EVENTS[: self._workspace.options.conversion_events] if campaign.subject else ()
         content = {
             **self._common(campaign.name, archived=campaign.archived, draft=campaign.draft, channel=channel),
             "tags": [],
             "messages": {campaign.variation: _message(campaign)},
-            "conversion_behaviors": [{"type": "Clicks Email", "window": 259_200}] if campaign.subject else [],
+            "conversion_behaviors": [{"type": name, "window": 259_200} for name in events],
         }
+        if self._workspace.options.control_groups and campaign.subject:
+            control = {"channel": "email", "name": CONTROL, "type": "control"}
+            content["messages"][control_id(campaign.variation)] = control
         if span := self._workspace.span(campaign):
             content |= {"first_sent": iso(span[0]), "last_sent": iso(span[1])}
         return 200, content

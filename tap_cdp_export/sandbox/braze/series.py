@@ -15,6 +15,7 @@ from tap_cdp_export.sandbox.braze.identifiers import (
     CANVAS_VARIANT,
     CONTROL,
     VARIANT,
+    control_id,
 )
 from tap_cdp_export.sandbox.clock import DAY, day, milliseconds
 from tap_cdp_export.sandbox.shop import WELCOME
@@ -129,13 +130,29 @@ class Series:
             messages["webhook"] = [{"variation_api_id": campaign.variation, "sent": recipients, "errors": 0}]
         else:
             messages["email"] = [{"variation_api_id": campaign.variation, **self._mail(identifier, date)}]
+        totals = {"revenue": 0.0, "unique_recipients": recipients, **self._conversions(identifier, date, "send_time")}
+        if self._workspace.options.control_groups and campaign.alert is None:
+            messages["email"][0] |= {"variation_name": VARIANT, **totals}
+            messages["email"].append(self._control(campaign, date))
+        return {"time": _text(date), **totals, "messages": messages}
+
+    def _control(self, campaign: Campaign, date: int) -> dict[str, Any]:
+        """Figures of a campaign's control group, whose members get no mail and so neither open nor click one."""
         return {
-            "time": _text(date),
-            "conversions": figures.mail(identifier, "clicks", date),
-            "conversions_by_send_time": figures.mail(identifier, "conversions_by_send_time", date),
+            "variation_api_id": control_id(campaign.variation),
+            "variation_name": CONTROL,
             "revenue": 0.0,
-            "unique_recipients": recipients,
-            "messages": messages,
+            **dict.fromkeys(self._conversions(campaign.identifier, date, "send_time"), 0),
+            "enrolled": self._workspace.figures.mail(campaign.identifier, "control_entries", date),
+        }
+
+    def _conversions(self, identifier: str, date: int, by: str) -> dict[str, int]:
+        """Conversions of event A, a click, and perhaps of event B, an open."""
+        events = ("clicks", "opens")[: self._workspace.options.conversion_events]
+        return {
+            f"conversions{number or ''}{suffix}": self._workspace.figures.mail(identifier, figure, date)
+            for number, event in enumerate(events)
+            for suffix, figure in (("", event), (f"_by_{by}", f"{event}_by_send_time"))
         }
 
     def _mail(self, identifier: str, date: int) -> dict[str, int]:
@@ -187,8 +204,7 @@ class Series:
                     CANVAS_CONTROL: {
                         "name": CONTROL,
                         "revenue": 0.0,
-                        "conversions": 0,
-                        "conversions_by_entry_time": 0,
+                        **dict.fromkeys(self._conversions(identifier, date, "entry_time"), 0),
                         "entries": self._workspace.figures.mail(identifier, "control_entries", date),
                     },
                 }
@@ -204,8 +220,7 @@ class Series:
         figures = self._workspace.figures
         return {
             "revenue": 0.0,
-            "conversions": figures.mail(identifier, "clicks", date),
-            "conversions_by_entry_time": figures.mail(identifier, "conversions_by_send_time", date),
+            **self._conversions(identifier, date, "entry_time"),
             "entries": sum(figures.mail(identifier, name, date) for name in ("entries", "control_entries")),
         }
 

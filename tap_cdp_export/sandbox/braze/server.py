@@ -100,6 +100,7 @@ class Braze:
             mixed_types=self._options.braze.mixed_types,
             times=self._options.braze.times,
             extra_field=self._options.braze.extra_field,
+            control_groups=self._options.braze.control_groups,
         )
         return ExportRequest(segment, style, output_format, callback)
 

@@ -86,9 +86,12 @@ class Workspace:
     def figures(self) -> Figures:
         """The figures, kept until time or options change."""
         population = self._options.population
-        key = (self.now, self.offset, population.seed, population.users, population.opened, population.companies)
+        with_controls = self.options.control_groups
+        people = (population.seed, population.users, population.opened, population.companies)
+        key = (self.now, self.offset, with_controls, *people)
         if self._figures is None or self._figures[0] != key:
-            self._figures = key, figures_of(self._population, self.now, self.offset)
+            figures = figures_of(self._population, self.now, self.offset, control_groups=with_controls)
+            self._figures = key, figures
         return self._figures[1]
 
     def is_gone(self, identifier: str) -> bool:

@@ -14,7 +14,8 @@ from tap_cdp_export.vendors.braze.entry_streams import (
     BrazeUserPushTokens,
 )
 from tap_cdp_export.vendors.braze.settings import SETTINGS, setting_problems
-from tap_cdp_export.vendors.braze.streams import BrazeSegments, BrazeSegmentsSource, BrazeUsers, BrazeUsersSource
+from tap_cdp_export.vendors.braze.streams import BrazeUsers, BrazeUsersSource
+from tap_cdp_export.vendors.braze.tables.lists import BrazeSegments, ListSource
 from tap_cdp_export.vendors.braze.tables.sources import SOURCES
 from tap_cdp_export.vendors.vendor import Vendor
 
@@ -41,7 +42,7 @@ VENDOR = Vendor(
                 BrazeUserCanvasSteps,
             ),
         ),
-        (BrazeSegmentsSource, (BrazeSegments,)),
+        (ListSource, (BrazeSegments,)),
         *SOURCES,
     ),
     check=CHECK,

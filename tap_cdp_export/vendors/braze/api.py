@@ -1,19 +1,17 @@
-"""Braze's REST host: its key, and the list of segments (docs/vendors/braze.md, sections 2.2 and 3)."""
+"""Braze's REST host and its key (docs/vendors/braze.md, sections 2.2 and 3)."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused
 from tap_cdp_export.http.client import ApiRequest, Credentials, HttpClient, is_loopback
-from tap_cdp_export.http.reasons import reason_in
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.vendors.braze.paces import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import date, timedelta
 
     import requests
@@ -27,6 +25,9 @@ NAMES: Final = "names"
 """Pool of the lists of custom attributes, events and products."""
 PURCHASES: Final = "purchases"
 """Pool of the series of purchases, which stand in no list of limits."""
+CAMPAIGN_SERIES: Final = "campaign series"
+WORKSPACE: Final = "workspace"
+"""Pools whose limits are so large that the tap goes by the vendor's headers alone."""
 _REQUESTS_PER_HOUR: Final = 1_000
 
 _FORBIDDEN: Final = 403
@@ -50,7 +51,7 @@ class BrazeApi:
     Attributes:
         base_url: its address without a slash at the end, which is a documented cause of odd errors.
         is_local: whether it is on this machine, where no proxy has business.
-        paces: pools of requests that are limited apart from the workspace's, by name.
+        paces: pools of requests that are limited together, by name.
         listed: IDs that a list held, by its path, so that a run reads each list once.
         spans: days of the first and last send or entry of campaigns and Canvases, as their details have told.
     """
@@ -71,7 +72,10 @@ class BrazeApi:
             trust_environment=not self.is_local,
             connections=MOST_PARALLEL_REQUESTS,
         )
-        self.paces = {pool: Pace(_REQUESTS_PER_HOUR) for pool in (NAMES, PURCHASES)}
+        self.paces = {
+            **{pool: Pace(_REQUESTS_PER_HOUR, deadline_seconds=deadline_seconds) for pool in (NAMES, PURCHASES)},
+            **{pool: Pace(deadline_seconds=deadline_seconds) for pool in (CAMPAIGN_SERIES, WORKSPACE)},
+        }
         self.listed: dict[str, list[str]] = {}
         self.spans: dict[str, tuple[date | None, date | None]] = {}
 
@@ -130,51 +134,19 @@ class BrazeApi:
             CredentialsRefused: If the key is refused; a key without the right to list may still export.
         """
         try:
-            self._page(0)
+            self._list_segments()
         except CredentialsRefused as error:
             if error.status != _FORBIDDEN:
                 raise
             logger.info("Braze knows the key, but it may not list segments; the right to export is not checked.")
 
-    def segments(self) -> Iterator[dict[str, Any]]:
-        """List all segments that are not archived.
-
-        Pages hold 100 today; nothing promises it, so only an empty page is the end.
-
-        Yields:
-            The vendor's objects, each with its `id`.
-
-        Raises:
-            CredentialsRefused: If the key lacks `segments.list`.
-            UnusableAnswer: If an answer is no list of segments, or the pages do not end.
-        """
-        seen: set[str] = set()
-        for page in itertools.count():
-            answer = self._page(page)
-            segments = answer.get("segments")
-            if not isinstance(segments, list) or not all(_has_id(segment) for segment in segments):
-                raise UnusableAnswer(
-                    f"Page {page} of Braze's list of segments is not as documented.{reason_in(answer)}"
-                )
-            if not segments:
-                return
-            new = [segment for segment in segments if segment["id"] not in seen]
-            if not new:
-                raise UnusableAnswer(f"Page {page} of Braze's list of segments repeats earlier ones.")
-            seen.update(segment["id"] for segment in new)
-            yield from new
-
-    def _page(self, page: int) -> dict[str, Any]:
-        call = ApiRequest("GET", f"{self.base_url}/segments/list", what="the list of segments", params={"page": page})
+    def _list_segments(self) -> None:
+        call = ApiRequest("GET", f"{self.base_url}/segments/list", what="the list of segments", params={"page": 0})
         try:
-            return self._http.send(call, lambda _answer, chunks: read_object(chunks))
+            self._http.send(call, lambda _answer, chunks: read_object(chunks))
         except CredentialsRefused as error:
             raise CredentialsRefused(
                 f"Braze refuses to list segments ({error.status}).{error.reason} {_LIST_PERMISSIONS}",
                 status=error.status,
                 reason=error.reason,
             ) from None
-
-
-def _has_id(segment: object) -> bool:
-    return isinstance(segment, dict) and isinstance(segment.get("id"), str) and bool(segment["id"])

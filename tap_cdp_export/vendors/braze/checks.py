@@ -11,18 +11,20 @@ from tap_cdp_export.check.vendor_check import VendorCheck
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.braze.check_archive import check_archive
+from tap_cdp_export.vendors.braze.check_tables import TABLE_NAMES, check_tables
 from tap_cdp_export.vendors.braze.download import Downloads
 from tap_cdp_export.vendors.braze.schemas import USERS
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP
 from tap_cdp_export.vendors.braze.unknowns import UNKNOWNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tap_cdp_export.check.observer import Observation, Observer
     from tap_cdp_export.vendors.braze.api import BrazeApi
 
 _EXPORT: Final = "/users/export/segment"
+_ASKED: Final = frozenset({"/campaigns/list", "/purchases/product_list", "/custom_attributes"})
 _FIELDS: Final = (
     "braze_id", "apps", "canvases_received", "created_from", "custom_attributes", "last_coordinates", "uninstalled_at",
 )  # fmt: skip
@@ -52,9 +54,10 @@ def _ask(api: BrazeApi, settings: Mapping[str, Any], observer: Observer) -> None
     check = _Check(api, observer)
     segments = check.segments()
     check.refusal()
-    check.campaigns()
+    campaigns = check.campaigns()
     check.products()
     check.custom_attributes()
+    check.tables(campaigns, segments)
     if observer.may_export:
         named = [each for each in settings.get("segment_ids", ()) if not {"*", "?"} & set(each)]
         own = [each for each in named if each != GLOBAL_CONTROL_GROUP]
@@ -103,8 +106,8 @@ class _Check:
             is_documented = answer.status == _BAD_REQUEST and isinstance(answer.object.get("message"), str)
             self._record("refusal", holds=is_documented)
 
-    def campaigns(self) -> None:
-        """List the first two pages of campaigns."""
+    def campaigns(self) -> list[dict[str, Any]]:
+        """List the first two pages of campaigns; return those of the first."""
         pages = [
             self._get(
                 "/campaigns/list", f"page {page} of the campaigns", right="campaigns.list (braze_campaigns)", page=page
@@ -115,6 +118,7 @@ class _Check:
             first, second = (page.objects("campaigns") for page in pages)
             if first and len(first) < _PAGE:
                 self._record("list-end", holds=not second)
+        return pages[0].objects("campaigns")
 
     def products(self) -> None:
         """List pages 0 and 1 of the products."""
@@ -150,6 +154,18 @@ class _Check:
         states = {str(each["status"]) for each in attributes if each.get("status")}
         self._record("data-types", holds=types <= _DATA_TYPES if types else None)
         self._record("attribute-status", holds=states <= _STATES if states else None)
+
+    def tables(self, campaigns: Sequence[Mapping[str, Any]], segments: Sequence[Mapping[str, Any]]) -> None:
+        """Ask the endpoint of each table that was not asked yet.
+
+        Args:
+            campaigns: the first ones.
+            segments: the first ones.
+        """
+        tracked = [each for each in segments if each.get("analytics_tracking_enabled") is True]
+        lists = {"campaign_id": campaigns, "segment_id": tracked or segments}
+        known = {name: items[0]["id"] for name, items in lists.items() if items and "id" in items[0]}
+        check_tables(self._get, known, _ASKED, self._record)
 
     def export(self, segment: str, settings: Mapping[str, Any]) -> None:
         """Export one segment, with an unknown field among the others; without it, if that is refused.
@@ -200,9 +216,10 @@ class _Check:
 
 CHECK: Final = VendorCheck(
     unknowns=UNKNOWNS,
-    names=frozenset({*USERS["properties"], *_NESTED.split()}),
+    names=TABLE_NAMES | {*USERS["properties"], *_NESTED.split()},
     requests=(
         "6 lists: segments, campaigns, products, custom attributes",
+        "20 lists, details and days of figures, one for each further permission of the tables around the users",
         "1 export without a segment, which is refused and tells whether the key may export",
     ),
     export_requests=(

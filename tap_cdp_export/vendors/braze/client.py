@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, RequestRefused, UnusableAnswer
 from tap_cdp_export.http.reasons import read_reason, reason_in
-from tap_cdp_export.http.responses import read_object, retry_after, server_time
+from tap_cdp_export.http.responses import read_object, retry_after
 from tap_cdp_export.jobs.busy import Busy, request_when_free
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.jobs.runner import PollResult
 from tap_cdp_export.redaction import REDACTOR
 from tap_cdp_export.vendors.braze.bucket import Bucket, is_place
 from tap_cdp_export.vendors.braze.download import Downloads
+from tap_cdp_export.vendors.braze.paces import seconds_until_reset
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _BUCKET_LIFETIME: Final = timedelta(days=1)
 
 _BUSY_STATUS: Final = 429
 _RUNNING: Final = re.compile(r"in progress|running", re.IGNORECASE)
-_NO_LATER_THAN: Final = 3600.0
 _PERMISSIONS: Final = (
     "Check api_key, its permission {}, its IP allowlist, and that base_url is the instance of the key."
 )
@@ -263,18 +263,9 @@ class _Refused(Busy):
     """
 
     def __init__(self, answer: requests.Response, reason: str) -> None:
-        super().__init__(reason, max(retry_after(answer) or 0.0, _seconds_until_reset(answer) or 0.0))
+        super().__init__(reason, max(retry_after(answer) or 0.0, seconds_until_reset(answer) or 0.0))
         remaining = answer.headers.get("X-RateLimit-Remaining")
         if remaining is None:
             self.is_conflict = bool(_RUNNING.search(reason))
         else:
             self.is_conflict = remaining.strip().isdecimal() and int(remaining) > 0
-
-
-def _seconds_until_reset(answer: requests.Response) -> float | None:
-    """Distinguish the hourly limit (nothing remains: wait for its reset) from a busy segment (None: not said)."""
-    remaining = answer.headers.get("X-RateLimit-Remaining", "").strip()
-    reset = answer.headers.get("X-RateLimit-Reset", "").strip()
-    if remaining == "0" and reset.isdecimal():  # the headers may be there without a value
-        return min(max(float(reset) - server_time(answer).timestamp(), 1.0), _NO_LATER_THAN)
-    return None

@@ -1,4 +1,4 @@
-"""`braze_users` with the tables made from its lists, and `braze_segments`."""
+"""`braze_users`, with the tables made from its lists."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tap_cdp_export.errors import CdpExportError, SettingsError
 from tap_cdp_export.jobs.job import ExportRequest
 from tap_cdp_export.jobs.runner import ExportRunner, PollPolicy
-from tap_cdp_export.records.batch import batch_of
-from tap_cdp_export.records.mapper import RecordMapper
 from tap_cdp_export.singer.decoding import write_chunks
 from tap_cdp_export.singer.parts import Part
 from tap_cdp_export.singer.source import ExportSource
@@ -24,12 +22,11 @@ from tap_cdp_export.vendors.braze.entry_decoder import EntryDecoder
 from tap_cdp_export.vendors.braze.entry_streams import BrazeUserEntries
 from tap_cdp_export.vendors.braze.schemas import (
     EXPORTABLE_FIELDS,
-    SEGMENTS,
     UNASKED,
     USERS,
 )
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.vendors.braze.tables.lists import custom_attributes
+from tap_cdp_export.vendors.braze.tables.lists import all_segments, custom_attributes
 from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, UserDecoder
 
 if TYPE_CHECKING:
@@ -50,16 +47,6 @@ class BrazeUsers(ExportStream):
     permission = "users.export.segment"
     columns: ClassVar[dict[str, Any]] = USERS
     primary_keys: ClassVar[tuple[str, ...]] = ("segment_id", "braze_id")
-
-
-class BrazeSegments(ExportStream):
-    """The segments of the workspace."""
-
-    name = "braze_segments"
-    columns: ClassVar[dict[str, Any]] = SEGMENTS
-    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
-    is_on_request = True
-    permission = "segments.list"
 
 
 class BrazeUsersSource(ExportSource[BrazeApi]):
@@ -120,7 +107,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         Yields:
             A part for each segment.
         """
-        for segment in resolve(self.settings["segment_ids"], self.client.segments):
+        for segment in resolve(self.settings["segment_ids"], partial(all_segments, self.client)):
             yield Part(f"segment-{segment}", tuple(self.selected), {"segment_ids": [segment]})
 
     def run(self) -> None:
@@ -135,7 +122,7 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         runner = ExportRunner(exporter, self._poll_policy(), partial(self._record, state_owner))
         job = self._job(state_owner, exporter)
         origin = {"base_url": self.client.base_url}  # not the key, which may be rotated
-        segments = resolve(self.settings["segment_ids"], self.client.segments)
+        segments = resolve(self.settings["segment_ids"], partial(all_segments, self.client))
         self._warn_of_late_files(state_owner, exporter, segments)
         misfits = 0
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.reference["segment_id"]):
@@ -280,21 +267,3 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
                 stream.log("custom_attributes_to_export has no effect while fields_to_export holds custom_attributes.")
             if GLOBAL_CONTROL_GROUP in self.settings["segment_ids"]:
                 stream.log("custom_attributes_to_export is not offered for the global control group.")
-
-
-class BrazeSegmentsSource(ExportSource[BrazeApi]):
-    """Lists the segments, page by page."""
-
-    def run(self) -> None:
-        """Emit all segments."""
-        mapper = RecordMapper(
-            SEGMENTS, tap_columns=frozenset(), to_vendor_name=lambda name: "id" if name == "segment_id" else name
-        )
-        for stream in self.selected.values():
-            stream.write(batch_of([mapper.record(segment, {}) for segment in self.client.segments()]))
-            stream.commit_window(None)
-            stream.write_state()
-
-    def check_access(self) -> None:
-        """List segments."""
-        self.client.check_access()

@@ -51,4 +51,6 @@ UNKNOWNS: Final = (
         "The data types are String, Number, Boolean, Date/Time, Date (Automatically Detected), Array and Object.",
     ),
     Unknown("braze.attribute-status", "The states of a custom attribute are Active, Blocklisted and Deleted."),
+    Unknown("braze.purchase-limit", "The two series of purchases are limited to 1,000 requests an hour."),
+    Unknown("braze.suppression-order", "Hard bounces and invalid telephone numbers come in the order of their times."),
 )

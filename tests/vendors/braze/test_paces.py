@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import signal
 import time
 
@@ -21,8 +22,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> VirtualClock:
     return virtual_clock
 
 
-def answer(remaining: str, reset: str) -> requests.Response:
+def answer(remaining: str, reset: str, status: int = 200, **headers: str) -> requests.Response:
     response = requests.Response()
+    response.status_code = status
+    response.headers.update(headers)
     response.headers["X-Ratelimit-Remaining"], response.headers["X-Ratelimit-Reset"] = remaining, reset
     return response
 
@@ -74,3 +77,52 @@ def test_a_signal_ends_the_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     pace.note(answer("0", str(int(time.time()) + 3_000)))
     with pytest.raises(Interrupted):
         pace.wait()
+
+
+def refuse(pace: Pace, sent_at: float, reset: int = 0, *, retry_after: str = "", date: str = "") -> bool:
+    refusal = answer("0", str(reset), 429, **{"Retry-After": retry_after, "Date": date})
+    pace.note(refusal)
+    return pace.refused(refusal, sent_at=sent_at)
+
+
+@pytest.mark.parametrize("ahead", [0, 7_200, -7_200])
+def test_after_a_refusal_the_pool_waits_for_the_reset_by_the_clock_of_the_vendor(
+    clock: VirtualClock, ahead: int
+) -> None:
+    pace = Pace()
+    vendor_time = int(time.time()) + ahead
+    date = email.utils.formatdate(vendor_time, usegmt=True)
+    in_flight = [pace.wait() for _ in range(4)]
+    assert all(refuse(pace, sent_at, vendor_time + 600, date=date) for sent_at in in_flight)
+    pace.wait()
+    assert 600 <= clock.paused <= 602
+    assert len(clock.pauses) == 1
+
+
+def test_the_longer_pause_counts_of_the_vendor_s_and_our_own(clock: VirtualClock) -> None:
+    pace = Pace()
+    assert refuse(pace, pace.wait(), retry_after="90")
+    sent_at = pace.wait()
+    assert 90 <= clock.paused <= 91
+    assert refuse(pace, sent_at)  # a reset that lies in the past
+    pace.wait()
+    assert 91 <= clock.paused <= 93
+
+
+def test_a_pool_that_stays_closed_is_given_up_after_the_deadline(clock: VirtualClock) -> None:
+    pace = Pace(deadline_seconds=900.0)
+    assert refuse(pace, pace.wait(), int(time.time()) + 3_000)
+    refusals = 1
+    while refuse(pace, pace.wait()):
+        refusals += 1
+    assert 3_000 < clock.paused < 3_000 + 900 + 2
+    assert refusals < 40
+    pace.note(answer("", ""))
+    assert refuse(pace, pace.wait())
+
+
+@pytest.mark.parametrize("seconds", ["3700", "9" * 400])
+def test_a_pause_of_more_than_an_hour_is_not_waited_for(clock: VirtualClock, seconds: str) -> None:
+    pace = Pace()
+    assert not refuse(pace, pace.wait(), retry_after=seconds)
+    assert clock.paused == 0

@@ -39,12 +39,14 @@ class DetailSource(TableSource):
             (parameter,) = stream.primary_keys
             endpoint = stream.endpoint
             requests = OneByOne(stream.name, self.parallel_requests)
+            identifiers = listed(self.client, stream.list_endpoint)
             answers = requests.answers(
-                listed(self.client, stream.list_endpoint),
+                identifiers,
                 lambda identifier, endpoint=endpoint, parameter=parameter: endpoint.get(  # type: ignore[misc]
                     self.client, {parameter: identifier}
                 ),
                 str,
+                lambda identifiers=identifiers: identifiers,  # type: ignore[misc]
             )
             for identifier, answer in answers:
                 self.client.spans[identifier] = span_of(answer.content)

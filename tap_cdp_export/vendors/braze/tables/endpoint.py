@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_cdp_export.errors import CredentialsRefused, UnusableAnswer
+from tap_cdp_export.errors import CredentialsRefused, QuotaReached, UnusableAnswer
 from tap_cdp_export.http.client import ApiRequest
-from tap_cdp_export.http.reasons import reason_in
+from tap_cdp_export.http.reasons import read_reason, reason_in
 from tap_cdp_export.http.responses import read_object
 from tap_cdp_export.singer.decoding import warn_of_nonfinite
+from tap_cdp_export.vendors.braze.api import WORKSPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST_BYTES: Final = 64 * 2**20
 _FORBIDDEN: Final = 403
+_TOO_MANY: Final = 429
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Endpoint:
         data_key: key of the data in the answer; empty if the whole object is the data.
         what: what is asked for, in a few words for a message.
         params: query parameters of every request.
-        pool: which of the API's paces it keeps, with others; None for the workspace's pool, which is large.
+        pool: which of the API's paces it keeps, together with other endpoints.
     """
 
     path: str
@@ -53,10 +56,10 @@ class Endpoint:
     data_key: str
     what: str
     params: Mapping[str, str] = field(default_factory=dict)
-    pool: str | None = None
+    pool: str = WORKSPACE
 
     def get(self, api: BrazeApi, params: Mapping[str, str | int] | None = None, url: str = "") -> Answer:
-        """Send a request, at the pace of its pool; may be called in any thread.
+        """Send a request, at the pace of its pool, and again where the vendor answers 429; may be called in any thread.
 
         Args:
             api: where to ask.
@@ -68,25 +71,31 @@ class Endpoint:
 
         Raises:
             CredentialsRefused: If the key is refused, or lacks the permission, which the error names.
+            QuotaReached: If the vendor goes on to answer 429.
             RequestRefused: If the request is refused.
             UnusableAnswer: If the answer is no JSON object.
         """
         query = None if url else {**self.params, **(params or {})}
-        call = ApiRequest("GET", url or f"{api.base_url}{self.path}", what=self.what, params=query)
-        pace = api.paces[self.pool] if self.pool else None
+        address = url or f"{api.base_url}{self.path}"
+        call = ApiRequest("GET", address, what=self.what, params=query, expected=frozenset({_TOO_MANY}))
+        pace = api.paces[self.pool]
+        answer = None
+        while answer is None:
+            sent_at = pace.wait()
 
-        def read(response: requests.Response, chunks: Iterator[bytes]) -> Answer:
-            if pace:
+            def read(response: requests.Response, chunks: Iterator[bytes], sent_at: float = sent_at) -> Answer | None:
                 pace.note(response)
-            link = response.links.get("next", {}).get("url")
-            return Answer(read_object(chunks, limit=_LARGEST_BYTES), link)
+                if response.status_code == _TOO_MANY:
+                    if not pace.refused(response, sent_at=sent_at):
+                        raise self._quota(read_reason(response, deadline=math.inf))
+                    return None
+                link = response.links.get("next", {}).get("url")
+                return Answer(read_object(chunks, limit=_LARGEST_BYTES), link)
 
-        if pace:
-            pace.wait()
-        try:
-            answer = api.send(call, read)
-        except CredentialsRefused as error:
-            raise self._refusal(error) from None
+            try:
+                answer = api.send(call, read)
+            except CredentialsRefused as error:
+                raise self._refusal(error) from None
         warn_of_nonfinite()
         return answer
 
@@ -119,11 +128,19 @@ class Endpoint:
         reason = reason_in(answer.content) if answer else ""
         return UnusableAnswer(f"Braze's answer to the request for {self.what} is not as documented.{reason}")
 
+    def _quota(self, reason: str) -> QuotaReached:
+        return QuotaReached(
+            f"Braze answered 429 (Too Many Requests) to the request for {self.what}.{reason} "
+            "Run again later, and less often.",
+            status=_TOO_MANY,
+            reason=reason,
+        )
+
     def _refusal(self, error: CredentialsRefused) -> CredentialsRefused:
         cause = (
             f"The key of braze.api_key lacks the permission {self.permission}, the plan lacks the endpoint, or its IP "
-            "allowlist this machine. A permission cannot be added to a key: make a new one that has it, or take the "
-            "stream out of braze.tables."
+            "allowlist this machine. A permission cannot be added to a key: make a new one that has it, or leave "
+            "out what needs it: a stream in braze.tables, a name in braze.segment_ids."
             if error.status == _FORBIDDEN
             else "Check braze.api_key, its IP allowlist, and braze.base_url."
         )

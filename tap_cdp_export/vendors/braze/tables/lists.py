@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.vendors.braze.api import NAMES
+from tap_cdp_export.vendors.braze.schemas import SEGMENTS as SEGMENT_COLUMNS
 from tap_cdp_export.vendors.braze.tables import list_schemas as schemas
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
-from tap_cdp_export.vendors.braze.tables.paging import linked, numbered, repeats
+from tap_cdp_export.vendors.braze.tables.paging import changes, linked, numbered, repeats
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _MOST_WITHOUT_NEW: Final = 3
 """So many pages in a row without a new item are no list that shifted while it was read."""
+_LEAST_A_PAGE: Final = 50
+"""A list of fewer items has a single page, as far as the size of pages is documented."""
+_MOST_PASSES: Final = 5
 _WITH_ARCHIVED: Final = {"include_archived": "true"}
 
 CAMPAIGNS: Final = Endpoint(
@@ -59,6 +64,9 @@ class ListSource(TableSource):
 def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iterator[list[dict[str, Any]]]:
     """Read a list, each item once.
 
+    Where an item vanishes, the later ones move forward, and one may move to a page that was read before. So a list of
+    several pages is read again until its items are the same, further ones at the end aside.
+
     Args:
         api: where to ask.
         endpoint: of the list.
@@ -69,8 +77,23 @@ def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iter
         The new items of each page.
 
     Raises:
-        UnusableAnswer: If an item has no name, or the pages go on without a new one.
+        UnusableAnswer: If an item has no name, the pages go on without a new one, or the list changes all the time.
     """
+    seen: set[str] = set()
+    before: list[str] | None = None
+    for _ in range(_MOST_PASSES):
+        names: list[str] = []
+        for items in _pass(api, endpoint, paging, field):
+            names += [item[field] for item in items]
+            yield [item for item in items if item[field] not in seen]
+            seen.update(names)
+        if len(names) < _LEAST_A_PAGE or (before is not None and names[: len(before)] == before):
+            return
+        before = names
+    raise changes(endpoint)
+
+
+def _pass(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iterator[list[dict[str, Any]]]:
     seen: set[str] = set()
     without_new = 0
     for items in paging(api, endpoint):
@@ -124,6 +147,32 @@ def custom_attributes(api: BrazeApi) -> Iterator[list[dict[str, Any]]]:
         CredentialsRefused: If the key lacks the permission custom_attributes.get.
     """
     return pages(api, BrazeCustomAttributes.endpoint, BrazeCustomAttributes.paging, "name")
+
+
+def all_segments(api: BrazeApi) -> Iterator[dict[str, Any]]:
+    """List all segments that are not archived.
+
+    Args:
+        api: where to ask.
+
+    Returns:
+        The vendor's objects, each with its `id`.
+
+    Raises:
+        CredentialsRefused: If the key lacks the permission segments.list.
+    """
+    return chain.from_iterable(pages(api, SEGMENTS, numbered, "id"))
+
+
+class BrazeSegments(ListStream):
+    """The segments of the workspace; needs the permission segments.list."""
+
+    name = "braze_segments"
+    columns: ClassVar[dict[str, Any]] = SEGMENT_COLUMNS
+    primary_keys: ClassVar[tuple[str, ...]] = ("segment_id",)
+    endpoint = SEGMENTS
+    renamed: ClassVar[dict[str, str]] = {"segment_id": "id"}
+    paging = numbered
 
 
 class BrazeCampaigns(ListStream):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tap_cdp_export.errors import RequestRefused
 from tap_cdp_export.files.prefetch import prefetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -17,8 +18,10 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 _GONE: Final = frozenset({400, 404})
-_MOST_REFUSED: Final = 20
-"""After so many refusals and no answer, the cause is in the request."""
+_MANY_REFUSED: Final = 20
+"""After so many refusals and no answer, others are tried: the newest, and some of every age."""
+_MOST_TRIED: Final = 1_000
+"""If these are refused too, the cause is in the request. They take a minute or so."""
 
 
 class OneByOne:
@@ -42,7 +45,11 @@ class OneByOne:
         self._refusal: RequestRefused | None = None
 
     def answers(
-        self, items: Iterable[T], fetch: Callable[[T], Result], identify: Callable[[T], str]
+        self,
+        items: Iterable[T],
+        fetch: Callable[[T], Result],
+        identify: Callable[[T], str],
+        everything: Callable[[], Sequence[T]] | None = None,
     ) -> Iterator[tuple[T, Result]]:
         """Fetch each item, and pass over those that were deleted meanwhile, with a warning for each.
 
@@ -50,11 +57,14 @@ class OneByOne:
             items: what to ask for.
             fetch: asks for one, in a background thread.
             identify: gives the ID of an item, which is in the warning; an ID once refused is not asked for again.
+            everything: gives an item for each ID of the run, the oldest first; None tries no others where many are
+                refused.
 
         Yields:
             Each item and its result, in order.
 
         Raises:
+            RequestRefused: If many are refused, and the others that are tried as well.
             CdpExportError: Any other failure of `fetch`.
         """
 
@@ -81,7 +91,10 @@ class OneByOne:
                     identify(item),
                     result.status,
                 )
-                if len(self.refused) >= _MOST_REFUSED:
+                if everything and not self._has_answer and len(self.refused) >= _MANY_REFUSED:
+                    others = [one for one in everything() if identify(one) not in self.refused]
+                    some = others[:: -math.ceil(len(others) / _MOST_TRIED) or -1]
+                    next(self.answers(some, fetch, identify), None)
                     self.check()
 
     def check(self) -> None:

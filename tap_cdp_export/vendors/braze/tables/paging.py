@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from tap_cdp_export.errors import UnusableAnswer
 from tap_cdp_export.files.prefetch import prefetch
-from tap_cdp_export.records.batch import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 
 MOST_A_PAGE: Final = 500
 """Of a suppression list."""
+_OVERLAP: Final = 50
+"""While the next page is asked for, fewer rows may vanish without one being passed over."""
+_MOST_PASSES: Final = 3
+
+logger = logging.getLogger(__name__)
 
 
 def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
@@ -99,6 +103,9 @@ def after_page(
 ) -> Iterator[list[Any]]:
     """Read pages by offset until one that is not full; a few are asked for ahead, perhaps beyond the end.
 
+    Where rows vanish, the later ones move forward. So each page begins with the last rows of the page before: if it
+    holds any of them, no row between was passed over. Otherwise the list is read again.
+
     Args:
         api: where to ask.
         endpoint: of the list.
@@ -107,27 +114,59 @@ def after_page(
         parallel_requests: how many requests are in flight at the same time.
 
     Yields:
-        The items of each page, the first one included.
+        The items of each page, the first one included, without those that the page before ended with.
 
     Raises:
-        UnusableAnswer: If a full page comes twice: then the offset has no effect, and the pages have no end.
+        UnusableAnswer: If a page comes twice: then the offset has no effect, and the pages have no end. Or if the pages
+            do not join in any pass.
     """
+    for _ in range(_MOST_PASSES):
+        try:
+            yield from _joined(api, endpoint, params, first, parallel_requests)
+        except _Gap:
+            logger.warning("%s: the list changes while it is read; it is read again.", endpoint.what.capitalize())
+            first = page_at(api, endpoint, params, 0)
+        else:
+            return
+    raise changes(endpoint)
+
+
+class _Gap(Exception):
+    """A page does not join the one before."""
+
+
+def _joined(
+    api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
+) -> Iterator[list[Any]]:
     yield first
     if len(first) < MOST_A_PAGE:
         return
-    seen = {_digest(first)}
-    offsets = itertools.count(MOST_A_PAGE, MOST_A_PAGE)
+    before = first
+    offsets = itertools.count(MOST_A_PAGE - _OVERLAP, MOST_A_PAGE - _OVERLAP)
     for items in prefetch(offsets, partial(page_at, api, endpoint, params), number=parallel_requests):
-        if len(items) == MOST_A_PAGE and (digest := _digest(items)) in seen:
+        if items == before:
             raise repeats(endpoint)
-        yield items
+        new = [item for item in items if item not in before[-_OVERLAP:]]
+        if len(new) == len(items):
+            raise _Gap
+        yield new
         if len(items) < MOST_A_PAGE:
             return
-        seen.add(digest)
+        before = items
 
 
-def _digest(items: list[Any]) -> bytes:
-    return hashlib.sha256(encode(items)).digest()
+def changes(endpoint: Endpoint) -> UnusableAnswer:
+    """Make the error for a list that changes in every pass.
+
+    Args:
+        endpoint: of the list.
+
+    Returns:
+        The error.
+    """
+    return UnusableAnswer(
+        f"Braze's answers to the request for {endpoint.what} change too fast to be read as a whole. Run again later."
+    )
 
 
 def repeats(endpoint: Endpoint) -> UnusableAnswer:

@@ -12,7 +12,8 @@ import hashlib
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
 
 from tap_cdp_export.records.batch import batch_of
 from tap_cdp_export.vendors.braze.tables.days import DAY, Days, last_whole_day, windows
@@ -20,12 +21,14 @@ from tap_cdp_export.vendors.braze.tables.one_by_one import OneByOne
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from tap_cdp_export.vendors.braze.tables.endpoint import Answer
     from tap_cdp_export.vendors.braze.tables.spans import Span
 
+Asked: TypeAlias = "tuple[Subject, Days]"
+"""Which days of what a request asks for."""
 _SUBJECTS: Final = "subjects"
 """Key in STATE of what has been read up to the bookmark."""
 _ENDED: Final = "ended_subjects"
@@ -184,13 +187,15 @@ class SeriesSource(TableSource):
         reading = _Reading(self, streams, requests, end)
         longest = streams[0].longest
         start = self.start_date()
+        first = self._first_day(streams)
+        reach = list(windows(start.date() if start else first, end.date(), longest, is_open=True))
+        everything = partial(reading.latest, subjects, reach)
         new = self._new(streams, subjects) if start else []
         before = self._last_read(streams) if new else None
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
-        first = self._first_day(streams)
         for window in windows(first, end.date(), longest, is_open=True):
-            last = reading.read(subjects, window)
+            last = reading.read(subjects, window, everything)
             whole = last_whole_day(last if window.is_open else window.last + DAY, end)
             if len(requests.refused) == len(subjects):  # no other one has an answer, now or in its ended series
                 requests.check()
@@ -198,7 +203,7 @@ class SeriesSource(TableSource):
             streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
         if start and before and before <= end.date():  # an earlier end_date would leave a gap up to the bookmark
             for window in windows(start.date(), before, longest, is_open=False):
-                reading.read(new, window)
+                reading.read(new, window, everything)
             self._commit(streams, None, subjects, requests)
 
     def _commit(
@@ -246,30 +251,45 @@ class _Reading:
         self._end = end
         self._params = {name: value for stream in streams for name, value in stream.params.items()}
 
-    def read(self, subjects: Iterable[Subject], window: Days) -> date | None:
+    def latest(self, subjects: Iterable[Subject], reach: Iterable[Days]) -> list[Asked]:
+        """Return the latest window of each subject that was in use.
+
+        Args:
+            subjects: all of the run.
+            reach: all windows of the run, in order.
+
+        Returns:
+            Those in use in an early window first.
+        """
+        latest = {subject.name: (subject, days) for window in reach for subject, days in self._wanted(subjects, window)}
+        return list(latest.values())
+
+    def read(self, subjects: Iterable[Subject], window: Days, everything: Callable[[], list[Asked]]) -> date | None:
         """Read a window of each subject that was in use in it.
 
         Args:
             subjects: what to ask for.
             window: the days.
+            everything: as of `OneByOne.answers`.
 
         Returns:
             The earliest of the last days that the answers held; None without any.
         """
         last_days = []
-        for (subject, days), answer in self._requests.answers(self._wanted(subjects, window), self._ask, _name):
+        wanted = self._wanted(subjects, window)
+        for (subject, days), answer in self._requests.answers(wanted, self._ask, _name, everything):
             returned = self._write(subject, days, answer)
             if returned and days.is_open:
                 last_days.append(returned)
         return min(last_days, default=None)
 
-    def _wanted(self, subjects: Iterable[Subject], window: Days) -> Iterator[tuple[Subject, Days]]:
+    def _wanted(self, subjects: Iterable[Subject], window: Days) -> Iterator[Asked]:
         for subject in subjects:
             days = window.within(*subject.days(self._source.lookback))
             if days:
                 yield subject, days
 
-    def _ask(self, item: tuple[Subject, Days]) -> Answer:
+    def _ask(self, item: Asked) -> Answer:
         subject, days = item
         params = {**self._params, **subject.params, **days.request(self._end)}
         return self._streams[0].endpoint.get(self._source.client, params)
@@ -287,7 +307,7 @@ class _Reading:
         return max((day for day, _ in dated if day), default=None)
 
 
-def _name(item: tuple[Subject, Days]) -> str:
+def _name(item: Asked) -> str:
     return item[0].name
 
 

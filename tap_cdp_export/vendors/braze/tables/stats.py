@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tap_cdp_export.records.properties import NO_IDENTITY
+from tap_cdp_export.vendors.braze.api import CAMPAIGN_SERIES
 from tap_cdp_export.vendors.braze.tables import series_schemas as schemas
 from tap_cdp_export.vendors.braze.tables.details import CAMPAIGN, CANVAS
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
@@ -36,7 +37,11 @@ class CanvasStatsSource(SeriesSource):
 
 
 _CAMPAIGN_SERIES: Final = Endpoint(
-    "/campaigns/data_series", "campaigns.data_series", "data", "the statistics of a campaign"
+    "/campaigns/data_series",
+    "campaigns.data_series",
+    "data",
+    "the statistics of a campaign",
+    pool=CAMPAIGN_SERIES,
 )
 _CANVAS_SERIES: Final = Endpoint("/canvas/data_series", "canvas.data_series", "data", "the statistics of a Canvas")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tap_cdp_export.errors import CredentialsRefused, RequestRefused
 from tap_cdp_export.files.prefetch import prefetch
-from tap_cdp_export.vendors.braze.tables.lists import CUSTOM_EVENTS, EVENT_NAMES, SEGMENTS, listed, pages
-from tap_cdp_export.vendors.braze.tables.paging import linked, numbered
+from tap_cdp_export.vendors.braze.tables.lists import CUSTOM_EVENTS, EVENT_NAMES, all_segments, listed
+from tap_cdp_export.vendors.braze.tables.paging import linked
 from tap_cdp_export.vendors.braze.tables.series import Subject
 from tap_cdp_export.vendors.braze.tables.spans import Span, span_of
 
@@ -82,8 +82,7 @@ def segments(api: BrazeApi) -> list[Subject]:
     """
     return [
         Subject(segment["id"], {"segment_id": segment["id"]}, {"segment_id": segment["id"]})
-        for items in pages(api, SEGMENTS, numbered, "id")
-        for segment in items
+        for segment in all_segments(api)
         if segment.get("analytics_tracking_enabled") is True
     ]
 

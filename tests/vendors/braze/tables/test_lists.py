@@ -11,6 +11,7 @@ from tap_cdp_export.tap import VENDORS
 from tap_cdp_export.vendors.braze.tables.stream import TableStream
 from tests.helpers.configurations import BRAZE_URL, config
 from tests.helpers.in_process import bookmark, sync
+from tests.helpers.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
     from requests_mock import Mocker
@@ -28,7 +29,7 @@ def run(stream: str, *, state: dict[str, Any] | None = None, end: str = "2024-03
 
 
 def test_every_table_names_its_permission_in_its_description() -> None:
-    assert len(STREAMS) == 25
+    assert len(STREAMS) == 26
     for stream in STREAMS.values():
         assert stream.__doc__
         assert stream.endpoint.permission in stream.__doc__ or "the permissions of" in stream.__doc__
@@ -52,6 +53,18 @@ def test_a_key_that_is_refused_altogether_is_another_error(requests_mock: Mocker
     assert refused.exit_code == 11
     assert "Check braze.api_key" in refused.log
     assert "permission" not in refused.log
+
+
+def test_a_list_that_is_refused_with_429_for_ever_ends_with_14(
+    requests_mock: Mocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock()
+    clock.install(monkeypatch)
+    requests_mock.get(re.compile("."), status_code=429, json={"message": "hourly rate limit"})
+    refused = run("braze_campaigns")
+    assert refused.exit_code == 14
+    assert '"hourly rate limit"' in refused.log
+    assert 840 < clock.paused < 901
 
 
 @pytest.mark.parametrize("first_page", [0, 1])
@@ -175,10 +188,10 @@ def test_suppressions_are_read_by_days_and_again_from_the_day_before_the_bookmar
     def answer(request: Any, _context: Any) -> dict[str, Any]:
         ranges.append((request.qs["start_date"][0], request.qs["end_date"][0]))
         offset = int(request.qs["offset"][0])
-        is_full = ranges[-1][0] == "2024-03-01" and offset < 500
+        is_full = ranges[-1][0] == "2024-03-01" and not offset
         emails = [
-            {"email": f"{offset}-{n}@example.com", "hard_bounced_at": "2024-03-02 19:27:44 +0000"}
-            for n in range(500 if is_full else 2)
+            {"email": f"{offset + n}@example.com", "hard_bounced_at": "2024-03-02 19:27:44 +0000"}
+            for n in range(500 if is_full else 52 if offset else 2)
         ]
         return {"emails": emails, "message": "success"}
 
@@ -203,7 +216,7 @@ def test_a_long_suppression_list_is_written_page_by_page_and_in_order(requests_m
     def answer(request: Any, context: Any) -> dict[str, Any]:
         offset = int(request.qs["offset"][0])
         size = 0 if request.qs["start_date"] != ["2024-03-20"] else max(0, min(500, 1700 - offset))
-        if offset == 1500 and not is_whole:
+        if offset == 1350 and not is_whole:
             context.status_code = 400
         items = [{"email": f"{offset + n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(size)]
         return {"emails": items}
@@ -211,11 +224,88 @@ def test_a_long_suppression_list_is_written_page_by_page_and_in_order(requests_m
     requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
     failed = run("braze_hard_bounces", parallel_requests=parallel)
     assert failed.exit_code == 10
-    assert len(failed.records("braze_hard_bounces")) == 1500
+    assert len(failed.records("braze_hard_bounces")) == 1400
     assert bookmark(failed, "braze_hard_bounces") == "2024-03-20T00:00:00.000Z"
     is_whole = True
     again = run("braze_hard_bounces", state=failed.states[-1], parallel_requests=parallel)
     assert [row["email"] for row in again.records("braze_hard_bounces")] == [f"{n}@example.com" for n in range(1700)]
+
+
+@pytest.mark.parametrize(("vanishing", "shifts", "passes"), [(1, 9, 1), (49, 9, 1), (51, 1, 2), (400, 2, 3)])
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_rows_that_vanish_while_a_list_is_read_hide_no_other(
+    requests_mock: Mocker, vanishing: int, shifts: int, passes: int, parallel: int
+) -> None:
+    rows = [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(3_000)]
+    firsts = 0
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        nonlocal shifts, firsts
+        if request.qs["start_date"] != ["2024-03-20"]:
+            return {"emails": []}
+        offset = int(request.qs["offset"][0])
+        firsts += not offset
+        page = rows[offset : offset + 500]
+        if shifts and len(rows) > 1_000:
+            shifts -= 1
+            del rows[:vanishing]
+        return {"emails": page}
+
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
+    read = run("braze_hard_bounces", parallel_requests=parallel)
+    assert read.exit_code == 0, read.log
+    emails = {row["email"] for row in read.records("braze_hard_bounces")}
+    assert {row["email"] for row in rows} <= emails
+    assert firsts <= (passes if parallel == 1 else 3)
+
+
+def test_a_list_that_changes_in_every_pass_is_not_taken_for_whole(requests_mock: Mocker) -> None:
+    def answer(_request: Any, _context: Any) -> dict[str, Any]:
+        first = 600 * requests_mock.call_count
+        numbers = range(first, first + 500)
+        return {"emails": [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-02"} for n in numbers]}
+
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
+    failed = run("braze_hard_bounces", parallel_requests=1)
+    assert failed.exit_code == 12
+    assert "change too fast" in failed.log
+
+
+@pytest.mark.parametrize("size", [49, 100, 101, 250, 350])
+@pytest.mark.parametrize("shifts", [0, 1, 3])
+def test_campaigns_that_vanish_while_they_are_listed_hide_no_other(
+    requests_mock: Mocker, size: int, shifts: int
+) -> None:
+    campaigns = [{"id": f"c{number}"} for number in range(size)]
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        nonlocal shifts
+        number = int(request.qs["page"][0])
+        page = campaigns[100 * number : 100 * number + 100]
+        if shifts:
+            shifts -= 1
+            del campaigns[0]
+            campaigns.append({"id": f"new{shifts}"})
+        return {"campaigns": page}
+
+    listed = requests_mock.get(f"{BRAZE_URL}/campaigns/list", json=answer)
+    read = run("braze_campaigns")
+    assert read.exit_code == 0, read.log
+    names = [row["campaign_id"] for row in read.records("braze_campaigns")]
+    assert len(names) == len(set(names))
+    if size != 49:  # a single page is read once, new ones are for the next run
+        assert {one["id"] for one in campaigns} <= set(names)
+    assert listed.call_count <= (2 if size == 49 else 5 * (size // 100 + 2))
+
+
+def test_a_list_of_names_that_changes_in_every_pass_is_not_taken_for_whole(requests_mock: Mocker) -> None:
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        first = requests_mock.call_count
+        return {"events": [f"e{n}" for n in range(first, first + 60)] if request.qs["page"] == ["0"] else []}
+
+    requests_mock.get(f"{BRAZE_URL}/events/list", json=answer)
+    assert run("braze_event_counts").exit_code == 12
+    assert requests_mock.call_count == 10
 
 
 @pytest.mark.parametrize("item", [{"email": "a@example.com"}, {"hard_bounced_at": "2024-03-02"}, 5])

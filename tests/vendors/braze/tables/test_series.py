@@ -193,12 +193,29 @@ def test_a_request_that_is_refused_for_every_campaign_is_an_error(requests_mock:
     assert not any("replication_key_value" in state["bookmarks"].get(STREAM, {}) for state in failed.states)
 
 
-def test_a_request_that_is_refused_for_every_campaign_ends_soon(requests_mock: Mocker) -> None:
-    names = [f"c{number}" for number in range(100)]
-    vendor = CampaignVendor(dict.fromkeys(names, ALWAYS), refused=dict.fromkeys(names, 404))
+@pytest.mark.parametrize("in_use", ["2026-01-05T00:00:00Z", "2026-06-25T00:00:00Z"])
+def test_however_many_campaigns_are_refused_the_others_come(requests_mock: Mocker, in_use: str) -> None:
+    names = [f"c{number}" for number in range(30)]
+    past = {"first_sent": "2026-01-05T00:00:00Z", "last_sent": "2026-01-05T00:00:00Z"}
+    details = {**dict.fromkeys(names, past), "c29": {"first_sent": in_use}}
+    vendor = CampaignVendor(details, refused=dict.fromkeys(names[:29], 400))
     vendor.install(requests_mock)
-    assert run().exit_code == 10
-    assert len(vendor.asked) < 25
+    first = run()
+    assert first.exit_code == 0, first.log
+    assert days(first, "c29")[-1] == "2026-06-30"
+    assert bookmark(first) == "2026-06-29"
+    asked = [name for name, *_ in vendor.asked if name != "c29"]
+    assert sorted(asked) == sorted(names[:29])
+
+
+def test_a_permission_that_is_lost_meanwhile_ends_the_stream_at_once(requests_mock: Mocker) -> None:
+    names = [f"c{number}" for number in range(30)]
+    vendor = CampaignVendor(dict.fromkeys(names, ALWAYS), refused=dict.fromkeys(names[3:], 403))
+    vendor.install(requests_mock)
+    failed = run()
+    assert failed.exit_code == 11
+    assert "lacks the permission campaigns.data_series" in failed.log
+    assert len(vendor.asked) == 4
 
 
 def test_details_bound_what_is_asked_for(requests_mock: Mocker) -> None:
