@@ -160,8 +160,10 @@ def run_forked(
                 os.close(write_end)
             timeout = threading.Timer(_TIMEOUT_SECONDS, os.kill, (pid, signal.SIGKILL))
             timeout.start()
-            stdout = output.read()
-            timeout.cancel()
+            try:
+                stdout = output.read()
+            finally:
+                timeout.cancel()
         exit_code, _memory = server.reap(pid, _TIMEOUT_SECONDS)
         log.seek(0)
         return subprocess.CompletedProcess(arguments, exit_code, stdout, log.read())
