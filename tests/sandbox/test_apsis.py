@@ -338,9 +338,10 @@ def test_requests_downloads_and_pending_exports_are_limited(sandbox: Sandbox, cl
 
 
 def test_an_export_can_become_ready_after_some_time(sandbox: Sandbox, client: Client) -> None:
-    sandbox.options.update({"apsis": {"polls_before_ready": 0, "ready_after_seconds": 0.03}})
+    sandbox.options.update({"apsis": {"polls_before_ready": 0, "ready_after_seconds": 3600}})
     url = client.export_url()
     assert client.poll(url).status_code == 404
+    sandbox.options.update({"apsis": {"ready_after_seconds": 0.001}})
     while client.poll(url).status_code != 200:
         pass
 
