@@ -208,8 +208,8 @@ def _pipelines(plan: Plan) -> list[Table]:
     tables = [pipelines(Part("users", 500 if plan.quick else 50_000, 500), rounds=rounds)]
     if not plan.quick:
         large = replace(_BASES["users"][0], repeats=100)
-        parts = (_PARTS["users"][0], _PARTS["apsis"][0], large)
-        tables += [whole(part, plan.folder, rounds=1 if part is large else rounds) for part in parts]
+        tables += [whole(_PARTS["users"][0], plan.folder, rounds=rounds)]
+        tables += [whole(part, plan.folder, rounds=1) for part in (_PARTS["apsis"][0], large)]
     return tables
 
 
