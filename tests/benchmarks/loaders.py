@@ -16,7 +16,7 @@ import duckdb
 from tests.benchmarks.compare import Row, Table, say, undisturbed
 from tests.benchmarks.processes import Failed, Variant, beside_python
 from tests.benchmarks.server import serving
-from tests.benchmarks.taps import OURS, STREAMS, variant
+from tests.benchmarks.taps import OURS, STREAMS, TARGET_DUCKDB, variant
 from tests.helpers.environments import NotInstallable, environment
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tests.benchmarks.data import Part
 
 OUR_LOADER: Final = "tap-cdp-export-duckdb"
-TARGET_DUCKDB: Final = "target-duckdb 0.8.0, DuckDB below 1.3"
 _LOADS: Final = ("insert", "update")
 _SETTINGS: Final = {
     OUR_LOADER: {},

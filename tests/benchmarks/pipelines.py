@@ -19,10 +19,10 @@ from ruamel.yaml import YAML
 
 from tests.benchmarks.compare import Row, Table, say, undisturbed
 from tests.benchmarks.data import Part
-from tests.benchmarks.loaders import TARGET_DUCKDB, loading, rows_of, write_lines
+from tests.benchmarks.loaders import loading, rows_of, write_lines
 from tests.benchmarks.processes import Failed, Run
 from tests.benchmarks.server import serving
-from tests.benchmarks.taps import STREAMS, our_settings
+from tests.benchmarks.taps import ALONE, STREAMS, TARGET_DUCKDB, our_settings
 from tests.helpers.environments import environment
 from tests.targets.meltano_project import MeltanoProject, as_environment
 from tests.targets.postgres_server import postgres_server
@@ -127,7 +127,7 @@ def whole(part: Part, folder: Path, *, rounds: int) -> Table:
     lines = write_lines(part, folder / f"whole-{part.kind}-{part.repeats}")
     old = str(environment("target-duckdb==0.8.0", "duckdb<1.3") / "target-duckdb")
     table = Table(f"whole-{part.kind}-{part.repeats}", f"{part.kind} into DuckDB", part.plain_bytes, [])
-    table.rows = [Row(name) for name in ("meltano run, DuckDB of this project", _NOTHING, f"{TARGET_DUCKDB}, alone")]
+    table.rows = [Row(name) for name in ("meltano run, DuckDB of this project", _NOTHING, ALONE)]
     with tempfile.TemporaryDirectory() as name, serving(part) as url, serving(_FEW) as few_url:
         project = MeltanoProject(Path(name))
         _add_nothing(project)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OURS: Final = "tap-cdp-export"
 PLAIN: Final = "plain SDK tap"
 RIGHT: Final = "plain SDK tap put right"
+TARGET_DUCKDB: Final = "target-duckdb 0.8.0, DuckDB below 1.3"
+ALONE: Final = f"{TARGET_DUCKDB}, alone"
 
 STREAMS: Final = {
     "users": ("users",),

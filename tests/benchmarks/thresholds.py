@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.benchmarks.peers.environments import DLT, MSDK, SINGER_PYTHON
 from tests.benchmarks.suite import KINDS, PAGED, PAGES, SCALES, TITLES
-from tests.benchmarks.taps import PLAIN, RIGHT
+from tests.benchmarks.taps import ALONE, PLAIN, RIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,8 @@ _RATIOS: Final = (
     ("batch", RIGHT, 15.0),
     ("batch-braze", RIGHT, 15.0),
     ("maps-records", PLAIN, 3.0),
+    ("whole-users-0", ALONE, 3.0),
+    ("whole-apsis-0", ALONE, 3.0),
 )
 _STARTUP_SECONDS: Final = 0.5
 _PEAK_MB: Final = 100.0
