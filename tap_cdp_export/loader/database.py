@@ -73,7 +73,7 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
     Raises:
         MoreMemoryNeeded: If the limit of DuckDB's memory is reached.
-        LocalFailure: If the disk is full.
+        LocalFailure: If the disk is full, also where only COMMIT finds it so.
     """
     try:
         database.execute("BEGIN TRANSACTION")
@@ -85,7 +85,7 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
             raise
     except duckdb.OutOfMemoryException as error:
         raise MoreMemoryNeeded(f"DuckDB needs more memory: {_first_line(str(error))}") from None
-    except duckdb.IOException as error:
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:  # the last two: COMMIT
         if "GZIP" in str(error):
             raise
         raise LocalFailure(f"DuckDB cannot write: {_first_line(str(error))}") from None

@@ -22,6 +22,7 @@ from tap_cdp_export.loader.lines import decode, head_of
 from tap_cdp_export.loader.messages import ActivateVersion, Batch, Schema, State, typed
 from tap_cdp_export.loader.sources import BatchFile, Source, Spool
 from tap_cdp_export.loader.table import Table, Times
+from tap_cdp_export.signals import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,6 +119,7 @@ class Loader:
             self._bytes += len(line)
             if self._rows >= largest_rows or self._bytes >= _LARGEST_BATCH:
                 self._commit()
+                STOP.raise_if_stopped()  # what has been read may be many batches
 
     def _new_spool(self, stream: str) -> Spool:
         sources = self._sources(stream)
@@ -135,6 +137,7 @@ class Loader:
 
     def _take(self, message_type: str, message: dict[str, Any], number: int) -> None:
         """Take a message that is not a RECORD."""
+        STOP.raise_if_stopped()
         if self._loading and self._loading.done():  # an error is not kept back until the next batch is complete
             self._finish()
         match message_type:
@@ -264,8 +267,10 @@ class Loader:
         return counts
 
     def _write_state(self, state: Any) -> None:  # noqa: ANN401 -- any JSON
+        line = json.dumps(state).encode() + b"\n"
         try:
-            self._output.write(json.dumps(state).encode() + b"\n")
+            while line := line[self._output.write(line) :]:  # a disk that becomes full takes a part
+                pass
         except BrokenPipeError:
             raise LocalFailure("The program that takes the states has ended.") from None
 

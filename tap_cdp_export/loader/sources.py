@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -74,7 +74,8 @@ class Spool:
 
     def remove(self) -> None:
         """Delete the file."""
-        self._file.close()
+        with suppress(OSError):  # what is still in the buffer is written first, perhaps to a full disk
+            self._file.close()
 
 
 class BatchFile:

@@ -11,6 +11,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 
 from tap_cdp_export.cli.command import ReadableSettings, TapCommand
 from tap_cdp_export.config.validation import checked
+from tap_cdp_export.errors import LocalFailure
 from tap_cdp_export.loader.database import opened
 from tap_cdp_export.loader.lines import read_lines
 from tap_cdp_export.loader.loader import Loader
@@ -100,6 +101,8 @@ class TargetDuckDB(ReadableSettings, Target):
         Raises:
             CdpExportError: If they cannot be loaded.
         """
+        if not sys.stdout:
+            raise LocalFailure("There is nothing to write states to: stdout is closed.")
         with (
             opened(self.config["path"]) as database,
             open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as output,
@@ -130,6 +133,9 @@ class TargetDuckDB(ReadableSettings, Target):
             about_format: format of the description.
             config: the settings.
             file_input: file with the messages; by default stdin.
+
+        Raises:
+            LocalFailure: If there is no stdin.
         """
         super(Target, cls).invoke(about=about, about_format=about_format)
         target = cls(
@@ -137,7 +143,10 @@ class TargetDuckDB(ReadableSettings, Target):
             parse_env_config=bool(config and config.parse_env),
             setup_mapper=False,
         )
-        target.load((file_input or sys.stdin).fileno())
+        source = file_input or sys.stdin
+        if not source:
+            raise LocalFailure("There is nothing to read: stdin is closed.")
+        target.load(source.fileno())
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

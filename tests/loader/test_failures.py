@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import resource
+import shlex
 import signal
 import subprocess
+import sys
 import time
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
-from tap_cdp_export.errors import LocalFailure, SettingsError
-from tap_cdp_export.loader import database
+from tap_cdp_export.errors import Interrupted, LocalFailure, SettingsError
+from tap_cdp_export.loader import database, loader
 from tap_cdp_export.loader.errors import UnusableInput
+from tap_cdp_export.loader.loader import Loader
+from tap_cdp_export.loader.sources import Spool
+from tap_cdp_export.loader.target import TargetDuckDB
+from tap_cdp_export.signals import StopSignal
 from tests.loader.loading import TEXT, Warehouse, as_lines, record, schema, state
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 KEYED = schema(["k"], k=TEXT, v=TEXT, o={"type": "object"})
 
@@ -110,11 +119,11 @@ def test_a_view_of_the_streams_name_is_no_table(warehouse: Warehouse) -> None:
         warehouse.load(KEYED)
 
 
-def limited(warehouse: Warehouse) -> subprocess.CompletedProcess[bytes]:
+def limited(warehouse: Warehouse, **config: Any) -> subprocess.CompletedProcess[bytes]:
     """Load 30 MB in a process that can write files of 4 MB only, which fails like a full disk."""
     lines = as_lines([record(k=str(number), v=f"{number}" * 300) for number in range(20_000)])
     return subprocess.run(
-        warehouse.command(),
+        warehouse.command(**config),
         input=b"".join([*as_lines([KEYED]), *lines, *as_lines([state("after")])]),
         capture_output=True,
         check=False,
@@ -130,6 +139,94 @@ def test_a_full_disk_is_named_and_nothing_is_lost(warehouse: Warehouse) -> None:
     assert b"cannot be read or written: File too large. (exit 16)" in done.stderr
     assert done.stdout == b""
     assert warehouse.rows("k, v") == [("1", "x")]
+
+
+def test_a_disk_that_is_full_at_the_commit_is_named(warehouse: Warehouse) -> None:
+    done = limited(warehouse, batch_size_rows=1000)
+    assert done.returncode == 16, done.stderr
+    last_line = done.stderr.splitlines()[-1]
+    assert b"DuckDB cannot write: " in last_line
+    assert last_line.endswith(b"File too large (exit 16)")
+    ((rows, highest),) = warehouse.rows("count(*), max(k::INTEGER)")
+    assert rows == highest + 1 > 0
+
+
+@pytest.mark.parametrize("kind", [duckdb.TransactionException, duckdb.FatalException])
+def test_a_commit_that_fails_is_a_problem_of_this_machine(kind: type[Exception]) -> None:
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(LocalFailure, match="DuckDB cannot write: Failed to"),
+        database.transaction(connection),
+    ):
+        raise kind("Failed to create checkpoint because of error: Could not write file")
+
+
+def test_a_spool_is_removed_from_a_full_disk() -> None:
+    spool = Spool()
+    spool.remove()
+    with Path("/dev/full").open("wb") as full:
+        spool._file = full  # type: ignore[assignment]  # noqa: SLF001 -- a file whose buffer cannot be written
+        spool.append(b"{}\n")
+        spool.remove()
+
+
+def test_a_state_is_written_to_its_end(warehouse: Warehouse) -> None:
+    class Slow(BytesIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:3])
+
+    output = Slow()
+    config = TargetDuckDB(config={"path": str(warehouse.path)}, setup_mapper=False).config
+    with database.opened(str(warehouse.path)) as connection:
+        Loader(connection, config, output, logging.getLogger("test")).load(as_lines([state("1234567890")]))
+    assert output.getvalue() == b'"1234567890"\n'
+
+
+@pytest.mark.parametrize(("closed", "reason"), [(">&-", "stdout is closed"), ("<&-", "stdin is closed")])
+def test_a_load_without_stdin_or_stdout_ends_with_16(warehouse: Warehouse, closed: str, reason: str) -> None:
+    command = f"exec {shlex.join(warehouse.command())} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert done.returncode == 16, done.stderr
+    assert done.stderr.decode().endswith(f"{reason}. (exit 16)\n")
+
+
+def test_a_signal_ends_the_load_after_the_batch_although_more_has_been_read(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = StopSignal()
+    monkeypatch.setattr(loader, "STOP", stop)
+
+    def messages() -> Iterator[dict[str, Any]]:
+        yield from (KEYED, record(k="1"), state("covered"))
+        stop._handle(signal.SIGTERM, None)  # noqa: SLF001 -- as the system calls it
+        for number in range(2, 100):
+            yield record(k=str(number))
+
+    with pytest.raises(Interrupted):
+        warehouse.load_each(messages(), batch_size_rows=1)
+    assert warehouse.rows("k") == [("1",), ("2",)]
+    assert warehouse.states == ["covered"]
+
+
+@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_load_although_nobody_reads_the_states(
+    warehouse: Warehouse, signal_number: int, exit_code: int
+) -> None:
+    program = (
+        "from tap_cdp_export import signals; from tap_cdp_export.loader.__main__ import main;"
+        "signals._FINISHING_SECONDS = 0.0; main()"
+    )
+    command = [sys.executable, "-c", program, *warehouse.arguments(batch_size_rows=1)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        send(process, KEYED, record(k="1"), state("x" * 200_000), record(k="2"))
+        assert process.stdout
+        process.stdout.read(1)
+        process.send_signal(signal_number)
+        assert process.wait(timeout=20) == exit_code
+        assert process.stderr
+        assert process.stderr.read().decode().endswith(f"(exit {exit_code})\n")
+    assert ("1",) in warehouse.rows("k")
 
 
 @pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
