@@ -165,7 +165,7 @@ def test_a_spool_is_removed_from_a_full_disk() -> None:
     spool = Spool()
     spool.remove()
     with Path("/dev/full").open("wb") as full:
-        spool._file = full  # type: ignore[assignment]  # noqa: SLF001 -- a file whose buffer cannot be written
+        spool._file = full  # noqa: SLF001 -- a file whose buffer cannot be written
         spool.append(b"{}\n")
         spool.remove()
 
