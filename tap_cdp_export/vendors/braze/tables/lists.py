@@ -65,7 +65,8 @@ def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iter
     """Read a list, each item once.
 
     Where an item vanishes, the later ones move forward, and one may move to a page that was read before. So a list of
-    several pages is read again until its items are the same, further ones at the end aside.
+    several pages is read again until its items are the same, further ones at the end aside. Where the vendor keeps no
+    order, the last pass need only hold all items of the one before.
 
     Args:
         api: where to ask.
@@ -81,14 +82,18 @@ def pages(api: BrazeApi, endpoint: Endpoint, paging: Paging, field: str) -> Iter
     """
     seen: set[str] = set()
     before: list[str] | None = None
-    for _ in range(_MOST_PASSES):
+    for number in range(1, _MOST_PASSES + 1):
         names: list[str] = []
         for items in _pass(api, endpoint, paging, field):
             names += [item[field] for item in items]
             yield [item for item in items if item[field] not in seen]
             seen.update(names)
-        if len(names) < _LEAST_A_PAGE or (before is not None and names[: len(before)] == before):
+        if len(names) < _LEAST_A_PAGE:
             return
+        if before is not None:
+            is_whole = number == _MOST_PASSES and set(before) <= set(names)
+            if is_whole or names[: len(before)] == before:
+                return
         before = names
     raise changes(endpoint)
 

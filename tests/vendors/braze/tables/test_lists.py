@@ -308,6 +308,22 @@ def test_a_list_of_names_that_changes_in_every_pass_is_not_taken_for_whole(reque
     assert requests_mock.call_count == 10
 
 
+def test_a_list_without_an_order_is_read_as_often_as_any_and_then_taken_for_whole(requests_mock: Mocker) -> None:
+    names = [f"p{number}" for number in range(250)]
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        if request.qs["page"] == ["0"]:
+            names.append(names.pop(0))
+        number = int(request.qs["page"][0])
+        return {"products": names[100 * number : 100 * number + 100]}
+
+    requests_mock.get(f"{BRAZE_URL}/purchases/product_list", json=answer)
+    read = run("braze_products")
+    assert read.exit_code == 0, read.log
+    assert sorted(row["product_id"] for row in read.records("braze_products")) == sorted(names)
+    assert requests_mock.call_count == 5 * 4
+
+
 @pytest.mark.parametrize("item", [{"email": "a@example.com"}, {"hard_bounced_at": "2024-03-02"}, 5])
 def test_a_suppression_without_its_key_ends_with_12(requests_mock: Mocker, item: Any) -> None:
     requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": [item]})
