@@ -348,9 +348,9 @@ def check_nesting(text: bytes) -> None:
         text: the JSON.
 
     Raises:
-        InvalidJSON: If it is nested more than `DEEPEST` levels deep.
+        InvalidJSON: If what it holds is nested more than `DEEPEST` levels deep, as `check_depth` counts them.
     """
-    if not _is_shallow(_brackets(text), DEEPEST):
+    if not _is_shallow(_brackets(text), DEEPEST + 1):
         raise InvalidJSON("is nested too deeply")
 
 

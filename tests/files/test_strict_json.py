@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import multiprocessing
+from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
 
@@ -198,3 +199,14 @@ def test_deep_nesting_under_a_repeated_key_never_crashes(depth: int) -> None:
             decode(text, joined=3)
         except strict_json.InvalidJSON as error:
             assert "deep" in str(error)  # noqa: PT017 -- it may also decode
+
+
+@pytest.mark.parametrize("depth", range(strict_json.DEEPEST - 1, strict_json.DEEPEST + 4))
+@pytest.mark.parametrize("array", [b"[%b]", b'["[]{}\\"[", %b]', b'[%b, {"a": [], "b": {}}]'])
+def test_nesting_is_counted_alike_in_a_value_and_in_its_text(depth: int, array: bytes) -> None:
+    inner = depth - 1
+    text = array % (b"[" * inner + b"]" * inner)
+    is_too_deep = depth > strict_json.DEEPEST + 1
+    for check in (lambda: strict_json.check_depth(json.loads(text)), lambda: strict_json.check_nesting(text)):
+        with pytest.raises(strict_json.InvalidJSON) if is_too_deep else nullcontext():
+            check()
