@@ -268,4 +268,4 @@ class _Refused(Busy):
         if remaining is None:
             self.is_conflict = bool(_RUNNING.search(reason))
         else:
-            self.is_conflict = remaining.strip().isdecimal() and int(remaining) > 0
+            self.is_conflict = remaining.strip().isdecimal() and float(remaining) > 0

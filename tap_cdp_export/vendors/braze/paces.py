@@ -62,7 +62,7 @@ class Pace:
         self._deadline = math.inf
         self._announced = 0.0
         self._times: deque[float] = deque()
-        self._remaining: int | None = None
+        self._remaining: float | None = None
         self._reset_at = 0.0
         self._lock = threading.Lock()
 
@@ -144,6 +144,6 @@ class Pace:
             seconds = _seconds_until(reset, response)
             with self._lock:
                 in_this_period = self._remaining is not None and self._reset_at > time.monotonic()
-                known = self._remaining if in_this_period and self._remaining is not None else int(remaining)
-                self._remaining = min(int(remaining), known)
+                known = self._remaining if in_this_period and self._remaining is not None else math.inf
+                self._remaining = min(float(remaining), known)  # int() refuses thousands of digits
                 self._reset_at = time.monotonic() + seconds

@@ -59,6 +59,13 @@ def test_empty_or_odd_headers_say_nothing(clock: VirtualClock, remaining: str, r
     assert clock.paused == 0
 
 
+def test_a_header_of_thousands_of_digits_is_no_error(clock: VirtualClock) -> None:
+    pace = Pace(3)
+    pace.note(answer("9" * 5_000, "9" * 5_000))
+    pace.wait()
+    assert clock.paused == 0
+
+
 def test_a_clock_of_another_zone_lets_nobody_wait_longer_than_an_hour(clock: VirtualClock) -> None:
     pace = Pace(3)
     pace.note(answer("0", str(int(time.time()) + 90_000)))
