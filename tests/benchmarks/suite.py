@@ -86,7 +86,7 @@ def _stream(kind: str, plan: Plan) -> list[Table]:
 def _events(plan: Plan) -> list[Table]:
     """Measure an export of APSIS One in which nearly all records are events."""
     part = replace(_PARTS["apsis"][plan.quick], events=4)
-    title = "apsis_events, at least four a profile, and their apsis_profiles"
+    title = "apsis_profiles with at least four events, and those events"
     with serving(part) as url:
         taps = [variant(name, part, url, plan.folder / "events") for name in (OURS, PLAIN)]
         return [compare("events", title, taps, rounds=plan.rounds, plain_bytes=part.plain_bytes)]
