@@ -47,7 +47,7 @@ orchestrators: ## run the examples on Airflow, Dagster and Meltano, which are in
 faults: ## play the quick set of the fault campaigns
 	$(BIN)/pytest -m faults
 
-benchmarks: ## measure the tap beside others (twenty minutes, idle machine)
+benchmarks: ## measure the tap beside others (forty minutes, idle machine)
 	$(BIN)/python -m tests.benchmarks
 
 lock: ## renew requirements.lock (needs uv)
