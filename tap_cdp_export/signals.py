@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _FINISHING_SECONDS: Final = 6.0
 _CLEANUP_SECONDS: Final = 1.5
 """For writing STATE and ending: in all, a run ends less than 8 seconds after the first signal."""
+
+_TICK_SECONDS: Final = 1.0
+"""A signal that arrives just before a system call blocks does not end the call: the next tick does."""
 
 
 class StopSignal:
@@ -41,18 +45,25 @@ class StopSignal:
         self.limit: Callable[[int, float], None] = lambda _signal_number, _seconds: None
 
     def install(self) -> None:
-        """Register the handlers; no effect outside the main thread, where Python does not allow it."""
+        """Register the handlers; no effect outside the main thread, where Python does not allow it.
+
+        The timer ticks until the first signal: Python handles a signal between two of its own instructions, and one
+        that came after the last of these waits until the system call returns, perhaps for an answer that never comes.
+        """
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._handle)
             signal.signal(signal.SIGTERM, self._handle)
+            signal.signal(signal.SIGALRM, lambda _signal_number, _frame: None)
+            signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
+            atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)  # without a handler, a tick would kill the process
 
     def _handle(self, signal_number: int, _frame: FrameType | None) -> None:
         is_first = self._signal_number is None
         self._signal_number = signal_number
         if self._finishing and is_first:
             self._is_delayed = True
-            signal.signal(signal.SIGALRM, self._handle_alarm)
             signal.setitimer(signal.ITIMER_REAL, _FINISHING_SECONDS)
+            signal.signal(signal.SIGALRM, self._handle_alarm)
             return
         if is_first:
             self.limit(signal_number, _FINISHING_SECONDS + _CLEANUP_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from signal import setitimer  # the test may have replaced it
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,7 @@ def signals_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(STOP, "_is_delayed", False)
     monkeypatch.setattr(STOP, "limit", STOP.limit)  # the command sets one that ends the process
     yield
+    setitimer(signal.ITIMER_REAL, 0)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

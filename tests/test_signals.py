@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import ExitStack
 
 import pytest
 
+from tap_cdp_export import signals
 from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.signals import StopSignal
 
@@ -45,6 +47,31 @@ def test_a_signal_ends_a_wait_at_once(shutdown: StopSignal, number: signal.Signa
         wait()
     assert steps == []
     assert stop.value.exit_code == 128 + number
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_system_call_that_it_did_not_interrupt(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """As one that comes just before the call: here another thread receives it, so that the main one sleeps on."""
+    monkeypatch.setattr(signals, "_TICK_SECONDS", 0.01)
+    shutdown = StopSignal()
+    shutdown.install()
+    reader, writer = os.pipe()
+
+    def receive() -> None:
+        signal.pthread_kill(threading.get_ident(), number)
+        is_over.wait(20)
+        os.close(writer)
+
+    is_over = threading.Event()
+    thread = threading.Timer(0.01, receive)
+    thread.start()
+    with pytest.raises(Interrupted), shutdown.interruptible():
+        os.read(reader, 1)
+    is_over.set()
+    thread.join()
+    os.close(reader)
 
 
 def test_a_wait_does_not_begin_after_a_signal(shutdown: StopSignal) -> None:
@@ -176,7 +203,7 @@ class Timer:
         self.limits: list[float] = []
         monkeypatch.setattr(signal, "setitimer", self.set)
 
-    def set(self, _which: int, seconds: float) -> tuple[float, float]:
+    def set(self, _which: int, seconds: float, _interval: float = 0.0) -> tuple[float, float]:
         before, self.left = self.left, seconds
         return before, 0.0
 
