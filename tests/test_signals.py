@@ -61,10 +61,10 @@ def test_a_signal_ends_a_system_call_that_it_did_not_interrupt(
 
     def receive() -> None:
         signal.pthread_kill(threading.get_ident(), number)
-        is_over.wait(20)
+        waited_in_vain.append(not is_over.wait(20))
         os.close(writer)
 
-    is_over = threading.Event()
+    is_over, waited_in_vain = threading.Event(), list[bool]()
     thread = threading.Timer(0.01, receive)
     thread.start()
     with pytest.raises(Interrupted), shutdown.interruptible():
@@ -72,6 +72,7 @@ def test_a_signal_ends_a_system_call_that_it_did_not_interrupt(
     is_over.set()
     thread.join()
     os.close(reader)
+    assert waited_in_vain == [False]
 
 
 def test_a_wait_does_not_begin_after_a_signal(shutdown: StopSignal) -> None:
