@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
-
-
-_SAME_TIME_SECONDS: Final = 0.2
-_monotonic, _sleep = time.monotonic, time.sleep
 
 
 class VirtualClock:
@@ -55,23 +49,6 @@ class VirtualClock:
         self.pauses.append(seconds)
         self._ahead += seconds
         self.during_pause()
-
-
-class SharedClock(VirtualClock):
-    """A clock of several threads: pauses that they begin at the same time are one, and do not add up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._pause_of_all = -math.inf
-
-    def _sleep(self, seconds: float) -> None:
-        with self._lock:
-            if _monotonic() >= self._pause_of_all + _SAME_TIME_SECONDS:
-                super()._sleep(seconds)
-                self._pause_of_all = _monotonic()
-                return
-        _sleep(_SAME_TIME_SECONDS / 10)
 
 
 def skip_pauses() -> None:

@@ -12,7 +12,7 @@ from tap_cdp_export.sandbox.braze.identifiers import ANDROID, APPS, CONTROL, IOS
 from tap_cdp_export.sandbox.options import PERMISSIONS, Fault
 from tests.helpers.in_process import sync
 from tests.helpers.running import Run, Warehouse, run_tap, vendor
-from tests.helpers.virtual_clock import SharedClock
+from tests.helpers.virtual_clock import VirtualClock
 from tests.loader.loading import Warehouse as Database
 from tests.whole_tap.conftest import NOW
 
@@ -205,7 +205,7 @@ def test_campaigns_that_come_and_go_are_passed_over_and_lose_nothing(sandbox: Sa
 def test_at_the_limit_all_requests_in_flight_wait_for_the_reset(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SharedClock()
+    clock = VirtualClock()
     clock.install(monkeypatch)
     chosen = settings(sandbox, STATS, parallel_requests=4)
     sandbox.options.braze.more_campaigns = 20
