@@ -202,9 +202,7 @@ def test_campaigns_that_come_and_go_are_passed_over_and_lose_nothing(sandbox: Sa
     assert len(second.records(STATS)) < len(own) + 200
 
 
-def test_at_the_limit_all_requests_wait_for_the_reset(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_the_limit_all_requests_wait_for_the_reset(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = VirtualClock()
     clock.install(monkeypatch)
     chosen = settings(sandbox, STATS, parallel_requests=1)  # the clock of several threads would add up their pauses
