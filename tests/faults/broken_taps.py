@@ -16,7 +16,7 @@ import requests
 
 from tap_cdp_export.errors import Interrupted
 from tap_cdp_export.files import compression
-from tap_cdp_export.http import client
+from tap_cdp_export.http import network_errors
 from tap_cdp_export.jobs.job import ExportJob, ExportStatus
 from tap_cdp_export.records.batch import RecordBatch
 from tap_cdp_export.redaction import Redactor
@@ -200,7 +200,7 @@ def short_write_ignored() -> None:
 
 def exception_with_url() -> None:
     """Put the library's words into the message."""
-    _replace(client, "_network_reason", str)
+    _replace(network_errors, "explain", lambda failure, _host: str(failure))
     _replace(Redactor, "redact", lambda _self, text: text)
 
 
