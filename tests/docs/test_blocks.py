@@ -157,7 +157,7 @@ def test_the_query_for_targets_that_append_finds_the_current_rows(
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "users.jsonl").write_text("\n".join(map(json.dumps, versions)))
     monkeypatch.chdir(tmp_path)
-    ((*_, window_end),) = duckdb.sql(block.text).fetchall()
+    ((*_, window_end),) = duckdb.execute(block.text).fetchall()
     assert str(window_end).startswith("2026-01-03")
 
 
