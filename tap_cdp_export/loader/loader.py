@@ -96,11 +96,9 @@ class Loader:
             try:
                 self._collect(lines)
             except (UnusableInput, Interrupted):
-                self._commit()
-                self._finish()
+                self._load_all()
                 raise
-            self._commit()
-            self._finish()
+            self._load_all()
 
     def _collect(self, lines: Iterable[bytes]) -> None:
         prefix, stream = _NO_PREFIX, ""
@@ -191,8 +189,7 @@ class Loader:
     def _activate(self, message: ActivateVersion) -> None:
         stream = message.stream
         self._sources(stream)
-        self._commit()
-        self._finish()
+        self._load_all()
         with transaction(self._database):
             rows = self._tables[stream].activate(message.version, _now())
         if rows is None:
@@ -201,6 +198,11 @@ class Loader:
             )
         else:
             self._logger.info("%s: %d rows of earlier versions are deleted or marked.", stream, rows)
+
+    def _load_all(self) -> None:
+        """Load everything that waits, and return after its commit."""
+        self._commit()
+        self._finish()
 
     def _commit(self) -> None:
         """Start to load everything that waits; its STATE is passed on afterwards."""

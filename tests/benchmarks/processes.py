@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from tests.helpers.environments import SLOWING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,7 +25,6 @@ _PIPE_BYTES: Final = 2**20
 _SAMPLE_SECONDS: Final = 0.05
 _BEAT_SECONDS: Final = 0.02
 _RECORDS: Final = (b'{"type":"RECORD"', b'{"type": "RECORD"')
-_SLOWING: Final = frozenset({"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
 _ROOT: Final = Path(__file__).parents[2]
 
 
@@ -70,7 +71,7 @@ def _start(variant: Variant, log: int) -> BytesPopen:
     if variant.folder:
         shutil.rmtree(variant.folder, ignore_errors=True)
         variant.folder.mkdir(parents=True)
-    inherited = {name: value for name, value in os.environ.items() if name not in _SLOWING}
+    inherited = {name: value for name, value in os.environ.items() if name not in SLOWING}
     environment = {**inherited, "NO_PROXY": "127.0.0.1", **(variant.environment or {})}
     return subprocess.Popen(variant.command, stdout=subprocess.PIPE, stderr=log, cwd=_ROOT, env=environment)
 

@@ -9,6 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+SLOWING: Final = frozenset({"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
+"""Variables that slow every start of Python down: with the second, it compiles all packages anew."""
+
 _CACHE: Final = Path(tempfile.gettempdir()) / "tap-cdp-export-environments"
 
 

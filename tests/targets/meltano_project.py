@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers.about import ROOT, settings
+from tests.helpers.environments import SLOWING
 
 _OURS = ("MELTANO_", "TAP_", "TARGET_")
-_SLOWING = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")  # with the first, each start compiles all packages anew
 
 
 class MeltanoProject:
@@ -35,7 +35,9 @@ class MeltanoProject:
         Returns:
             How it ended.
         """
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith((*_OURS, *_SLOWING))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in SLOWING
+        }
         return subprocess.run(
             [Path(sys.executable).with_name("meltano"), "--environment=prod", *arguments],
             cwd=self.folder,

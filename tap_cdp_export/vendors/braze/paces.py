@@ -33,8 +33,14 @@ def seconds_until_reset(response: requests.Response) -> float | None:
         Seconds from the time of the answer, so that a wrong clock of this machine does no harm; at most an hour. None
         where requests are left, or the headers are empty or odd.
     """
-    remaining, reset = (response.headers.get(f"X-RateLimit-{name}", "").strip() for name in ("Remaining", "Reset"))
+    remaining, reset = _limit_of(response)
     return _seconds_until(reset, response) if remaining == "0" and reset.isdecimal() else None
+
+
+def _limit_of(response: requests.Response) -> tuple[str, str]:
+    """Return the headers that say how many requests are left, and when the period ends; empty where there are none."""
+    headers = response.headers
+    return headers.get("X-RateLimit-Remaining", "").strip(), headers.get("X-RateLimit-Reset", "").strip()
 
 
 def _seconds_until(reset: str, response: requests.Response) -> float:
@@ -136,7 +142,7 @@ class Pace:
         Args:
             response: an answer to a request of the pool.
         """
-        remaining, reset = (response.headers.get(f"X-RateLimit-{name}", "") for name in ("Remaining", "Reset"))
+        remaining, reset = _limit_of(response)
         if response.ok:
             with self._lock:
                 self._refusals, self._deadline = 0, math.inf
