@@ -28,9 +28,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> MeltanoProject:
     return project
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def server() -> Iterator[dict[str, Any]]:
-    """Connection settings of a PostgreSQL server."""
+    """Connection settings of a PostgreSQL server of this test alone: the state of the partitions is in it too."""
     with postgres_server() as running:
         yield running
 
