@@ -23,6 +23,7 @@ from tap_cdp_export.windows import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from urllib.parse import SplitResult
 
     from jsonschema import ValidationError
 
@@ -237,8 +238,9 @@ def _contradictions(config: dict[str, Any], schema: Mapping[str, Any], checks: M
 
 def _url_problems(vendor: str, settings: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
     for name, inner in schema["properties"].items():
-        if inner.get("format") == "uri" and name in settings and not _is_web_address(settings[name]):
-            yield f"setting {vendor}.{name} must be an http or https URL without user name, query and fragment"
+        if inner.get("format") == "uri" and name in settings and (fault := _fault_of(settings[name])):
+            expected = "an http or https URL without user name, query and fragment"
+            yield f"setting {vendor}.{name} must be {expected}: {fault}"
 
 
 def _output_problems(config: dict[str, Any]) -> Iterator[str]:
@@ -266,14 +268,34 @@ def _date_problems(config: dict[str, Any]) -> Iterator[str]:
         yield "setting end_date must be later than start_date"
 
 
-def _is_web_address(text: str) -> bool:
-    """Return True for an http(s) URL with a valid host, and without credentials, query, fragment or port 0."""
+def _fault_of(url: str) -> str:
+    """Return which part of a URL cannot be used; nothing if all of it can."""
+    wrong_host = "its host is not spelled as a host name"
     try:
-        parts = urlsplit(text)
-        port = parts.port
-        requests.Request("GET", text).prepare()
+        parts = urlsplit(url)
+    except ValueError:
+        return wrong_host
+    faults = {
+        "it does not begin with https://": parts.scheme not in {"http", "https"},
+        "it has no host": not parts.hostname,
+        "its port is not a number from 1 to 65535": not _has_valid_port(parts),
+        "it has a user name or password": parts.username or parts.password,
+        "it has a query": parts.query,
+        "it has a fragment": parts.fragment,
+    }
+    for fault, is_there in faults.items():
+        if is_there:
+            return fault
+    try:
+        requests.Request("GET", url).prepare()
         (parts.hostname or "").encode("idna")
     except ValueError:  # of each of these libraries
+        return wrong_host
+    return ""
+
+
+def _has_valid_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
         return False
-    is_bare = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_bare and port != 0

@@ -227,30 +227,34 @@ def test_an_end_that_is_not_after_the_start_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "fault"),
     [
-        "",
-        " ",
-        "https://rest..host",
-        "https://.",
-        "https://*.braze.eu",
-        "https://" + "a" * 64 + ".example",
-        "https://a b.example",
-        "ftp://rest.fra-01.braze.eu",
-        "file:///etc/passwd",
-        "https://",
-        "https://user:password@rest.example",
-        "https://:password@rest.example",
-        "https://rest.example/?token=1",
-        "https://rest.example/#x",
-        "https://rest.example:0",
-        "https://rest.example:99999",
-        "https://[::1",
+        ("", "it does not begin with https://"),
+        (" ", "it does not begin with https://"),
+        ("ftp://rest.fra-01.braze.eu", "it does not begin with https://"),
+        ("file:///etc/passwd", "it does not begin with https://"),
+        ("https://", "it has no host"),
+        ("https://rest..host", "its host is not spelled"),
+        ("https://.", "its host is not spelled"),
+        ("https://*.braze.eu", "its host is not spelled"),
+        ("https://" + "a" * 64 + ".example", "its host is not spelled"),
+        ("https://a b.example", "its host is not spelled"),
+        ("https://[::1", "its host is not spelled"),
+        ("https://rest.example:0", "its port is not a number from 1 to 65535"),
+        ("https://rest.example:99999", "its port is not a number from 1 to 65535"),
+        ("https://rest.example:https", "its port is not a number from 1 to 65535"),
+        ("https://user:password@rest.example", "it has a user name or password"),
+        ("https://:password@rest.example", "it has a user name or password"),
+        ("https://rest.example/?token=1", "it has a query"),
+        ("https://rest.example/#x", "it has a fragment"),
     ],
 )
 @pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])
-def test_an_invalid_base_url_is_refused(vendor: str, url: str) -> None:
-    assert f"{vendor}.base_url" in problems(config(vendor, base_url=url))
+def test_the_part_of_a_base_url_that_cannot_be_used_is_named(vendor: str, url: str, fault: str) -> None:
+    found = problems(config(vendor, base_url=url))
+    assert f"setting {vendor}.base_url must be an http or https URL" in found
+    assert fault in found
+    assert "password@" not in found
 
 
 @pytest.mark.parametrize(
