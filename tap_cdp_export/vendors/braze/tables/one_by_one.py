@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 _GONE: Final = frozenset({400, 404})
 _MANY_REFUSED: Final = 20
 """After so many refusals and no answer, others are tried: the newest, and some of every age."""
+_MOST_WARNINGS: Final = 20
 _MOST_TRIED: Final = 1_000
 """If these are refused too, the cause is in the request. They take a minute or so."""
 
@@ -51,7 +52,7 @@ class OneByOne:
         identify: Callable[[T], str],
         everything: Callable[[], Sequence[T]] | None = None,
     ) -> Iterator[tuple[T, Result]]:
-        """Fetch each item, and pass over those that were deleted meanwhile, with a warning for each.
+        """Fetch each item, and pass over those that were deleted meanwhile, with a warning for each of the first.
 
         Args:
             items: what to ask for.
@@ -84,18 +85,25 @@ class OneByOne:
             elif identify(item) not in self.refused:
                 self.refused.add(identify(item))
                 self._refusal = result
-                logger.warning(
-                    "%s: %s is passed over (%s); it may have been deleted. The others come, and the next run asks "
-                    "for it again.",
-                    self._what,
-                    identify(item),
-                    result.status,
-                )
+                self._warn(identify(item), result)
                 if everything and not self._has_answer and len(self.refused) >= _MANY_REFUSED:
                     others = [one for one in everything() if identify(one) not in self.refused]
                     some = others[:: -math.ceil(len(others) / _MOST_TRIED) or -1]
                     next(self.answers(some, fetch, identify), None)
                     self.check()
+
+    def _warn(self, identifier: str, refusal: RequestRefused) -> None:
+        count = len(self.refused)
+        logger.log(
+            logging.WARNING if count <= _MOST_WARNINGS else logging.DEBUG,
+            "%s: %s is passed over (%s); it may have been deleted. The others come, and the next run asks for "
+            "it again.",
+            self._what,
+            identifier,
+            refusal.status,
+        )
+        if count == _MOST_WARNINGS:
+            logger.warning("%s: any others that are passed over are logged at the level DEBUG.", self._what)
 
     def check(self) -> None:
         """Fail if all were refused: then the cause is in the request, not in what it named.

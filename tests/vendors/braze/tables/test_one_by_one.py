@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from tap_cdp_export.errors import RequestRefused
@@ -53,3 +55,12 @@ def test_if_all_are_refused_the_vendor_s_reason_comes_soon(number: int, most: in
     with pytest.raises(RequestRefused, match="no such object"):
         objects.read()
     assert len(objects.asked) == most
+
+
+def test_of_many_refusals_the_first_are_warned_of_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    Objects(100, {0}).read()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [text for text in warnings if "is passed over (404)" in text] == warnings[:20]
+    assert warnings[20:] == ["objects: any others that are passed over are logged at the level DEBUG."]
+    assert caplog.text.count("is passed over (404)") == 99
