@@ -127,7 +127,7 @@ TARGETS: Final = (
         fails=_JSON_NULL,
         gone=("marked", "deleted"),
         notes="The fastest settings for PostgreSQL. The target does not remove the files of BATCH messages: "
-        "remove those of earlier days yourself, for example with `find batch -mtime +2 -delete`.",
+        "remove those of earlier days yourself, for example with `find /path/that/both/see -type f -mtime +2 -delete`.",
     ),
     Target(
         "PostgreSQL (pipelinewise)",
