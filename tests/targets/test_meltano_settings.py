@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.helpers.about import settings
+from tests.helpers.running import vendor
 from tests.targets.meltano_project import as_environment
+from tests.whole_tap.conftest import small_sandbox
 
 if TYPE_CHECKING:
     from tests.targets.meltano_project import MeltanoProject
@@ -53,3 +56,14 @@ def test_prod_without_credentials_stops_and_names_the_three_vendors(project: Mel
     assert done.returncode == 1
     assert all(vendor in done.stderr for vendor in ("personalization", "apsis", "braze"))
     assert not (project.folder / "output").exists()
+
+
+def test_the_check_of_the_keys_takes_the_settings_from_meltano(project: MeltanoProject) -> None:
+    with small_sandbox() as sandbox:
+        given = vendor(sandbox.settings(), "braze")
+        environment = as_environment(given)  # for the catalog, which Meltano discovers before any command
+        settings_file = json.dumps(project.settings_that_reach_the_tap(**environment))
+        done = project.meltano("invoke", "tap-cdp-export:check", text=settings_file, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "braze: reached" in done.stdout
+    assert given["braze"]["api_key"] not in done.stdout + done.stderr
