@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,8 +22,40 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
+_OF_ANOTHER_SYSTEM: Final = re.compile(r"\w{2,}:")  # "s3://…", "md:…"; to DuckDB the name of an extension
+
+
 class MoreMemoryNeeded(LocalFailure):
     """DuckDB has reached the limit of its memory; without the limit it may succeed."""
+
+
+def local_file(path: str) -> Path:
+    """Check that a path is that of a file, since DuckDB takes an empty one for a database in memory.
+
+    Args:
+        path: as the user has written it; `~` is the home folder.
+
+    Returns:
+        The path of the file, which need not exist.
+
+    Raises:
+        SettingsError: If the path is empty, of another system, or cannot be that of a file.
+    """
+    path = path.strip()
+    if not path or path.lower().startswith(":memory:"):
+        what = f"{path} is a database in memory" if path else "The path of the DuckDB file is empty"
+        raise SettingsError(f"{what}: its rows would be lost at the end. Name a file in the setting path.")
+    if prefix := _OF_ANOTHER_SYSTEM.match(path):
+        raise SettingsError(
+            f"The path of the DuckDB file begins with {prefix[0]}, but only a local file can be opened. "
+            "Name one in the setting path (./ before a file name that begins so)."
+        )
+    try:
+        if "\0" not in path and path.encode():
+            return Path(path).expanduser()
+    except (UnicodeEncodeError, RuntimeError):  # the latter: no such user
+        pass
+    raise SettingsError("The path of the DuckDB file cannot be that of a file. Name another in the setting path.")
 
 
 @contextmanager
@@ -30,22 +63,23 @@ def opened(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the file, and create it and its folder if they do not exist.
 
     Args:
-        path: of the file.
+        path: of the file; see `local_file`.
 
     Yields:
         The connection.
 
     Raises:
-        SettingsError: If the file is not a DuckDB file.
+        SettingsError: If the path is not that of a file, or the file is not a DuckDB file.
         LocalFailure: If it is in use, or cannot be opened.
     """
+    file = local_file(path)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        database = duckdb.connect(path, config=_CONFIG)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        database = duckdb.connect(str(file.absolute()), config=_CONFIG)
     except OSError as error:
-        raise LocalFailure(f"The folder of {path} cannot be created: {error.strerror}.") from None
+        raise LocalFailure(f"The folder of {file} cannot be created: {error.strerror}.") from None
     except duckdb.Error as error:
-        raise _not_opened(path, str(error)) from None
+        raise _not_opened(file, str(error)) from None
     try:
         database.execute("SET enable_progress_bar = false")  # it would stand among the states
         yield database
@@ -53,7 +87,7 @@ def opened(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
         database.close()
 
 
-def _not_opened(path: str, reason: str) -> LocalFailure | SettingsError:
+def _not_opened(path: Path, reason: str) -> LocalFailure | SettingsError:
     if "lock" in reason:
         return LocalFailure(f"{path} is in use by another program. Close it there, then run again.")
     if "not a valid DuckDB" in reason or "version" in reason:

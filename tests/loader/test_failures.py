@@ -105,6 +105,41 @@ def test_a_file_that_is_no_database_is_named(warehouse: Warehouse) -> None:
         warehouse.load(KEYED)
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "The path of the DuckDB file is empty: its rows would be lost"),
+        ("  \n", "The path of the DuckDB file is empty"),
+        (":memory:", ":memory: is a database in memory: its rows would be lost"),
+        (" :MEMORY:foo", ":MEMORY:foo is a database in memory"),
+        ("md:cdp", "begins with md:, but only a local file can be opened"),
+        ("s3://bucket/t.duckdb", "begins with s3:, but only"),
+        ("postgres:dbname=x", "begins with postgres:, but only"),
+        ("t\0.duckdb", "cannot be that of a file"),
+        ("t\ud800.duckdb", "cannot be that of a file"),
+        ("~nobody-of-this-name/t.duckdb", "cannot be that of a file"),
+    ],
+)
+def test_a_path_that_is_not_that_of_a_file_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=reason), database.opened(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["~/a/t.duckdb", " a/t.duckdb ", "./a/t:b.duckdb", "a/md:cdp.duckdb"])
+def test_a_path_may_begin_in_the_home_folder_or_hold_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with database.opened(path) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1")
+    assert (tmp_path / "a" / path.strip().rpartition("/")[2]).exists()
+
+
 def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalFailure, match=r"The folder of .* cannot be created"):

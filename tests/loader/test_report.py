@@ -53,6 +53,12 @@ def test_a_missing_file_is_an_error_with_a_reason(tmp_path: Path, capsys: pytest
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", ["", ":memory:"])
+def test_a_database_in_memory_is_an_error_with_a_reason(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([path]) == 16
+    assert "in-memory database in read-only mode" in capsys.readouterr().err
+
+
 def test_a_schema_without_tables_is_said(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([path, "--schema", "other"]) == 0
     assert capsys.readouterr().out == "No table is in the schema other.\n"

@@ -83,6 +83,12 @@ def test_settings_come_from_the_environment_too(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_an_unset_variable_for_the_path_is_refused_and_no_state_is_passed_on() -> None:
+    done = run("--config=ENV", TAP_CDP_EXPORT_DUCKDB_PATH="")
+    assert (done.returncode, done.stdout) == (10, b"")
+    assert done.stderr.strip().endswith(b"Name a file in the setting path. (exit 10)")
+
+
 def test_input_may_be_a_file(warehouse: Warehouse, tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b"".join(as_lines([KEYED, record(k="1"), state({"a": 1})])))
     done = run(*warehouse.arguments(), "--input", str(tmp_path / "lines"))
