@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 TEXT: Final = "VARCHAR"
 JSON: Final = "JSON"
 INTEGERS: Final = ("BIGINT", "HUGEINT")
+SPELLINGS: Final = ("TIMESTAMP", "DATE", "DOUBLE")
+"""Types whose values are written in several ways, such as `2026-01-01T00:00Z` and `2026-01-01`, or `1` and `1.0`."""
 
 _TYPES: Final = {"boolean": "BOOLEAN", "integer": "BIGINT", "number": "DOUBLE", "object": JSON, "array": JSON}
 _FORMATS: Final = {"date-time": "TIMESTAMP", "date": "DATE"}

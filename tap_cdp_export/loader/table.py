@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tap_cdp_export.loader.columns import columns_of, widened
+from tap_cdp_export.loader.columns import SPELLINGS, TEXT, columns_of, widened
 from tap_cdp_export.loader.errors import UnusableInput
 from tap_cdp_export.loader.statements import listed, quoted, read_records, value_of
 
@@ -133,6 +133,7 @@ class Table:
             elif (wide := widened(existing, column_type)) != existing:
                 self._check_exact(name, existing, wide)
                 if name in self.keys:
+                    self._check_spelling(name, existing, wide)
                     rebuilt[name.lower()] = wide
                 else:
                     self._database.execute(f"ALTER TABLE {self.name} ALTER COLUMN {quoted(name)} TYPE {wide}")
@@ -150,6 +151,17 @@ class Table:
                 raise UnusableInput(
                     f"{self.stream}.{name} changes from integer to number, but {row[0]} rows hold integers "
                     "that a number (DOUBLE) would round. Rename or drop the table, and load it anew."
+                )
+
+    def _check_spelling(self, key: str, existing: str, wide: str) -> None:
+        """Refuse to change a key into text if its values may have been written differently: rows would be doubled."""
+        if existing in SPELLINGS and wide == TEXT:
+            row = self._database.execute(f"SELECT count(*) FROM {self.name}").fetchone()  # noqa: S608 -- names are quoted
+            if row and row[0]:
+                raise UnusableInput(
+                    f"{self.stream}.{key}, which is part of the key, changes from {existing} to text, but {row[0]} rows"
+                    " may be written differently as text, and would come twice. "
+                    "Rename or drop the table, and load it anew."
                 )
 
     def _rebuild(self, changed: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tap_cdp_export.loader.columns import type_of
 from tap_cdp_export.loader.errors import UnusableInput
-from tests.loader.loading import INTEGER, TEXT, Warehouse, record, schema
+from tests.loader.loading import INTEGER, TEXT, Warehouse, record, schema, state
 
 NUMBER = {"type": ["number", "null"]}
 BOOLEAN = {"type": ["boolean", "null"]}
@@ -157,6 +157,31 @@ def test_a_column_is_widened_and_keeps_its_values(warehouse: Warehouse, change: 
     assert {value for value, z in warehouse.rows("v, z") if z == "z"} == stored
     warehouse.load(schema([key], k=TEXT, v=after, z=TEXT), record(k="2", v=values[1], z="new"))
     assert len(warehouse.rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value"),
+    [
+        (TIME, TEXT, "2026-01-01T00:00:00.000Z"),
+        (DAY, TEXT, "2026-01-01"),
+        (NUMBER, TEXT, 1),
+        (TIME, INTEGER, "2026-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_key_whose_text_may_differ_is_not_widened(warehouse: Warehouse, before: Any, after: Any, value: Any) -> None:
+    warehouse.load(schema(["k", "at"], k=TEXT, at=before), record(k="1", at=value))
+    rows = warehouse.rows()
+    with pytest.raises(
+        UnusableInput, match=r"t\.at, which is part of the key, changes from [A-Z]+ to text, but 1 rows"
+    ):
+        warehouse.load(schema(["k", "at"], k=TEXT, at=after), record(k="1", at=value), state(1))
+    assert (warehouse.rows(), warehouse.states) == (rows, [])
+
+
+def test_a_key_without_rows_is_widened(warehouse: Warehouse) -> None:
+    warehouse.load(schema(["at"], at=TIME))
+    warehouse.load(schema(["at"], at=TEXT), *[record(at="2026-01-01T00:00:00.000Z")] * 2)
+    assert warehouse.rows() == [("2026-01-01T00:00:00.000Z",)]
 
 
 def test_integers_that_a_number_would_round_are_not_widened(warehouse: Warehouse) -> None:
