@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 TEXT: Final = "VARCHAR"
 JSON: Final = "JSON"
-INTEGERS: Final = ("BIGINT", "HUGEINT")
+INTEGERS: Final = tuple(
+    f"{sign}{name}" for sign in ("", "U") for name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+)
+"""All of DuckDB: a user, or another loader, may have chosen those that this module does not choose."""
+
 SPELLINGS: Final = ("TIMESTAMP", "DATE", "DOUBLE")
 """Types whose values are written in several ways, such as `2026-01-01T00:00Z` and `2026-01-01`, or `1` and `1.0`."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tap_cdp_export.loader.columns import INTEGERS
 
@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tap_cdp_export.loader.sources import Source
+
+
+_PATTERNS: Final = {
+    "BOOLEAN": r"^(?i)(true|false|[01])(?:\.0)?$",
+    # a day, or its midnight
+    "DATE": r"^([0-9]+[-/][0-9]+[-/][0-9]+)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?$",
+}
+_READ_TYPES: Final = {**dict.fromkeys((*INTEGERS, *_PATTERNS), "VARCHAR"), "TIMESTAMP": "TIMESTAMPTZ"}
 
 
 def quoted(name: str) -> str:
@@ -39,9 +47,10 @@ def listed(names: Iterable[str]) -> str:
 def value_of(name: str, column_type: str) -> str:
     """Return the expression for a column's value in `read_records`.
 
-    What DuckDB's JSON reader changes without a word is read as another type (see `_read_type`) and cast here: it rounds
-    fractions to integers, and drops the offset of a TIMESTAMP. Each expression names the column once, because DuckDB
-    plans hundreds of columns slowly otherwise.
+    What DuckDB's JSON reader changes without a word is read as another type (see `_READ_TYPES`) and cast here: it
+    rounds fractions to integers, takes any number and words such as "on" for a BOOLEAN, and drops the time of a DATE
+    and the offset of a TIMESTAMP. Large numbers and infinity are left to `exactness`. Each expression names the column
+    once, because DuckDB plans hundreds of columns slowly otherwise.
 
     Args:
         name: of the column.
@@ -53,6 +62,8 @@ def value_of(name: str, column_type: str) -> str:
     value = f"record.{quoted(name)}"
     if column_type in INTEGERS:  # "1.0" becomes "1", and "1.5" becomes "1x5", which is not cast
         return f"CAST(replace(replace({value} || ' ', '.0 ', ''), '.', 'x') AS {column_type})"
+    if column_type in _PATTERNS:  # without a match the text is empty, which is not cast
+        return f"CAST(regexp_extract({value}, '{_PATTERNS[column_type]}', 1) AS {column_type})"
     if column_type == "TIMESTAMP":
         return f"timezone('UTC', {value})"
     return value
@@ -70,7 +81,9 @@ def read_records(source: Source, path: str, largest: int, columns: Mapping[str, 
     Returns:
         A table expression.
     """
-    fields = ", ".join(f"{quoted(name)} {_read_type(column_type)}" for name, column_type in columns.items())
+    fields = ", ".join(
+        f"{quoted(name)} {_READ_TYPES.get(column_type, column_type)}" for name, column_type in columns.items()
+    )
     struct = _text(f"STRUCT({fields})" if fields else "JSON")
     options = f"format='newline_delimited', compression='{source.compression}', maximum_object_size={largest}"
     if source.is_bare:
@@ -79,12 +92,6 @@ def read_records(source: Source, path: str, largest: int, columns: Mapping[str, 
         return f"(SELECT record, {version}::BIGINT AS version, NULL::TIMESTAMPTZ AS time_extracted FROM {bare})"  # noqa: S608 -- names are quoted
     message = f"{{record: {struct}, version: 'BIGINT', time_extracted: 'TIMESTAMPTZ'}}"
     return f"read_json('{path}', {options}, columns={message})"
-
-
-def _read_type(column_type: str) -> str:
-    if column_type in INTEGERS:
-        return "VARCHAR"
-    return "TIMESTAMPTZ" if column_type == "TIMESTAMP" else column_type
 
 
 def _text(value: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tap_cdp_export.loader.columns import SPELLINGS, TEXT, columns_of, widened
 from tap_cdp_export.loader.errors import UnusableInput
+from tap_cdp_export.loader.exactness import check_large
 from tap_cdp_export.loader.statements import listed, quoted, read_records, value_of
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Table:
             The number of records.
 
         Raises:
-            UnusableInput: If a record has no value in a key column.
+            UnusableInput: If a record has no value in a key column, or one that would be changed.
         """
         self.columns = self._existing_columns()  # a load that was rolled back may have added some
         aliases = {name: f"c{index}" for index, name in enumerate(self.properties)}
@@ -210,6 +211,7 @@ class Table:
             with source.opened() as (path, largest):
                 self._database.execute(f"INSERT INTO batch {self._select(source, path, largest)}")
         count = self._check_batch(aliases)
+        check_large(self._database, self.stream, self.read_columns, aliases, sources)
         values = dict(aliases)
         parameters: dict[str, Any] = {}
         for name, value, parameter in self._metadata(times):

@@ -80,7 +80,20 @@ def test_a_schema_has_the_type_that_holds_all_its_values(inner: Any, column_type
         ({"type": "integer", "maximum": 2**64 - 1}, 2**64 - 1, 2**64 - 1),
         (NUMBER, 2, 2.0),
         (NUMBER, 1e-300, 1e-300),
+        (NUMBER, 1e300, 1e300),
+        (NUMBER, 2**53, 2.0**53),
+        (NUMBER, -(2**60), -(2.0**60)),
+        (NUMBER, 10**30, 1e30),
+        (NUMBER, 12345678.12345678901, 12345678.12345678901),
+        (NUMBER, "9007199254740992", 2.0**53),
+        (NUMBER, float("-inf"), float("-inf")),
         (BOOLEAN, False, False),
+        (BOOLEAN, 1, True),
+        (BOOLEAN, 0.0, False),
+        (BOOLEAN, "True", True),
+        (DAY, "2026-01-01T00:00:00+02:00", date(2026, 1, 1)),
+        (DAY, "2026-01-01 00:00:00.000Z", date(2026, 1, 1)),
+        (DAY, "10000-1-1", "10000-01-01"),
         (TEXT, 'a,"b"\r\nc\\N\n\'" \0 ', 'a,"b"\r\nc\\N\n\'" \0 '),
         (TEXT, "😀 Åsa  ", "😀 Åsa  "),
         (TEXT, 12, "12"),
@@ -104,10 +117,23 @@ def test_values_are_stored_as_they_are(warehouse: Warehouse, inner: Any, value: 
         (INTEGER, "seven"),
         (INTEGER, {"a": 1}),
         (NUMBER, "much"),
+        (NUMBER, {"a": 1}),
         (BOOLEAN, "perhaps"),
+        (BOOLEAN, "yes"),
+        (BOOLEAN, "t"),
+        (BOOLEAN, ""),
+        (BOOLEAN, 2),
+        (BOOLEAN, 0.5),
         (TIME, "yesterday"),
         (TIME, 1_700_000_000),
+        (TIME, "infinity"),
+        (TIME, "-infinity"),
         (DAY, "2026-13-01"),
+        (DAY, "2026-01-01T10:00:00Z"),
+        (DAY, "2026-01-01T00:00:01"),
+        (DAY, "infinity"),
+        (DAY, "epoch"),
+        (DAY, ""),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_column(
@@ -117,6 +143,38 @@ def test_a_value_that_does_not_fit_is_refused_by_the_name_of_its_column(
     with pytest.raises(UnusableInput, match=r"^t: a value of odd does not fit the column's type [A-Z]+\.$"):
         warehouse.load(*messages)
     assert warehouse.rows() == []
+
+
+@pytest.mark.parametrize("value", ["9007199254740993", "-9007199254740993", "18446744073709551615", "1e400", "-1e400"])
+@pytest.mark.parametrize("after", [NUMBER, INTEGER])
+def test_a_number_that_would_be_rounded_or_infinite_is_refused_by_name(
+    warehouse: Warehouse, value: str, after: Any
+) -> None:
+    warehouse.load(schema(["k"], k=TEXT, n=NUMBER), record(k="1", n=2**53), record(k="2", n=1.5))
+    line = json.dumps(record(k="1", n="value")).replace('"value"', value) + "\n"
+    reason = r"^t: a value of n does not fit the column's type DOUBLE\. It would be rounded or infinite: change"
+    with pytest.raises(UnusableInput, match=reason):
+        warehouse.load(schema(["k"], k=TEXT, n=after), record(k="3", n=None), line.encode(), record(k="4"), state(1))
+    assert (warehouse.rows(), warehouse.states) == ([("1", 2.0**53), ("2", 1.5)], [])
+
+
+@pytest.mark.parametrize("column_type", ["VARCHAR", "DECIMAL(38, 2)"])
+def test_such_a_number_is_stored_in_a_column_that_the_user_has_changed(warehouse: Warehouse, column_type: str) -> None:
+    warehouse.load(schema(["k"], k=TEXT, n=NUMBER))
+    with duckdb.connect(str(warehouse.path)) as database:
+        database.execute(f"ALTER TABLE s.t ALTER n TYPE {column_type}")
+    warehouse.load(schema(["k"], k=TEXT, n=NUMBER), record(k="1", n=2**53 + 1))
+    assert warehouse.rows("n::DECIMAL(38, 2)::HUGEINT") == [(2**53 + 1,)]
+
+
+def test_integers_of_another_size_are_not_rounded_either(warehouse: Warehouse) -> None:
+    warehouse.load(schema(["k"], k=TEXT, n=INTEGER))
+    with duckdb.connect(str(warehouse.path)) as database:
+        database.execute("ALTER TABLE s.t ALTER n TYPE INTEGER")
+    warehouse.load(schema(["k"], k=TEXT, n=INTEGER), record(k="1", n=2.0))
+    with pytest.raises(UnusableInput, match="a value of n does not fit the column's type INTEGER"):
+        warehouse.load(schema(["k"], k=TEXT, n=NUMBER), record(k="1", n=1.5))
+    assert warehouse.rows() == [("1", 2)]
 
 
 def test_a_new_property_is_a_new_column_within_a_run_and_between_runs(warehouse: Warehouse) -> None:
