@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import fsspec  # type: ignore[import-untyped]
+from isal import igzip
 
 from tap_cdp_export.errors import LocalFailure
+from tap_cdp_export.files.compression import INFLATE_ERROR
 from tap_cdp_export.loader.errors import UnusableInput
 from tap_cdp_export.loader.lines import LARGEST_LINE
 
@@ -123,25 +125,41 @@ class BatchFile:
 
     @contextmanager
     def opened(self) -> Iterator[tuple[str, int]]:
-        """Open the file; one that is not local is copied into a temporary file.
+        """Open and check the file; one that is not local is copied into a temporary file.
 
         Yields:
             A path to the file, and the size of the largest object it may hold.
 
         Raises:
-            UnusableInput: If the file does not exist.
+            UnusableInput: If the file does not exist, or is damaged.
         """
         with tempfile.TemporaryFile() as copy:
             if not self._is_local:
                 with _disk(self.label), fsspec.open(self._url, "rb") as remote:
                     shutil.copyfileobj(remote, copy, _COPY_CHUNK)
                 copy.flush()
+                self._check(copy)
                 yield f"/dev/fd/{copy.fileno()}", LARGEST_LINE
                 return
             with _disk(self.label):
                 file = Path(self._path).open("rb")  # noqa: SIM115 -- closed below; errors of the reader are not this file's
             with file:
+                self._check(file)
                 yield f"/dev/fd/{file.fileno()}", LARGEST_LINE
+
+    def _check(self, file: IO[bytes]) -> None:
+        """Compare the checksums of a gzip file with its content, which DuckDB does not: it loads damaged values."""
+        if self.compression != "gzip":
+            return
+        file.seek(0)
+        with _disk(self.label), igzip.open(file) as content:  # type: ignore[no-untyped-call]
+            try:
+                while content.read(_COPY_CHUNK):
+                    pass
+            except (EOFError, igzip.BadGzipFile, INFLATE_ERROR):
+                raise UnusableInput(
+                    f"The BATCH file {self.label} is damaged, not whole, or not compressed with gzip."
+                ) from None
 
     def remove(self) -> None:
         """Delete the file after its rows are committed."""

@@ -89,6 +89,22 @@ def test_files_in_a_store_are_loaded_and_removed(warehouse: Warehouse) -> None:
     assert not store.exists("/bucket/a b.gz")
 
 
+def test_a_damaged_file_in_a_store_is_named_and_stays(warehouse: Warehouse) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe("/bucket/d.gz", gzip.compress(b'{"k": "1"}\n', 0, mtime=0).replace(b'"1"', b'"2"'))
+    with pytest.raises(UnusableInput, match=r"The BATCH file d\.gz is damaged"):
+        warehouse.load(KEYED, batch("memory://bucket/d.gz"), state(1))
+    assert (warehouse.rows(), warehouse.states) == ([], [])
+    assert store.exists("/bucket/d.gz")
+
+
+def test_a_file_may_have_several_members(warehouse: Warehouse, tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b'{"k": "1"}\n{"k"') + gzip.compress(b': "2"}\n'))
+    warehouse.load(KEYED, batch(path.as_uri()))
+    assert warehouse.rows("k") == [("1",), ("2",)]
+
+
 def test_versions_come_from_the_message(warehouse: Warehouse, tmp_path: Path) -> None:
     old, new = (write(tmp_path / name, {"k": name}) for name in ("old.gz", "new.gz"))
     warehouse.load(KEYED, batch(old, version=1), activate(1), hard_delete=True)
@@ -107,8 +123,14 @@ def test_files_without_a_version_delete_nothing(warehouse: Warehouse, tmp_path: 
         ("a.gz", gzip.compress(b'{"k": "1"}\n{"k"\n', mtime=0), "a.gz: a line is not a JSON object in UTF-8"),
         ("a.gz", gzip.compress(b'{"k": "1"}\nnull\n', mtime=0), "a.gz: a message has no record"),
         ("a.gz", gzip.compress(b'{"k": "1"}\n5\n', mtime=0), "a.gz: a message has no record"),
-        ("a.gz", gzip.compress(b'{"k": "1"}\n' * 999, mtime=0)[:-20], "a.gz: the file is not whole, or not compressed"),
-        ("a.gz", b'{"k": "1"}\n', "a.gz: the file is not whole, or not compressed"),
+        ("a.gz", gzip.compress(b'{"k": "1"}\n' * 999, mtime=0)[:-20], "a.gz is damaged, not whole, or not compressed"),
+        ("a.gz", gzip.compress(b'{"k": "1"}\n', 0, mtime=0).replace(b'"1"', b'"2"'), "a.gz is damaged"),
+        ("a.gz", gzip.compress(b'{"k": "1"}\n', mtime=0)[:-4] + b"\x0c\0\0\0", "a.gz is damaged"),
+        ("a.gz", gzip.compress(b'{"k": "1"}\n', mtime=0)[:10] + b"\xff" * 20, "a.gz is damaged"),
+        ("a.gz", gzip.compress(b'{"k": "1"}\n', mtime=0) + b"more", "a.gz is damaged"),
+        ("a.gz", gzip.compress(b'{"k": "1"}\n', mtime=0) + b"\0", "a.gz: the file is not whole, or not compressed"),
+        ("a.gz", b"", "a.gz: the file is not whole, or not compressed"),
+        ("a.gz", b'{"k": "1"}\n', "a.gz is damaged, not whole, or not compressed"),
         (
             "a.gz",
             gzip.compress(b'{"k": "1", "n": "x"}\n', mtime=0),
