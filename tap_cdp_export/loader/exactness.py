@@ -1,11 +1,12 @@
 """Find values that DuckDB's reader has changed without an error: rounded whole numbers, and infinity.
 
-They show in what was read: such a number is large, and a time is infinite. Only then are the sources read again, as
+They show in what was read: such a number is large, and such a time infinite. Only then are the sources read again, as
 text, because reading all numbers as text is slower.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from tap_cdp_export.loader.errors import UnusableInput
@@ -17,64 +18,77 @@ if TYPE_CHECKING:
     import duckdb
 
     from tap_cdp_export.loader.sources import Source
+    from tap_cdp_export.loader.table import Table
 
-_DIGITS_OF_64_BITS: Final = 20
+logger = logging.getLogger(__name__)
+
+_MOST_DIGITS: Final = 20
+"""Of a whole number of 64 bits. Of longer ones, which most JSON readers round, nobody expects all digits."""
+
 _LARGE: Final = {
     "DOUBLE": f"max(abs({{0}})) FILTER (NOT isnan({{0}})) > {2**53 - 1}",
     "TIMESTAMP": "isinf(max({0})) OR isinf(min({0}))",
 }
-_CHANGED: Final = {
-    "DOUBLE": (
-        "isinf({0}::DOUBLE) AND regexp_matches({0}, '[0-9]')"
-        f" OR CASE WHEN regexp_full_match({{0}}, '-?[0-9]{{{{1,{_DIGITS_OF_64_BITS}}}}}')"
-        " THEN {0}::DOUBLE::HUGEINT != {0}::HUGEINT END"
-    ),
-    "TIMESTAMP": "isinf({0}::TIMESTAMPTZ)",
+_INFINITE: Final = {
+    "DOUBLE": "isinf(TRY_CAST({0} AS DOUBLE)) AND regexp_matches({0}, '[0-9]')",  # "Infinity" is stored as it is
+    "TIMESTAMP": "isinf(TRY_CAST({0} AS TIMESTAMPTZ))",
 }
-_ADVICE: Final = {
-    "DOUBLE": (
-        " It would be rounded or infinite: change the column's type to VARCHAR or DECIMAL, which stays, and load again."
-    ),
-    "TIMESTAMP": "",
+_ROUNDED: Final = {
+    "DOUBLE": "CASE WHEN regexp_full_match({0}, '-?[0-9]+')"
+    " THEN coalesce(TRY_CAST(TRY_CAST({0} AS DOUBLE) AS HUGEINT) != TRY_CAST({0} AS HUGEINT), true) END",
+    "TIMESTAMP": "false",
 }
+_ADVICE: Final = "Change the column's type to VARCHAR or DECIMAL, which stays"
 
 
 def check_large(
-    database: duckdb.DuckDBPyConnection,
-    stream: str,
-    columns: Mapping[str, str],
-    batch: Mapping[str, str],
-    sources: Sequence[Source],
+    database: duckdb.DuckDBPyConnection, table: Table, batch: Mapping[str, str], sources: Sequence[Source]
 ) -> None:
-    """Refuse whole numbers of up to 64 bits that a DOUBLE does not hold, and numbers and times that became infinite.
+    """Refuse whole numbers that a DOUBLE does not hold, and numbers and times that became infinite.
 
-    Longer whole numbers are stored as the nearest DOUBLE.
+    Whole numbers of more than 64 bits outside the key are stored as the nearest DOUBLE, with a warning once a column.
 
     Args:
         database: the connection, within the transaction that has filled the table `batch`.
-        stream: name of the stream, for an error message.
-        columns: name and type of each property.
-        batch: name and column of `batch` of each property.
+        table: the stream's table.
+        batch: the column of `batch` of each property.
         sources: what `batch` was filled from.
 
     Raises:
         UnusableInput: If there is such a value.
     """
-    checked = {name: column_type for name, column_type in columns.items() if column_type in _LARGE}
-    if not checked:
+    columns = {name: column_type for name, column_type in table.read_columns.items() if column_type in _LARGE}
+    if not columns:
         return
-    conditions = ", ".join(_LARGE[column_type].format(batch[name]) for name, column_type in checked.items())
+    conditions = ", ".join(_LARGE[column_type].format(batch[name]) for name, column_type in columns.items())
     found = database.execute(f"SELECT {conditions} FROM batch").fetchone() or ()  # noqa: S608 -- our names
-    for (name, column_type), is_large in zip(checked.items(), found, strict=True):
-        if not is_large:
-            continue
-        changed = _CHANGED[column_type].format(f"record.{quoted(name)}")
-        for source in sources:
-            with source.opened() as (path, largest):
-                records = read_records(source, path, largest, {name: "VARCHAR"})
-                row = database.execute(f"SELECT bool_or({changed}) FROM {records}").fetchone()  # noqa: S608 -- names are quoted
-            if row and row[0]:
-                where = f"{stream}, BATCH file {source.label}" if source.label else stream
-                raise UnusableInput(
-                    f"{where}: a value of {name} does not fit the column's type {column_type}.{_ADVICE[column_type]}"
+    for (name, column_type), is_large in zip(columns.items(), found, strict=True):
+        for source in sources if is_large else ():
+            infinite, rounded, long = _changes(database, source, name, column_type)
+            if infinite or rounded or (long and name in table.keys):
+                where = f"{table.stream}, BATCH file {source.label}" if source.label else table.stream
+                advice = f" {_ADVICE}, and load again." if column_type == "DOUBLE" else ""
+                raise UnusableInput(f"{where}: a value of {name} does not fit the column's type {column_type}.{advice}")
+            if long and name not in table.rounded:
+                table.rounded.add(name)
+                logger.warning(
+                    "%s.%s: whole numbers of more than %d digits are rounded, as a DOUBLE holds 15 to 17. %s.",
+                    *(table.stream, name, _MOST_DIGITS, _ADVICE),
                 )
+
+
+def _changes(
+    database: duckdb.DuckDBPyConnection, source: Source, name: str, column_type: str
+) -> tuple[bool, bool, bool]:
+    """Return whether a value became infinite, a whole number of up to 64 bits was rounded, and a longer one."""
+    value = f"record.{quoted(name)}"
+    infinite, rounded = (conditions[column_type].format(value) for conditions in (_INFINITE, _ROUNDED))
+    short = f"length(ltrim({value}, '-')) <= {_MOST_DIGITS}"
+    selected = ", ".join(
+        f"bool_or({part})" for part in (infinite, f"{rounded} AND {short}", f"{rounded} AND NOT {short}")
+    )
+    with source.opened() as (path, largest):
+        records = read_records(source, path, largest, {name: "VARCHAR"})
+        row = database.execute(f"SELECT {selected} FROM {records}").fetchone()  # noqa: S608 -- names are quoted
+    first, second, third = map(bool, row or (False,) * 3)
+    return first, second, third

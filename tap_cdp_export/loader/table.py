@@ -44,7 +44,11 @@ class Times(NamedTuple):
 
 
 class Table:
-    """The table of a stream."""
+    """The table of a stream.
+
+    Attributes:
+        rounded: names of the columns of which a warning has said that numbers are rounded.
+    """
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class Table:
         self._schema = f"{quoted(catalog)}.{quoted(schema_name)}"
         self.name = f"{self._schema}.{quoted(stream)}"
         self.has_unversioned_rows = False
+        self.rounded: set[str] = set()
         self._database = database
         self._place = [schema_name, stream]
         self._hard_delete: bool = config["hard_delete"]
@@ -211,7 +216,7 @@ class Table:
             with source.opened() as (path, largest):
                 self._database.execute(f"INSERT INTO batch {self._select(source, path, largest)}")
         count = self._check_batch(aliases)
-        check_large(self._database, self.stream, self.read_columns, aliases, sources)
+        check_large(self._database, self, aliases, sources)
         values = dict(aliases)
         parameters: dict[str, Any] = {}
         for name, value, parameter in self._metadata(times):
