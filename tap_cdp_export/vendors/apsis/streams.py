@@ -7,7 +7,7 @@ import math
 from datetime import timedelta
 from functools import cache, cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.errors import CdpExportError, ExportsFailed, SettingsError
 from tap_cdp_export.files.json_chunks import read_verified_chunks
@@ -154,18 +154,28 @@ class ApsisSource(ExportSource[ApsisAccount]):
         if events and not self.settings["events"]:
             events.log("Setting apsis.events is empty, so there are no events to ask for.")
             events = None
-        state_owner = events or profiles
-        if state_owner is None:
+        if not (profiles or events):
             return
         self._begin(profiles, events)
+        end = self.end(self.api.check_access())
+        has_read = self._read(profiles, events, end)
+        if events and not has_read:
+            events.log("Nothing to ask for: the bookmark has reached end_date.")
+            bookmark = profiles.bookmark() if profiles else end
+            if bookmark is None or bookmark < end:  # as where the stream was selected later
+                self._read(profiles, None, end)
+
+    def _read(self, profiles: ExportStream | None, events: ExportStream | None, end: datetime) -> bool:
+        """Read all windows up to `end`; return whether there were any."""
+        state_owner = cast("ExportStream", events or profiles)
         exporter = ApsisExporter(self.api, self.settings)
         runner = ExportRunner(exporter, PollPolicy.from_settings(self.settings), state_owner.save_job)
         parameters = self._parameters(with_events=events is not None)
         origin = {**self.api.account, "lookback_minutes": self.settings["lookback_minutes"]}
         job = state_owner.job()
-        end = self.end(self.api.check_access())
         windows, lookback = self._plan(events, job, end)
         window = next(windows, None)
+        has_windows = window is not None
         while window:
             is_last = events is None or window.end >= end
             profiles_now = profiles if is_last else None
@@ -190,6 +200,7 @@ class ApsisSource(ExportSource[ApsisAccount]):
             known_before = window.end - window.start + lookback if events and taken_up else timedelta(0)
             lookback = min(self._lookback(window.end), known_before)
             window = next(windows, None)
+        return has_windows
 
     def _begin(self, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Resolve what is asked for; say what a bookmark does not hold, whose windows were asked for without it."""

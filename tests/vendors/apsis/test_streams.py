@@ -338,6 +338,24 @@ def test_a_run_without_new_time_asks_for_no_events(requests_mock: Mocker) -> Non
     assert vendor.exports == []
 
 
+@pytest.mark.parametrize(("profiles", "exports"), [(None, 1), (day(7), 1), (WHOLE, 0)])
+def test_profiles_are_read_where_the_events_have_reached_end_date_already(
+    requests_mock: Mocker, profiles: str | None, exports: int
+) -> None:
+    vendor = Vendor(requests_mock)
+    state = since(8)
+    if profiles:
+        state["bookmarks"]["apsis_profiles"] = {"replication_key_value": profiles}
+    done = run(state=state)
+    assert done.exit_code == 0, done.log
+    assert len(vendor.exports) == exports
+    assert len(done.records("apsis_profiles")) == 2 * exports
+    assert done.records("apsis_events") == []
+    assert bookmark(done, "apsis_profiles") == WHOLE
+    assert run(state=done.states[-1]).exit_code == 0
+    assert len(vendor.exports) == exports
+
+
 def test_configured_attributes_that_are_null_are_no_tags(requests_mock: Mocker) -> None:
     profile = {"sections": {"1": {"attributes": {"9820534": {"value": None}, "5": {"value": None}}}}}
     Vendor(requests_mock, {"content": json.dumps({"profiles": {"p": profile}}).encode()})
