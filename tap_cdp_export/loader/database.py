@@ -20,8 +20,6 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "TimeZone": "UTC",  # for times without an offset
     "autoinstall_known_extensions": False,  # all that is needed is in the package
 }
-
-
 _OF_ANOTHER_SYSTEM: Final = re.compile(r"\w{2,}:")  # "s3://…", "md:…"; to DuckDB the name of an extension
 
 
