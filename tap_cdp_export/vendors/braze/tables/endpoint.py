@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, UnusableAnswer
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in
-from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.http.responses import LIST_LEVELS, read_object
 from tap_cdp_export.singer.decoding import warn_of_nonfinite
 from tap_cdp_export.vendors.braze.api import WORKSPACE
 
@@ -49,6 +49,8 @@ class Endpoint:
         what: what is asked for, in a few words for a message.
         params: query parameters of every request.
         pool: which of the API's paces it keeps, together with other endpoints.
+        joined: levels of objects, from the answer down to those that become rows, in which the values of a repeated
+            key are merged.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Endpoint:
     what: str
     params: Mapping[str, str] = field(default_factory=dict)
     pool: str = WORKSPACE
+    joined: int = LIST_LEVELS
 
     def get(self, api: BrazeApi, params: Mapping[str, str | int] | None = None, url: str = "") -> Answer:
         """Send a request, at the pace of its pool, and again where the vendor answers 429; may be called in any thread.
@@ -90,7 +93,7 @@ class Endpoint:
                         raise self._quota(read_reason(response, deadline=math.inf))
                     return None
                 link = response.links.get("next", {}).get("url")
-                return Answer(read_object(chunks, limit=_LARGEST_BYTES), link)
+                return Answer(read_object(chunks, limit=_LARGEST_BYTES, joined=self.joined), link)
 
             try:
                 answer = api.send(call, read)
