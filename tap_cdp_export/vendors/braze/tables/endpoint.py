@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LARGEST_BYTES: Final = 64 * 2**20
 _FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
+_SUCCESS: Final = "success"
+"""What `message` says in every answer that is no refusal."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +111,31 @@ class Endpoint:
             answer: of this endpoint.
 
         Returns:
-            Its elements, of any type.
+            Its elements, of any type; none for null.
 
         Raises:
-            UnusableAnswer: If there is no list under `data_key`.
+            UnusableAnswer: If there is neither a list nor null under `data_key`.
         """
-        items = answer.content.get(self.data_key)
-        if not isinstance(items, list):
+        return self.elements(answer, answer.content, self.data_key)
+
+    def elements(self, answer: Answer, fields: Any, key: str) -> list[Any]:  # noqa: ANN401 -- any JSON
+        """Return the list in a part of an answer.
+
+        Args:
+            answer: of this endpoint.
+            fields: the part; an object as documented.
+            key: of the list.
+
+        Returns:
+            Its elements, of any type; none for null.
+
+        Raises:
+            UnusableAnswer: If there is neither a list nor null under the key.
+        """
+        items = fields.get(key, ...) if isinstance(fields, dict) else ...
+        if items is not None and not isinstance(items, list):
             raise self.not_as_documented(answer)
-        return items
+        return items or []
 
     def not_as_documented(self, answer: Answer | None = None) -> UnusableAnswer:
         """Make the error for an answer of another form.
@@ -128,7 +146,8 @@ class Endpoint:
         Returns:
             The error, with the vendor's own words if there are any.
         """
-        reason = reason_in(answer.content) if answer else ""
+        is_reason = answer and answer.content.get("message") != _SUCCESS
+        reason = reason_in(answer.content) if answer and is_reason else ""
         return UnusableAnswer(f"Braze's answer to the request for {self.what} is not as documented.{reason}")
 
     def _quota(self, reason: str) -> QuotaReached:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.files.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     """Read pages by number from 0 until an empty one: how many items a page has is documented in part only.
 
+    A later page that is answered with 404 twice is taken for the end, with a warning; `api.cut_short` notes the list,
+    since nothing proves that it was.
+
     Args:
         api: where to ask.
         endpoint: of the list.
@@ -43,7 +47,7 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     """
     before: list[Any] | None = None
     for number in itertools.count():
-        items = endpoint.items(endpoint.get(api, {"page": number}))
+        items = _numbered_page(api, endpoint, number)
         if not items:
             return
         if items != before:
@@ -51,6 +55,25 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
         elif number > 1:
             raise repeats(endpoint)
         before = items
+
+
+def _numbered_page(api: BrazeApi, endpoint: Endpoint, number: int) -> list[Any]:
+    for is_second in (False, True):  # as a single 404 may be a gateway's
+        try:
+            return endpoint.items(endpoint.get(api, {"page": number}))
+        except RequestRefused as error:
+            if error.status != HTTPStatus.NOT_FOUND or not number:
+                raise
+            if is_second and endpoint.path not in api.cut_short:
+                logger.warning(
+                    "%s: the vendor answered 404 twice to page %d; taken for the end, as page %d came.%s",
+                    endpoint.what.capitalize(),
+                    number,
+                    number - 1,
+                    error.reason,
+                )
+    api.cut_short.add(endpoint.path)
+    return []
 
 
 def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:

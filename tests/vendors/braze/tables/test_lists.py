@@ -113,10 +113,67 @@ def test_an_offset_without_effect_does_not_loop_for_ever(requests_mock: Mocker) 
     assert requests_mock.call_count == 2
 
 
-@pytest.mark.parametrize("items", [None, {}, [5], [{"name": "n"}], [{"id": ""}], [None]])
+@pytest.mark.parametrize("items", [{}, 5, "", [5], [{"name": "n"}], [{"id": ""}], [None]])
 def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) -> None:
     requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": items})
     assert run("braze_campaigns").exit_code == 12
+
+
+@pytest.mark.parametrize("answer", [{}, {"errors": ["no such page"]}])
+def test_an_answer_without_its_list_ends_with_12_and_success_is_no_reason(
+    requests_mock: Mocker, answer: dict[str, Any]
+) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"message": "success" if not answer else "no page", **answer})
+    failed = run("braze_campaigns")
+    assert failed.exit_code == 12
+    assert ("The vendor says" in failed.log) == bool(answer)
+
+
+@pytest.mark.parametrize(
+    ("stream", "path", "answer"),
+    [
+        ("braze_hard_bounces", "/email/hard_bounces", {"emails": None}),
+        ("braze_custom_attributes", "/custom_attributes", {"attributes": None}),
+        ("braze_products", "/purchases/product_list", {"products": None}),
+        ("braze_sessions", "/sessions/data_series", {"data": None}),
+        ("braze_canvas_stats", "/canvas/data_series", {"data": None}),
+        ("braze_canvas_stats", "/canvas/data_series", {"data": {"name": "c", "stats": None}}),
+    ],
+)
+def test_null_in_place_of_a_list_is_none(requests_mock: Mocker, stream: str, path: str, answer: dict[str, Any]) -> None:
+    lists: list[dict[str, Any]] = [{"json": {"canvases": [{"id": "c"}]}}, {"json": {"canvases": None}}]
+    requests_mock.get(f"{BRAZE_URL}/canvas/list", lists)
+    requests_mock.get(f"{BRAZE_URL}/canvas/details", json={})
+    requests_mock.get(f"{BRAZE_URL}{path}", json={"message": "success", **answer})
+    read = run(stream)
+    assert read.exit_code == 0, read.log
+    assert read.records(stream) == []
+
+
+@pytest.mark.parametrize(
+    ("statuses", "exit_code"), [((404, 404), 0), ((404, 200), 0), ((400,), 10), ((404, 400), 10), ((404, 404, 400), 0)]
+)
+def test_404_to_a_later_page_is_asked_once_more_and_taken_for_the_end(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, statuses: tuple[int, ...], exit_code: int
+) -> None:
+    pages: list[dict[str, Any]] = [{"json": {"campaigns": [{"id": "a"}]}}]
+    pages += [{"json": {"campaigns": [], "message": "No page"}, "status_code": status} for status in statuses]
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", pages)
+    settings = {**config("braze", segment_ids=None), "emit_activate_version_messages": True}
+    read = sync(settings, only={"braze_campaigns"})
+    assert read.exit_code == exit_code, read.log
+    is_the_end = statuses[:2] == (404, 404)
+    assert ("answered 404 twice to page 1; taken for the end, as page 0 came" in caplog.text) == is_the_end
+    kinds = {message["type"] for message in read.messages}
+    assert ("ACTIVATE_VERSION" in kinds) == (statuses == (404, 200))
+    if not exit_code:
+        assert [row["campaign_id"] for row in read.records("braze_campaigns")] == ["a"]
+
+
+def test_404_to_the_first_page_is_an_error(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", status_code=404)
+    assert run("braze_campaigns").exit_code == 10
+    assert requests_mock.call_count == 1
 
 
 def test_archived_campaigns_are_asked_for(requests_mock: Mocker) -> None:
