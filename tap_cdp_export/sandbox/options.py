@@ -216,6 +216,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         series_end: Whether the day of `ending_at` is among the days of a series: "inclusive" or "exclusive".
         first_product_page: Number of the first page of products.
         past_end: Answer to a page by number past the end: an "empty" list, "null", or status "404".
+        most_suppressions: Most rows of a page of a suppression list, whatever `limit` says.
         more_campaigns: Further campaigns, which send webhooks to no user.
         more_definitions: Further custom attributes and custom events, which no user has.
         conversion_events: Number of conversion events of mail campaigns and Canvases: a click, and perhaps an open.
@@ -272,6 +273,7 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     series_end: Literal["inclusive", "exclusive"] = "inclusive"
     first_product_page: Literal[0, 1] = 0
     past_end: Literal["empty", "null", "404"] = "empty"
+    most_suppressions: int = 500
     more_campaigns: int = 0
     more_definitions: int = 0
     conversion_events: Literal[1, 2] = 1

@@ -156,6 +156,20 @@ def test_lists_that_end_otherwise_are_read_as_usual(sandbox: Sandbox, form: str)
     assert now == (set() if form == "404" else usually)
 
 
+def test_suppressions_in_shorter_pages_are_the_same(sandbox: Sandbox) -> None:
+    tables = ["braze_hard_bounces", "braze_unsubscribes", "braze_invalid_phones"]
+    chosen = vendor(sandbox.settings(), "braze", tables=tables, segment_ids=["Kayak*"])
+    chosen |= {"start_date": "2026-07-01T00:00:00Z", "end_date": NOW}
+    sandbox.options.population.users = 1500
+    usual = run_tap(chosen)
+    sandbox.options.braze.most_suppressions = 2
+    other = run_tap(chosen)
+    assert (usual.exit_code, other.exit_code) == (0, 0), other.log
+    for stream in tables:
+        assert usual.records(stream)
+        assert other.records(stream) == usual.records(stream)
+
+
 def test_a_bucket_with_another_prefix_and_side_files_is_read(sandbox: Sandbox, tmp_path: Path) -> None:
     usual = run_with(sandbox, "braze", {}).records("braze_users")
     options = {"url": "null", "bucket_folder": str(tmp_path), "prefix_form": "other", "side_files": True}

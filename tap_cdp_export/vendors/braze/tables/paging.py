@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from contextlib import closing
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -124,10 +125,11 @@ def page_at(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], offset
 def after_page(
     api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
 ) -> Iterator[list[Any]]:
-    """Read pages by offset until one that is not full; a few are asked for ahead, perhaps beyond the end.
+    """Read pages by offset until one without further rows; while pages are full, a few are asked for ahead.
 
-    Where rows vanish, the later ones move forward. So each page begins with the last rows of the page before: if it
-    holds any of them, no row between was passed over. Otherwise the list is read again.
+    A page may have fewer rows than were asked for, though it is not the last. Where rows vanish, the later ones move
+    forward. So each page begins with the last rows of the page before: if it holds any of them, no row between was
+    passed over. Otherwise the list is read again.
 
     Args:
         api: where to ask.
@@ -162,20 +164,25 @@ def _joined(
     api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
 ) -> Iterator[list[Any]]:
     yield first
-    if len(first) < MOST_A_PAGE:
-        return
-    before = first
-    offsets = itertools.count(MOST_A_PAGE - _OVERLAP, MOST_A_PAGE - _OVERLAP)
-    for items in prefetch(offsets, partial(page_at, api, endpoint, params), number=parallel_requests):
-        if items == before:
-            raise repeats(endpoint)
-        new = [item for item in items if item not in before[-_OVERLAP:]]
-        if len(new) == len(items):
-            raise _Gap
-        yield new
-        if len(items) < MOST_A_PAGE:
-            return
-        before = items
+    before, offset = first, 0
+    while step := len(before) - (overlap := min(_OVERLAP, (len(before) + 1) // 2)):
+        size = len(before)
+        offsets = itertools.count(offset + step, step)
+        number = parallel_requests if size == MOST_A_PAGE else 1  # a page that is not full may be the last
+        with closing(prefetch(offsets, partial(page_at, api, endpoint, params), number=number)) as pages:
+            for items in pages:
+                offset += step
+                if items == before:
+                    raise repeats(endpoint)
+                new = [item for item in items if item not in before[-overlap:]]
+                if len(new) == len(items):
+                    raise _Gap
+                if not new:
+                    return
+                yield new
+                before = items
+                if len(items) != size:
+                    break
 
 
 def changes(endpoint: Endpoint) -> UnusableAnswer:
