@@ -190,8 +190,17 @@ class SeriesSource(TableSource):
         first = self._first_day(streams)
         reach = list(windows(start.date() if start else first, end.date(), longest, is_open=True))
         everything = partial(reading.latest, subjects, reach)
-        new = self._new(streams, subjects) if start else []
+        new = self._new(streams, subjects, first)
         before = self._last_read(streams) if new else None
+        if new and not start:
+            streams[0].logger.warning(
+                "%s: %d of %d are new, or were passed over by an earlier run. They are read from %s on; a run with "
+                "start_date reads what came before.",
+                ", ".join(self.selected),
+                len(new),
+                len(subjects),
+                first,
+            )
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
         for window in windows(first, end.date(), longest, is_open=True):
@@ -229,11 +238,19 @@ class SeriesSource(TableSource):
         """Return the latest bookmark, up to which a new subject has to be read."""
         return max(day for stream in streams if (day := stream.last_day))
 
-    def _new(self, streams: list[SeriesStream], subjects: list[Subject]) -> list[Subject]:
-        """Return the subjects that are not read up to the bookmark; none on a first run, which reads all of them."""
+    def _new(self, streams: list[SeriesStream], subjects: list[Subject], first: date) -> list[Subject]:
+        """Return the subjects with days before the first one of the run that were not read.
+
+        There are none on a first run, which reads all of them.
+        """
         if not all(stream.last_day for stream in streams):
             return []
-        return [subject for subject in subjects if not all(one.has_read(subject, self.lookback) for one in streams)]
+        return [
+            subject
+            for subject in subjects
+            if (subject.span[0] is None or subject.span[0] < first)
+            and not all(one.has_read(subject, self.lookback) for one in streams)
+        ]
 
     @property
     def lookback(self) -> timedelta:
