@@ -61,6 +61,7 @@ class BrazeCampaignStats(SeriesStream):
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id", "date")
     own_columns = frozenset({"campaign_id", "date"})
+    has_every_day = True  # as recorded (docs/vendors/endpoints.md, B.3)
     endpoint = _CAMPAIGN_SERIES
 
     def rows(self, day: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -84,6 +85,7 @@ class BrazeCampaignMessageStats(SeriesStream):
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_MESSAGE_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id", "date", "channel", "message_variation_id", "occurrence")
     own_columns = frozenset(primary_keys)
+    has_every_day = True  # as recorded (docs/vendors/endpoints.md, B.3)
     endpoint = _CAMPAIGN_SERIES
 
     def rows(self, day: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
