@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tap_cdp_export.errors import RequestRefused
 from tap_cdp_export.records.batch import batch_of
+from tap_cdp_export.vendors.braze.tables.days import DAY, Days
 from tap_cdp_export.vendors.braze.tables.one_by_one import GONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from tap_cdp_export.vendors.braze.tables.days import Days
     from tap_cdp_export.vendors.braze.tables.endpoint import Answer
     from tap_cdp_export.vendors.braze.tables.gaps import Gaps
     from tap_cdp_export.vendors.braze.tables.one_by_one import OneByOne
@@ -28,10 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _RefusedDays:
-    """A window that is refused, though a later one of the same subject is not."""
+class _Partial:
+    """The first days of a window, which are refused though later ones are not, and the answer for the others."""
 
+    refused: Days
     refusal: RequestRefused
+    rest: tuple[Days, Answer] | None
 
 
 class Reading:
@@ -85,12 +87,17 @@ class Reading:
         is_without_days = False
         wanted = self._wanted(subjects, window)
         for (subject, days), answer in self._requests.answers(wanted, self._ask, _name, self._latest_windows):
-            if isinstance(answer, _RefusedDays):
-                self._warn(subject, days, answer.refusal)
-                gaps.note_refusal(subject.name, days)
+            rest: tuple[Days, Answer] | None
+            if isinstance(answer, _Partial):
+                self._warn(subject, answer.refused, answer.refusal)
+                gaps.note_refusal(subject.name, answer.refused)
+                rest = answer.rest
+            else:
+                rest = days, answer
+            if rest is None:
                 continue
-            returned = self._write(subject, days, answer)
-            gaps.note_answer(subject.name, days, {day for day in returned if day in days})
+            returned = self._write(subject, *rest)
+            gaps.note_answer(subject.name, rest[0], {day for day in returned if day in rest[0]})
             is_without_days = True
             if returned and days.is_open:
                 last_days.append(max(returned))
@@ -107,8 +114,8 @@ class Reading:
             if days:
                 yield subject, days
 
-    def _ask(self, item: Asked) -> Answer | _RefusedDays:
-        """Ask for a window; if it is refused, find out whether the subject is refused, or these days alone."""
+    def _ask(self, item: Asked) -> Answer | _Partial:
+        """Ask for a window; if it is refused, find out whether the subject is refused, or some days alone."""
         subject, days = item
         try:
             answer = self._get(item)
@@ -119,9 +126,39 @@ class Reading:
             if subject.name not in self._present:
                 self._get(latest)
                 self._present.add(subject.name)
-            return _RefusedDays(refusal)
+            rest = self._latest_part(subject, days)
+            if rest is None:
+                return _Partial(days, refusal, None)
+            return rest[1] if rest[0] == days else _Partial(Days(days.first, rest[0].first - DAY), refusal, rest)
         self._present.add(subject.name)
         return answer
+
+    def _latest_part(self, subject: Subject, days: Days) -> tuple[Days, Answer] | None:
+        """Find the most days up to the last one of a refused window that are not refused, in some nine requests."""
+        last_day = Days(days.last, days.last)
+        answer = self._answer(subject, last_day)
+        if answer is None:
+            return None
+        found = last_day, answer
+        refused, first = days.first - DAY, days.last
+        attempt = days  # a second time, as a single refusal may be a gateway's
+        while True:
+            answer = self._answer(subject, attempt)
+            if answer is None:
+                refused = attempt.first
+            else:
+                found, first = (attempt, answer), attempt.first
+            if refused + DAY >= first:
+                return found
+            attempt = Days(refused + (first - refused).days // 2 * DAY, days.last)
+
+    def _answer(self, subject: Subject, days: Days) -> Answer | None:
+        try:
+            return self._get((subject, days))
+        except RequestRefused as refusal:
+            if refusal.status not in GONE:
+                raise
+            return None
 
     def _get(self, item: Asked) -> Answer:
         subject, days = item

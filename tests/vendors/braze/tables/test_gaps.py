@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.configurations import BRAZE_URL
 from tests.vendors.braze.tables.test_series import ALWAYS, STREAM, bookmark, days, run
 from tests.vendors.braze.tables.vendor import CampaignVendor
 
@@ -46,23 +48,40 @@ def test_windows_that_are_too_old_hide_no_later_days_and_are_not_asked_for_again
     assert warnings == [f'{refused} The vendor says: "ending_at is too old". Others are logged at DEBUG.']
 
 
-def test_a_window_that_is_refused_once_is_read_by_the_next_run(requests_mock: Mocker) -> None:
+@pytest.mark.parametrize("kept_from", ["2026-01-05", "2026-03-10", "2026-04-05"])
+def test_where_a_window_begins_too_early_its_later_days_are_read(requests_mock: Mocker, kept_from: str) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS}, kept_from=kept_from)
+    vendor.install(requests_mock)
+    first, second = two_runs(vendor, heals=False)
+    for name in ("a", "b"):
+        found = days(first, name)
+        assert len(found) == len(set(found)) == (date(2026, 6, 30) - date.fromisoformat(found[0])).days + 1
+        assert found[0] == str(date.fromisoformat(kept_from) + timedelta(days=1))  # a request begins a day earlier
+        assert days(second, name)[0] == "2026-06-15"
+    assert len(vendor.asked) <= 2 * 13
+
+
+@pytest.mark.parametrize("times", [1, 2, 99])
+def test_a_window_that_is_refused_to_one_campaign_alone_is_read_in_the_end(requests_mock: Mocker, times: int) -> None:
     vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS})
     vendor.install(requests_mock)
-    refusals = [("a", "2025-12-31")]
+    left = times
 
-    def series(request: object, context: object) -> dict[str, object]:
+    def series(request: Any, context: Any) -> dict[str, Any]:
+        nonlocal left
         answer = vendor._series(request, context)  # noqa: SLF001 -- of a helper
-        if vendor.asked[-1][:2] in refusals:
-            refusals.clear()
-            context.status_code = 404  # type: ignore[attr-defined]
+        if vendor.asked[-1][0] == "a" and vendor.asked[-1][2] < "2026-04-20" and left:
+            left -= 1
+            context.status_code = 404
         return answer
 
-    requests_mock.get("/campaigns/data_series", json=series)
-    first, second = two_runs(vendor)
-    assert days(first, "a")[0] == "2026-04-09"
-    assert len(days(first, "b")) == 181
-    assert len(set(days(second, "a"))) == 182
+    requests_mock.get(f"{BRAZE_URL}/campaigns/data_series", json=series)
+    first = run()
+    left = 0
+    second = run(NEXT, state=first.states[-1])
+    assert len({*days(first, "a"), *days(second, "a")}) == 182
+    assert days(first, "a")[0] == ("2026-01-01" if times == 1 else "2026-04-09")
+    assert min(days(second, "a")) == ("2026-06-15" if times == 1 else "2026-01-01")
     assert days(second, "b")[0] == "2026-06-15"
 
 
