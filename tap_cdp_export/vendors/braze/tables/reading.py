@@ -40,7 +40,8 @@ class Reading:
     """Reads windows of series.
 
     Attributes:
-        is_without_days: whether there were answers to the last window that was read, and none held a day.
+        is_without_days: whether there were answers for the newest days in the last window that was read, and none held
+            a day.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- what a run consists of
@@ -84,7 +85,7 @@ class Reading:
             The earliest of the last days that the answers held; None without any.
         """
         last_days = []
-        is_without_days = False
+        has_open_answer = False
         wanted = self._wanted(subjects, window)
         for (subject, days), answer in self._requests.answers(wanted, self._ask, _name, self._latest_windows):
             rest: tuple[Days, Answer] | None
@@ -98,10 +99,10 @@ class Reading:
                 continue
             returned = self._write(subject, *rest)
             gaps.note_answer(subject.name, rest[0], {day for day in returned if day in rest[0]})
-            is_without_days = True
+            has_open_answer = has_open_answer or days.is_open
             if returned and days.is_open:
                 last_days.append(max(returned))
-        self.is_without_days = is_without_days and not last_days
+        self.is_without_days = has_open_answer and not last_days
         return min(last_days, default=None)
 
     def _latest_windows(self) -> Sequence[Asked]:

@@ -208,7 +208,7 @@ class SeriesSource(TableSource):
             whole = last_whole_day(last if window.is_open else window.last + DAY, end)
             if len(requests.refused) == len(subjects):  # no other one has an answer, now or in its ended series
                 requests.check()
-            if reading.is_without_days and streams[0].has_every_day and window.is_open:
+            if reading.is_without_days and streams[0].has_every_day:
                 streams[0].logger.warning(
                     "%s: the answers for %s and later hold no day at all. The next run asks again.",
                     ", ".join(self.selected),

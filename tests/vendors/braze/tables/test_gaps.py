@@ -136,3 +136,11 @@ def test_if_no_answer_holds_a_day_the_bookmark_stays(requests_mock: Mocker, capl
     third = run("2026-07-20T18:00:00Z", state=(second.states or first.states)[-1])
     assert days(third, "a")[0] == days(third, "b")[0] == "2026-06-15"
     assert bookmark(third) == "2026-07-19"
+
+
+def test_where_all_campaigns_have_ended_the_bookmark_moves(requests_mock: Mocker) -> None:
+    vendor = CampaignVendor({"a": {"first_sent": "2026-04-10T10:00:00Z", "last_sent": "2026-05-20T10:00:00Z"}})
+    vendor.install(requests_mock)
+    first = run()
+    assert (days(first, "a")[0], days(first, "a")[-1]) == ("2026-04-09", "2026-06-04")
+    assert bookmark(first) == "2026-06-29"
