@@ -9,6 +9,7 @@ up to the bookmark.
 from __future__ import annotations
 
 import hashlib
+import logging
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.vendors.braze.tables.endpoint import Answer
     from tap_cdp_export.vendors.braze.tables.spans import Span
+
+logger = logging.getLogger(__name__)
 
 _SUBJECTS: Final = "subjects"
 """Key in STATE of what has been read up to the bookmark."""
@@ -192,13 +195,9 @@ class SeriesSource(TableSource):
         reading = Reading(self, streams, requests, end, subjects, list(reach))
         new = self._new(streams, subjects, first)
         if new and not start:
-            streams[0].logger.warning(
-                "%s: %d of %d are new, or were passed over by an earlier run. They are read from %s on; a run with "
-                "start_date reads what came before.",
-                ", ".join(self.selected),
-                len(new),
-                len(subjects),
-                first,
+            self._warn(
+                f"{len(new)} of {len(subjects)} are new, or were passed over by an earlier run. They are read from {first} "
+                "on; a run with start_date reads what came before."
             )
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
@@ -209,11 +208,7 @@ class SeriesSource(TableSource):
             if len(requests.refused) == len(subjects):  # no other one has an answer, now or in its ended series
                 requests.check()
             if reading.is_without_days and streams[0].has_every_day:
-                streams[0].logger.warning(
-                    "%s: the answers for %s and later hold no day at all. The next run asks again.",
-                    ", ".join(self.selected),
-                    window.first,
-                )
+                self._warn(f"the answers for {window.first} and later hold no day at all. The next run asks again.")
                 return
             self._commit(streams, whole, [one for one in known if not gaps.are_in(one.name)], requests)
             streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
@@ -226,16 +221,17 @@ class SeriesSource(TableSource):
             self._commit(streams, None, whole_ones, requests)
         number = sum(gaps.are_in(one.name) or past.are_in(one.name) for one in subjects)
         if number:
-            streams[0].logger.warning(
-                "%s: the answers for %d of %d lack days. The next run with start_date reads them again from there on.",
-                ", ".join(self.selected),
-                number,
-                len(subjects),
+            self._warn(
+                f"the answers for {number} of {len(subjects)} lack days. The next run with start_date reads them again "
+                "from there on."
             )
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s: %s", ", ".join(self.selected), text)
 
     def _gaps(self, streams: list[SeriesStream], subjects: list[Subject], end: datetime) -> Gaps:
         """Begin to look for gaps, after the bookmark in the series of those that were read up to it."""
-        bookmark = min((stream.last_day or date.min for stream in streams), default=date.min)
+        bookmark = min(stream.last_day or date.min for stream in streams)
         read = [one.name for one in subjects if all(stream.has_read(one, self.lookback) for stream in streams)]
         read_until = dict.fromkeys(read, bookmark)
         return Gaps(read_until, end.date() - RECENT, has_every_day=streams[0].has_every_day)
