@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _MAX_NUMBER: Final = 10**12
 _IDENTIFIER: Final = re.compile(r"(^|[._])(ids?|name|key|secret)(\.[0-9]+)?$")
 _MAY_BE_EMPTY: Final = {"instance"}
+_BOUNDS: Final = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
 
 
 def complete(config: Mapping[str, Any], schema: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:
@@ -124,14 +125,18 @@ def _as_meant(value: Any, schema: Mapping[str, Any], name: str = "") -> Any:  # 
     """Convert strings to what they mean; values inside free-form objects stay as they are.
 
     - Numeric strings, such as "0.5", become numbers: Meltano passes numbers with a fraction as strings.
-    - White space around secrets, identifiers and URLs is removed: a pasted key often ends with a newline.
+    - White space around secrets, identifiers, URLs and whatever must not be empty is removed: a pasted key often ends
+      with a newline.
     - A host without a scheme gets https.
+    - A list of strings holds each once: what is named twice is not asked for twice.
     """
     if isinstance(value, dict):
         properties = schema.get("properties", {})
         return {key: _as_meant(inner, properties.get(key, {}), key) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_as_meant(item, schema.get("items", {}), name) for item in value]
+        items = [_as_meant(item, schema.get("items", {}), name) for item in value]
+        are_strings = all(isinstance(item, str) for item in items)
+        return list(dict.fromkeys(items)) if are_strings and schema.get("items") else items
     types = schema.get("type", ())
     if not isinstance(value, str) or not types:
         return value
@@ -142,7 +147,7 @@ def _as_meant(value: Any, schema: Mapping[str, Any], name: str = "") -> Any:  # 
             return value
         return _plain(number, {}) if number.is_finite() else value
     is_url = schema.get("format") == "uri"
-    if is_url or _IDENTIFIER.search(name) or name in _MAY_BE_EMPTY:
+    if is_url or _IDENTIFIER.search(name) or name in _MAY_BE_EMPTY or "minLength" in schema:
         value = value.strip()
     return f"https://{value}" if is_url and value and ":/" not in value and not value.startswith("/") else value
 
@@ -212,12 +217,10 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield f"setting {name} must be of type {' or '.join(t for t in types if t != 'null')}"
         case "enum":
             yield f"setting {name} must be one of {', '.join(str(choice) for choice in limit)}"
-        case "minimum":
-            yield f"setting {name} must be at least {limit}"
-        case "maximum":
-            yield f"setting {name} must be at most {limit}"
-        case "exclusiveMinimum":
-            yield f"setting {name} must be more than {limit}"
+        case "minLength":
+            yield f"setting {name} is empty"
+        case "minimum" | "maximum" | "exclusiveMinimum" as bound:
+            yield f"setting {name} must be {_BOUNDS[bound]} {limit}"
         case _:
             yield f"setting {name or 'file'} is not as documented ({error.validator})"
 

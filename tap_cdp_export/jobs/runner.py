@@ -171,7 +171,7 @@ class ExportRunner:
     def _until_ready(
         self, request: ExportRequest, job: ExportJob | None, replacements: int
     ) -> tuple[ExportJob, PollResult]:
-        deadline = time.monotonic() + self._poll_policy.timeout
+        deadline: float | None = None
         if job and not job.matches(request):
             logger.info("%s: the export of an earlier run has expired, or its settings were others.", request.subject)
             job = None
@@ -185,6 +185,8 @@ class ExportRunner:
                 logger.info("%s: export requested%s.", request.subject, _span(request))
             else:
                 self._check_is_new(request, job)
+            if deadline is None:  # the request itself may have waited; a replacement has what is left
+                deadline = time.monotonic() + self._poll_policy.timeout
             with ACTIVITY.during("waiting for the export"):
                 result = self._wait(request, job, deadline)
             if result.status is ExportStatus.READY:

@@ -285,6 +285,9 @@ def test_white_space_around_secrets_and_identifiers_is_removed(space: str) -> No
     assert (personalization["account_name"], personalization["instance"]) == ("acme", "us-1")
     assert personalization["dataset_ids"] == ["engage"]
     assert personalization["csv_list_separator"] == space
+    segments = {"tables": ["user_segments"], "segments": [padded("vip")], "filter": padded("vip")}
+    personalization = complete(config("personalization", **segments))["personalization"]
+    assert (personalization["segments"], personalization["filter"]) == (["vip"], "vip")
     body = {"extra_body": {"name": padded("x")}, "attributes": [{"version_id": padded("x")}]}
     apsis = complete(config("apsis", client_id=padded("i"), client_secret=padded("s"), **body))["apsis"]
     assert (apsis["client_id"], apsis["client_secret"]) == ("i", "s")
@@ -303,11 +306,29 @@ def test_white_space_around_secrets_and_identifiers_is_removed(space: str) -> No
         ("personalization", "api_key_secret"),
         ("personalization", "account_name"),
         ("personalization", "dataset_ids"),
+        ("personalization", "segments"),
+        ("personalization", "filter"),
     ],
 )
 def test_an_empty_secret_or_identifier_is_refused_by_name(vendor: str, name: str, empty: str) -> None:
-    value = [empty] if name.endswith("_ids") else empty
+    value = [empty] if name.endswith("s") else empty
     assert f"setting {vendor}.{name}" in problems(config(vendor, **{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name"),
+    [
+        ("personalization", "dataset_ids"),
+        ("personalization", "segments"),
+        ("braze", "segment_ids"),
+        ("braze", "app_ids"),
+        ("braze", "fields_to_export"),
+        ("braze", "custom_attributes_to_export"),
+    ],
+)
+def test_what_is_named_twice_is_asked_for_once(vendor: str, name: str) -> None:
+    twice = ["b", "a", "b", " a "] if name.endswith("_ids") else ["b", "a", "b"]
+    assert complete(config(vendor, **{name: twice}))[vendor][name] == ["b", "a"]
 
 
 @pytest.mark.parametrize("vendor", ["personalization", "apsis", "braze"])

@@ -373,6 +373,21 @@ def test_a_replacement_does_not_extend_the_deadline(clock: VirtualClock) -> None
     assert clock.paused <= 600
 
 
+def test_the_timeout_begins_when_the_vendor_has_accepted_the_request(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = Vendor([PollResult(PENDING, retry_after=500), PollResult(READY)])
+    accept = vendor.request_export
+
+    def accept_late(request: ExportRequest) -> ExportJob:
+        clock.advance(590)  # as while another export of the segment is running
+        return accept(request)
+
+    monkeypatch.setattr(vendor, "request_export", accept_late)
+    assert vendor.export() == [b"one", b"two"]
+    assert vendor.request_count == 1
+
+
 def test_each_poll_gets_the_remaining_time_and_at_least_a_second(clock: VirtualClock) -> None:
     vendor = Vendor([PollResult(PENDING, retry_after=500), PollResult(READY)])
     vendor.export()

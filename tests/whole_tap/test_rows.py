@@ -133,6 +133,24 @@ def test_an_event_that_can_be_exported_hours_late_is_read_by_a_later_run(sandbox
     assert warehouse.counts["apsis_events"] == rows["apsis_events"]
 
 
+def test_an_event_that_comes_late_while_an_export_stays_open_is_read(sandbox: Sandbox) -> None:
+    late = timedelta(minutes=105)
+    everything = run_tap(vendor(at(sandbox, NOW), "apsis")).records("apsis_events")
+    event = max(everything, key=lambda row: str(row["created_at"]))
+    sandbox.options.update({"apsis": {"late_seconds": late.seconds, "least_late_seconds": late.seconds}})
+    created = datetime.fromisoformat(event["created_at"])
+    found, state = [], None
+    for hours, is_ready in ((-24, True), (1, False), (13, True)):
+        sandbox.options.apsis.polls_before_ready = 0 if is_ready else 10_000
+        settings = at(sandbox, f"{created + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}")
+        timeout = {} if is_ready else {"export_timeout_seconds": 5}
+        run = run_tap(vendor(settings, "apsis", lookback_minutes=120, **timeout), state=state)
+        assert run.exit_code == (0 if is_ready else 15), run.log
+        found.append(event["event_key"] in {row["event_key"] for row in run.records("apsis_events")})
+        state = run.states[-1]
+    assert found == [False, False, True]
+
+
 @pytest.mark.parametrize("refused_by", ["fails", "error", "413", "400"])
 def test_a_lookback_that_makes_an_export_too_large_is_cut_off_and_nothing_is_lost(
     sandbox: Sandbox, refused_by: str

@@ -7,7 +7,7 @@ import math
 from datetime import timedelta
 from functools import cache, cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from tap_cdp_export.errors import CdpExportError, ExportsFailed, SettingsError
 from tap_cdp_export.files.json_chunks import read_verified_chunks
@@ -143,8 +143,9 @@ class ApsisSource(ExportSource[ApsisAccount]):
     def run(self) -> None:
         """Work through the windows from the bookmark to now, closing each before the next.
 
-        The first window after a bookmark reaches back behind it, for events that could not be exported before. Where
-        that is too large, what is behind the bookmark becomes a window of its own. What is still too large is halved
+        The first window after a bookmark reaches back behind it, for events that could not be exported before; so does
+        the first one that is asked for after an export of an earlier run. Where that is too large, what is behind the
+        bookmark becomes a window of its own. What is still too large is halved
         in time and asked for again, and what follows it is cut as short. Attributes carry no time: only the last
         window's profiles are emitted, and without events no halving would help.
         """
@@ -153,18 +154,28 @@ class ApsisSource(ExportSource[ApsisAccount]):
         if events and not self.settings["events"]:
             events.log("Setting apsis.events is empty, so there are no events to ask for.")
             events = None
-        state_owner = events or profiles
-        if state_owner is None:
+        if not (profiles or events):
             return
         self._begin(profiles, events)
+        end = self.end(self.api.check_access())
+        has_read = self._read(profiles, events, end)
+        if events and not has_read:
+            events.log("Nothing to ask for: the bookmark has reached end_date.")
+            bookmark = profiles.bookmark() if profiles else end
+            if bookmark is None or bookmark < end:  # as where the stream was selected later
+                self._read(profiles, None, end)
+
+    def _read(self, profiles: ExportStream | None, events: ExportStream | None, end: datetime) -> bool:
+        """Read all windows up to `end`; return whether there were any."""
+        state_owner = cast("ExportStream", events or profiles)
         exporter = ApsisExporter(self.api, self.settings)
         runner = ExportRunner(exporter, PollPolicy.from_settings(self.settings), state_owner.save_job)
         parameters = self._parameters(with_events=events is not None)
         origin = {**self.api.account, "lookback_minutes": self.settings["lookback_minutes"]}
         job = state_owner.job()
-        end = self.end(self.api.check_access())
         windows, lookback = self._plan(events, job, end)
         window = next(windows, None)
+        has_windows = window is not None
         while window:
             is_last = events is None or window.end >= end
             profiles_now = profiles if is_last else None
@@ -186,7 +197,10 @@ class ApsisSource(ExportSource[ApsisAccount]):
                 continue
             self._commit(window, profiles_now, events)
             state_owner.write_state()
-            window, lookback = next(windows, None), timedelta(0)
+            known_before = window.end - window.start + lookback if events and taken_up else timedelta(0)
+            lookback = min(self._lookback(window.end), known_before)
+            window = next(windows, None)
+        return has_windows
 
     def _begin(self, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Resolve what is asked for; say what a bookmark does not hold, whose windows were asked for without it."""
@@ -241,18 +255,17 @@ class ApsisSource(ExportSource[ApsisAccount]):
         if not events:
             return iter([pending or Window(end - length, end)]), timedelta(0)
         start = self.start_of(events)
-        lookback = self._lookback(events, start)
+        lookback = self._lookback(start) if events.bookmark() == start else timedelta(0)
         windows: Iterator[Window] = split(Window(start, end), length)
         if pending and start - lookback <= pending.start < pending.end <= start:  # a lookback that was cut off
-            return chain([pending], split(Window(pending.end, start), length), windows), timedelta(0)
+            rest = split(Window(pending.end, start), length)
+            return chain([pending], rest, windows), pending.start - (start - lookback)
         if pending and pending.start == start and pending.end <= end:
             return chain([pending], split(Window(pending.end, end), length)), lookback
         return windows, lookback
 
-    def _lookback(self, events: ExportStream, start: datetime) -> timedelta:
-        """Return how far the first window reaches back: behind a bookmark only, and never before `start_date`."""
-        if events.bookmark() != start:
-            return timedelta(0)
+    def _lookback(self, start: datetime) -> timedelta:
+        """Return how far a window reaches back behind its start: never before `start_date`."""
         lookback = timedelta(seconds=math.ceil(self.settings["lookback_minutes"] * 60))
         earliest = self.start_date()
         return min(lookback, start - earliest) if earliest else lookback

@@ -95,13 +95,13 @@ SETTINGS: Final = th.ObjectType(
     ),
     th.Property(
         "filter",
-        th.StringType,
+        th.StringType(min_length=1),
         title="Filter",
         description="Name or ID of a segment: only its members are exported.",
     ),
     th.Property(
         "segments",
-        th.ArrayType(th.StringType),
+        th.ArrayType(th.StringType(min_length=1)),
         title="Segments",
         description="Names or IDs of the segments whose members user_segments lists, with one series of requests for "
         "each; apart from filter, which it does not combine with.",

@@ -84,7 +84,7 @@ class PersonalizationSource(ExportSource[PersonalizationClient]):
         Yields:
             A part for each dataset.
         """
-        for dataset in dict.fromkeys(self.settings["dataset_ids"]):
+        for dataset in self.settings["dataset_ids"]:
             yield Part(f"dataset-{dataset}", tuple(self.selected), {"dataset_ids": [dataset]})
 
     def run(self) -> None:

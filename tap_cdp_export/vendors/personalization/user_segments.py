@@ -74,7 +74,7 @@ class UserSegmentsSource(PersonalizationSource):
     def run(self) -> None:
         """Read every segment of every dataset."""
         for stream in self.selected.values():
-            segments, datasets = dict.fromkeys(self.settings["segments"]), self._datasets
+            segments, datasets = self.settings["segments"], self.settings["dataset_ids"]
             logger.warning(
                 "%s: each member of %d segments in %d datasets is one more exported user, "
                 "which the vendor counts against the volume of the contract.",
@@ -87,14 +87,10 @@ class UserSegmentsSource(PersonalizationSource):
             stream.commit_window(None)
             stream.write_state()
 
-    @property
-    def _datasets(self) -> list[str]:
-        return list(dict.fromkeys(self.settings["dataset_ids"]))
-
     def _read_segment(self, stream: ExportStream, segment: str) -> None:
         """Read a segment in all datasets; it belongs to one of them, so that others may not know it."""
         refusals: list[RequestRefused] = []
-        for dataset in self._datasets:
+        for dataset in self.settings["dataset_ids"]:
             request = partial(
                 self.client.page,
                 self.kind,
@@ -109,7 +105,7 @@ class UserSegmentsSource(PersonalizationSource):
                 if error.status != HTTPStatus.NOT_FOUND:
                     raise
                 refusals.append(error)
-        if len(refusals) == len(self._datasets):
+        if len(refusals) == len(self.settings["dataset_ids"]):
             raise refusals[0]
         for refusal in refusals:
             stream.suppress_activate_version()  # nothing proves that the vendor meant the segment

@@ -266,9 +266,10 @@ def test_an_open_export_of_a_cut_lookback_is_taken_up_and_nothing_is_left_out(re
     vendor = Vendor(requests_mock, first=10)
     again = run({**patient, "end_date": day(6)}, state=stopped.states[-1])
     assert again.exit_code == 0
-    whole = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12)), (day(4, 12), day(6))]
-    whole = whole if cut == 2 else [*whole[:2], (day(4), day(6))]
-    assert (asked + vendor.windows) == whole
+    asked_before = [(day(3), day(3, 12)), (day(3, 12), day(4)), (day(4), day(4, 12))][: cut + 1]
+    # what may have come late since then is asked for again, up to a day of it
+    asked_behind_it = [[(day(3), day(4)), (day(4), day(6))], [(day(3), day(6))], [(day(3, 12), day(6))]]
+    assert (asked, vendor.windows) == (asked_before, asked_behind_it[cut])
     assert vendor.polls[0] == cut + 3
     assert bookmark(again, "apsis_events") == day(6).replace("Z", ".000Z")
 
@@ -337,6 +338,24 @@ def test_a_run_without_new_time_asks_for_no_events(requests_mock: Mocker) -> Non
     assert vendor.exports == []
 
 
+@pytest.mark.parametrize(("profiles", "exports"), [(None, 1), (day(7), 1), (WHOLE, 0)])
+def test_profiles_are_read_where_the_events_have_reached_end_date_already(
+    requests_mock: Mocker, profiles: str | None, exports: int
+) -> None:
+    vendor = Vendor(requests_mock)
+    state = since(8)
+    if profiles:
+        state["bookmarks"]["apsis_profiles"] = {"replication_key_value": profiles}
+    done = run(state=state)
+    assert done.exit_code == 0, done.log
+    assert len(vendor.exports) == exports
+    assert len(done.records("apsis_profiles")) == 2 * exports
+    assert done.records("apsis_events") == []
+    assert bookmark(done, "apsis_profiles") == WHOLE
+    assert run(state=done.states[-1]).exit_code == 0
+    assert len(vendor.exports) == exports
+
+
 def test_configured_attributes_that_are_null_are_no_tags(requests_mock: Mocker) -> None:
     profile = {"sections": {"1": {"attributes": {"9820534": {"value": None}, "5": {"value": None}}}}}
     Vendor(requests_mock, {"content": json.dumps({"profiles": {"p": profile}}).encode()})
@@ -376,6 +395,21 @@ def test_an_open_export_is_taken_up_with_its_own_window_and_not_asked_for_again(
     assert vendor.windows == [("2024-03-05T00:00:00Z", "2024-03-08T00:00:00Z")]
     windows = [(r["window_start"], r["window_end"]) for r in again.records("apsis_events")]
     assert windows == [("2024-03-01T00:00:00.000Z", "2024-03-05T00:00:00.000Z"), ("2024-03-05T00:00:00.000Z", WHOLE)]
+    assert bookmark(again, "apsis_events") == WHOLE
+
+
+def test_the_first_export_asked_for_after_one_that_was_taken_up_looks_back_behind_its_end(
+    requests_mock: Mocker,
+) -> None:
+    """What came late since the open export was asked for is in no other file."""
+    Vendor(requests_mock, {"status_code": 404})
+    settings = {**config("apsis", window_days=2, export_timeout_seconds=10), "end_date": day(6)}
+    stopped = run(settings, state=since(5))
+    assert stopped.exit_code == 15
+    vendor = Vendor(requests_mock, first=2)
+    again = run({**settings, "end_date": day(8)}, state=stopped.states[-1])
+    assert again.exit_code == 0
+    assert vendor.windows == [(day(5), day(8))]
     assert bookmark(again, "apsis_events") == WHOLE
 
 

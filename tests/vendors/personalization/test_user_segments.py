@@ -126,7 +126,7 @@ def test_a_segment_that_no_dataset_has_ends_the_run_with_10(requests_mock: Mocke
     [
         ({}, "personalization.segments is missing"),
         ({"segments": []}, "personalization.segments must name at least one"),
-        ({"segments": ["a", ""]}, "personalization.segments holds an empty name"),
+        ({"segments": ["a", ""]}, "personalization.segments.1 is empty"),
         ({"segments": ["a"], "extra_params": {"filter": "b"}}, "holds filter, which would override the segments"),
     ],
 )
