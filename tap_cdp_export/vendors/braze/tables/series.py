@@ -196,8 +196,8 @@ class SeriesSource(TableSource):
         new = self._new(streams, subjects, first)
         if new and not start:
             self._warn(
-                f"{len(new)} of {len(subjects)} are new, or were passed over by an earlier run. They are read from {first} "
-                "on; a run with start_date reads what came before."
+                f"{len(new)} of {len(subjects)} are new, or were passed over by an earlier run. They are read from "
+                f"{first} on; a run with start_date reads what came before."
             )
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
