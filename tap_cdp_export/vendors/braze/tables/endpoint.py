@@ -51,8 +51,8 @@ class Endpoint:
         what: what is asked for, in a few words for a message.
         params: query parameters of every request.
         pool: which of the API's paces it keeps, together with other endpoints.
-        joined: levels of objects, from the answer down to those that become rows, in which the values of a repeated
-            key are merged.
+        joined: levels of objects, from the answer down to those whose values become rows, in which the values of a
+            repeated key are merged.
     """
 
     path: str
@@ -146,8 +146,8 @@ class Endpoint:
         Returns:
             The error, with the vendor's own words if there are any.
         """
-        is_reason = answer and answer.content.get("message") != _SUCCESS
-        reason = reason_in(answer.content) if answer and is_reason else ""
+        fields = answer.content if answer else {}
+        reason = reason_in({name: value for name, value in fields.items() if value != _SUCCESS})
         return UnusableAnswer(f"Braze's answer to the request for {self.what} is not as documented.{reason}")
 
     def _quota(self, reason: str) -> QuotaReached:

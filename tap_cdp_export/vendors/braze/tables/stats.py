@@ -42,14 +42,14 @@ _CAMPAIGN_SERIES: Final = Endpoint(
     "data",
     "the statistics of a campaign",
     pool=CAMPAIGN_SERIES,
-    joined=4,  # the answer, a day, its channels, a message variation
+    joined=3,  # the answer, a day, its channels
 )
 _CANVAS_SERIES: Final = Endpoint(
     "/canvas/data_series",
     "canvas.data_series",
     "data",
     "the statistics of a Canvas",
-    joined=5,  # the answer, its data, a day, its variants or steps, one of them
+    joined=4,  # the answer, its data, a day, its variants or steps
 )
 
 

@@ -112,14 +112,15 @@ def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) 
     assert run("braze_campaigns").exit_code == 12
 
 
-@pytest.mark.parametrize("answer", [{}, {"errors": ["no such page"]}])
+@pytest.mark.parametrize("answer", [{}, {"errors": ["no such page"]}, {"message": "no such page"}])
 def test_an_answer_without_its_list_ends_with_12_and_success_is_no_reason(
     requests_mock: Mocker, answer: dict[str, Any]
 ) -> None:
-    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"message": "success" if not answer else "no page", **answer})
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"message": "success", **answer})
     failed = run("braze_campaigns")
     assert failed.exit_code == 12
-    assert ("The vendor says" in failed.log) == bool(answer)
+    assert ('The vendor says: "no such page"' in failed.log) == bool(answer)
+    assert "success" not in failed.log
 
 
 @pytest.mark.parametrize(
