@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.vendors.braze.api import BrazeApi
-    from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
+    from tap_cdp_export.vendors.braze.tables.endpoint import Answer, Endpoint
 
     Paging = Callable[[BrazeApi, Endpoint], Iterator[list[Any]]]
 
@@ -61,7 +61,8 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
 def _numbered_page(api: BrazeApi, endpoint: Endpoint, number: int) -> list[Any]:
     for is_second in (False, True):  # as a single 404 may be a gateway's
         try:
-            return endpoint.items(endpoint.get(api, {"page": number}))
+            answer = endpoint.get(api, {"page": number})
+            return endpoint.items(answer) if number else _first_items(api, endpoint, answer)
         except RequestRefused as error:
             if error.status != HTTPStatus.NOT_FOUND or not number:
                 raise
@@ -75,6 +76,13 @@ def _numbered_page(api: BrazeApi, endpoint: Endpoint, number: int) -> list[Any]:
                 )
     api.cut_short.add(endpoint.path)
     return []
+
+
+def _first_items(api: BrazeApi, endpoint: Endpoint, answer: Answer) -> list[Any]:
+    """Return the items of a first page; null there proves no better than a 404 that there are none."""
+    if answer.content.get(endpoint.data_key, ...) is None:
+        api.cut_short.add(endpoint.path)
+    return endpoint.items(answer)
 
 
 def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
@@ -94,7 +102,7 @@ def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     seen: set[str] = set()
     while True:
         answer = endpoint.get(api, url=url)
-        yield endpoint.items(answer)
+        yield endpoint.items(answer) if url else _first_items(api, endpoint, answer)
         if answer.next_url is None:
             return
         try:

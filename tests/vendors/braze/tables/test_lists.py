@@ -139,9 +139,10 @@ def test_null_in_place_of_a_list_is_none(requests_mock: Mocker, stream: str, pat
     requests_mock.get(f"{BRAZE_URL}/canvas/list", lists)
     requests_mock.get(f"{BRAZE_URL}/canvas/details", json={})
     requests_mock.get(f"{BRAZE_URL}{path}", json={"message": "success", **answer})
-    read = run(stream)
+    read = sync({**config("braze", segment_ids=None), "emit_activate_version_messages": True}, only={stream})
     assert read.exit_code == 0, read.log
     assert read.records(stream) == []
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in read.messages}  # nothing is deleted for it
 
 
 @pytest.mark.parametrize(
