@@ -32,7 +32,8 @@ _WEB_PAGE: Final = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|\?xml|html|hea
 _CHUNK_BYTES: Final = 256 * 1024
 _OBJECT_BYTES: Final = 2**20
 _LENGTH_DIGITS: Final = 18
-_LIST_LEVELS: Final = 2  # a list may be split over a repeated key, at the top level and in its items
+LIST_LEVELS: Final = 2
+"""Levels of objects in a list, whose values may be split over a repeated key: the top level and its items."""
 _MIN_PROGRESS_BYTES: Final = 1024 * 120  # within `_PROGRESS_SECONDS`
 _PROGRESS_SECONDS: Final = 120.0
 
@@ -174,15 +175,16 @@ def _socket(raw: urllib3.BaseHTTPResponse) -> socket.socket | None:
     return connection if isinstance(connection, socket.socket) else None
 
 
-def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[str, Any]:
+def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES, joined: int = LIST_LEVELS) -> dict[str, Any]:
     """Read a small JSON object from the body of a response.
 
     Args:
         chunks: the body.
         limit: maximum size in bytes; 1 MiB by default.
+        joined: levels of objects in which repeated keys are merged, as of `strict_json.decode`.
 
     Returns:
-        The decoded object; arrays under a repeated key are joined.
+        The decoded object; arrays and objects under a repeated key are joined.
 
     Raises:
         UnusableAnswer: If the body is not a JSON object, or larger than `limit`.
@@ -193,7 +195,7 @@ def read_object(chunks: Iterable[bytes], *, limit: int = _OBJECT_BYTES) -> dict[
         if len(text) > limit:
             raise UnusableAnswer("An answer is larger than the small JSON object that it should be. Check base_url.")
     try:
-        answer = strict_json.decode(bytes(text), joined=_LIST_LEVELS)
+        answer = strict_json.decode(bytes(text), joined=joined)
     except strict_json.InvalidJSON as error:
         raise UnusableAnswer(f"An answer {error}; it has {len(text)} bytes. Check base_url.") from None
     if not isinstance(answer, dict):

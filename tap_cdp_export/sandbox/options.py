@@ -214,7 +214,11 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
         campaign_series_per_minute: Limit of `campaigns/data_series` a minute.
         company_offset_hours: Hours by which the company's time zone, whose days the series have, is ahead of UTC.
         series_end: Whether the day of `ending_at` is among the days of a series: "inclusive" or "exclusive".
+        series_kept_days: Number of days that series reach back; null is without a bound.
+        series_too_old: Answer for days before that: "omit" them, or "refuse" a range that ends before with 400.
         first_product_page: Number of the first page of products.
+        past_end: Answer to a page by number past the end: an "empty" list, "null", or status "404".
+        most_suppressions: Most rows of a page of a suppression list, whatever `limit` says.
         more_campaigns: Further campaigns, which send webhooks to no user.
         more_definitions: Further custom attributes and custom events, which no user has.
         conversion_events: Number of conversion events of mail campaigns and Canvases: a click, and perhaps an open.
@@ -269,7 +273,11 @@ class BrazeOptions(Struct, forbid_unknown_fields=True):
     campaign_series_per_minute: int = 50_000
     company_offset_hours: float = 1
     series_end: Literal["inclusive", "exclusive"] = "inclusive"
+    series_kept_days: int | None = None
+    series_too_old: Literal["omit", "refuse"] = "omit"
     first_product_page: Literal[0, 1] = 0
+    past_end: Literal["empty", "null", "404"] = "empty"
+    most_suppressions: int = 500
     more_campaigns: int = 0
     more_definitions: int = 0
     conversion_events: Literal[1, 2] = 1

@@ -27,7 +27,7 @@ from tap_cdp_export.singer.stream import ExportStream
 from tap_cdp_export.singer.writer import LineWriter
 from tap_cdp_export.tap import TapCDPExport
 from tap_cdp_export.vendors.apsis import client as apsis_client
-from tap_cdp_export.vendors.braze.tables import series
+from tap_cdp_export.vendors.braze.tables.reading import Reading
 from tap_cdp_export.vendors.personalization import pages
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from tap_cdp_export.records.batch import EncodedRecords
     from tap_cdp_export.vendors.braze.tables.days import Days
+    from tap_cdp_export.vendors.braze.tables.gaps import Gaps
+    from tap_cdp_export.vendors.braze.tables.series import Subject
 
 # ruff: noqa: SLF001 -- it breaks the product from outside, where it is weakest
 
@@ -222,15 +224,13 @@ def download_url_in_state() -> None:
 
 def bookmark_of_a_series_before_its_rows() -> None:
     """Move the bookmark to the end of the run before anything is read."""
-    read = series._Reading.read
+    read = Reading.read
 
-    def commit_first(
-        self: series._Reading, subjects: Iterable[series.Subject], window: Days, everything: Any
-    ) -> date | None:
+    def commit_first(self: Reading, subjects: Iterable[Subject], window: Days, gaps: Gaps) -> date | None:
         subjects = list(subjects)
         for stream in self._streams:
             stream.commit_days(self._end.date(), subjects, timedelta(0))
             stream.write_state()
-        return read(self, subjects, window, everything)
+        return read(self, subjects, window, gaps)
 
-    _replace(series._Reading, "read", commit_first)
+    _replace(Reading, "read", commit_first)

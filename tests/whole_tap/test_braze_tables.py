@@ -202,6 +202,37 @@ def test_campaigns_that_come_and_go_are_passed_over_and_lose_nothing(sandbox: Sa
     assert len(second.records(STATS)) < len(own) + 200
 
 
+@pytest.mark.parametrize("form", ["omit", "refuse"])
+def test_figures_that_are_no_longer_kept_are_asked_for_once(sandbox: Sandbox, form: str) -> None:
+    sandbox.options.update({"braze": {"series_kept_days": 150, "series_too_old": form}})
+    sandbox.options.braze.permissions = [one for one in PERMISSIONS if one != "campaigns.details"]
+    first = whole(run_tap(settings(sandbox, STATS)))
+    kept = {row["campaign_id"]: row["date"] for row in reversed(first.records(STATS))}
+    assert len(kept) == 6
+    assert set(kept.values()) == {"2026-06-13"}
+    assert ("ending_at is too far in the past" in first.log) == (form == "refuse")
+    sandbox.request_log.clear()
+    second = whole(run_tap(settings(sandbox, STATS), state=first.states[-1]))
+    assert sandbox.request_log.count(path="/campaigns/data_series") == 6
+    assert {row["date"] for row in second.records(STATS)} > {"2026-11-09"}
+
+
+@pytest.mark.parametrize("skip", [0, 4, 7])
+def test_an_answer_without_days_is_no_series_without_figures(sandbox: Sandbox, skip: int) -> None:
+    since = {"start_date": "2026-02-01T00:00:00Z"}
+    empty = '{"data": [], "message": "success"}'
+    expected = whole(run_tap(settings(sandbox, STATS) | since))
+    sandbox.options.faults = [Fault(path="/campaigns/data_series", skip=skip, status=200, body=empty)]
+    first = whole(run_tap(settings(sandbox, STATS, parallel_requests=1) | since))
+    assert "the answers for 1 of" in first.log
+    second = whole(run_tap(settings(sandbox, STATS) | since, state=first.states[-1]))
+    warehouse, wanted = Warehouse(), Warehouse()
+    wanted.load(expected)
+    for run in (first, second):
+        warehouse.load(run)
+    assert warehouse.tables[STATS] == wanted.tables[STATS]
+
+
 def test_at_the_limit_all_requests_wait_for_the_reset(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = VirtualClock()
     clock.install(monkeypatch)

@@ -134,6 +134,42 @@ def test_users_of_braze_with_times_in_seconds_are_read(sandbox: Sandbox) -> None
     assert to_seconds(run_with(sandbox, "braze", {"times": "seconds"}).records("braze_users")) == usual
 
 
+@pytest.mark.parametrize("form", ["null", "404"])
+def test_lists_that_end_otherwise_are_read_as_usual(sandbox: Sandbox, form: str) -> None:
+    tables = ["braze_campaigns", "braze_segment*", "braze_products", "braze_event_counts"]
+    chosen = vendor(sandbox.settings(), "braze", tables=tables, segment_ids=["* ever bought"])
+    chosen |= {"end_date": NOW, "emit_activate_version_messages": True}
+    sandbox.options.braze.more_campaigns = 120
+    usual = run_tap(chosen)
+    sandbox.options.update({"braze": {"past_end": form}})
+    other = run_tap(chosen)
+    assert (usual.exit_code, other.exit_code) == (0, 0), other.log
+    for stream in (*tables[2:], "braze_campaigns", "braze_segments", "braze_segment_details", "braze_users"):
+        assert usual.records(stream)
+        assert other.records(stream) == usual.records(stream)
+    assert (other.log.count("taken for the end") > 0) == (form == "404")
+    usually, now = (
+        {message["stream"] for message in run.messages if message["type"] == "ACTIVATE_VERSION"}
+        for run in (usual, other)
+    )
+    assert usually == {"braze_campaigns", "braze_segments", "braze_segment_details", "braze_products", "braze_users"}
+    assert now == (set() if form == "404" else usually)
+
+
+def test_suppressions_in_shorter_pages_are_the_same(sandbox: Sandbox) -> None:
+    tables = ["braze_hard_bounces", "braze_unsubscribes", "braze_invalid_phones"]
+    chosen = vendor(sandbox.settings(), "braze", tables=tables, segment_ids=["Kayak*"])
+    chosen |= {"start_date": "2026-07-01T00:00:00Z", "end_date": NOW}
+    sandbox.options.population.users = 1500
+    usual = run_tap(chosen)
+    sandbox.options.braze.most_suppressions = 2
+    other = run_tap(chosen)
+    assert (usual.exit_code, other.exit_code) == (0, 0), other.log
+    for stream in tables:
+        assert usual.records(stream)
+        assert other.records(stream) == usual.records(stream)
+
+
 def test_a_bucket_with_another_prefix_and_side_files_is_read(sandbox: Sandbox, tmp_path: Path) -> None:
     usual = run_with(sandbox, "braze", {}).records("braze_users")
     options = {"url": "null", "bucket_folder": str(tmp_path), "prefix_form": "other", "side_files": True}

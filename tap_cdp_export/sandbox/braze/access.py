@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from starlette.routing import Route
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Answer = tuple[int, dict[str, Any]] | tuple[int, dict[str, Any], dict[str, str]]
     """Status and content, and perhaps headers."""
+
+T = TypeVar("T")
 
 HOUR: Final = 3600
 MINUTE: Final = 60
@@ -132,6 +134,16 @@ def whole_number(query: dict[str, str], name: str, default: int, most: int | Non
     if not (text.isascii() and text.isdecimal()) or int(text) < least or (most is not None and int(text) > most):
         raise Refused(400, f"{name} must be a number from {least}" + (f" to {most}" if most else ""))
     return int(text)
+
+
+def page_of(items: list[T], page: int, size: int, past_end: str) -> list[T] | None:
+    """Return the items of a page, counted from 0; past the end what the option of this name says."""
+    found = items[page * size : (page + 1) * size]
+    if found or not page or past_end == "empty":
+        return found
+    if past_end == "404":
+        raise Refused(404, "Not Found")
+    return None
 
 
 def choice(query: dict[str, str], name: str, *allowed: str) -> str:

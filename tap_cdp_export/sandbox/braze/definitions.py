@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from tap_cdp_export.sandbox.braze.access import Refused, parameters, whole_number
+from tap_cdp_export.sandbox.braze.access import Refused, page_of, parameters, whole_number
 from tap_cdp_export.sandbox.braze.identifiers import EVENT_NAMES
 from tap_cdp_export.sandbox.shop import PRODUCTS
 
@@ -89,14 +89,16 @@ class Definitions:
     def _event_names(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("events.list")
         page = whole_number(parameters(request, "page"), "page", 0)
-        return 200, {"events": self.event_names()[page * _NAME_PAGE : (page + 1) * _NAME_PAGE], "message": "success"}
+        names = page_of(self.event_names(), page, _NAME_PAGE, self._workspace.options.past_end)
+        return 200, {"events": names, "message": "success"}
 
     def _products(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("purchases.product_list")
         first = self._workspace.options.first_product_page
         page = max(0, whole_number(parameters(request, "page"), "page", first) - first)
-        products = [product.sku for product in PRODUCTS]
-        return 200, {"products": products[page * _PRODUCT_PAGE : (page + 1) * _PRODUCT_PAGE], "message": "success"}
+        skus = [product.sku for product in PRODUCTS]
+        products = page_of(skus, page, _PRODUCT_PAGE, self._workspace.options.past_end)
+        return 200, {"products": products, "message": "success"}
 
     def event_names(self) -> list[str]:
         """Names of the custom events; those that an option adds never happened."""

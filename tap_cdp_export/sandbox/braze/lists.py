@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tap_cdp_export.sandbox.braze.access import choice, parameters, whole_number
+from tap_cdp_export.sandbox.braze.access import choice, page_of, parameters, whole_number
 from tap_cdp_export.sandbox.braze.identifiers import (
     CANVAS_CONTROL,
     CANVAS_MESSAGE,
@@ -19,8 +19,6 @@ from tap_cdp_export.sandbox.braze.workspace import iso
 from tap_cdp_export.sandbox.shop import WELCOME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
@@ -70,7 +68,7 @@ class Lists:
             for campaign in self._workspace.campaigns()
             if with_archived or not campaign.archived
         ]
-        return 200, {"campaigns": page_of(items, query), "message": "success"}
+        return 200, {"campaigns": self._page(items, query), "message": "success"}
 
     def _canvases(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("canvas.list")
@@ -81,7 +79,7 @@ class Lists:
             {"id": identifier, "last_edited": edited, "name": name, "tags": ["onboarding"]}
             for identifier, name in self._workspace.canvases()
         ]
-        return 200, {"canvases": page_of(items, query), "message": "success"}
+        return 200, {"canvases": self._page(items, query), "message": "success"}
 
     def _segments(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("segments.list")
@@ -95,7 +93,12 @@ class Lists:
             }
             for segment in self._workspace.segments()
         ]
-        return 200, {"message": "success", "segments": page_of(items, query)}
+        return 200, {"message": "success", "segments": self._page(items, query)}
+
+    def _page(self, items: list[T], query: dict[str, str]) -> list[T] | None:
+        """Return a page in the order that the query asks for."""
+        ordered = items if choice(query, "sort_direction", "asc", "desc") == "asc" else items[::-1]
+        return page_of(ordered, whole_number(query, "page", 0), PAGE, self._workspace.options.past_end)
 
     def _campaign(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("campaigns.details")
@@ -196,10 +199,3 @@ def _message(campaign: Campaign) -> dict[str, Any]:
 
 def _flag(query: dict[str, str], name: str) -> bool:
     return choice(query, name, "false", "true") == "true"
-
-
-def page_of(items: Sequence[T], query: dict[str, str], size: int = PAGE) -> list[T]:
-    """The items of a page, pages counted from 0, in the order that the query asks for."""
-    page = whole_number(query, "page", 0)
-    ordered = list(items) if choice(query, "sort_direction", "asc", "desc") == "asc" else list(reversed(items))
-    return ordered[page * size : (page + 1) * size]

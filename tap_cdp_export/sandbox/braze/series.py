@@ -89,8 +89,15 @@ class Series:
         length = whole_number(query, "length", 0, longest, least=1)
         now = self._workspace.now
         end = self._workspace.day(min(_moment(query, "ending_at") if "ending_at" in query else now, now))
-        last = end if self._workspace.options.series_end == "inclusive" else end - 1
-        return range(last - length + 1, last + 1)
+        options = self._workspace.options
+        last = end if options.series_end == "inclusive" else end - 1
+        first = last - length + 1
+        if options.series_kept_days is not None:
+            kept = self._workspace.day(now) - options.series_kept_days
+            if last < kept and options.series_too_old == "refuse":
+                raise Refused(400, "ending_at is too far in the past")
+            first = max(first, kept)
+        return range(first, last + 1)
 
     def _segment(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("segments.data_series")

@@ -40,36 +40,37 @@ class Suppressions:
 
     def _bounces(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("email.hard_bounces")
-        page = _page(parameters(request, *_PARAMETERS), self._workspace.figures.bounces)
+        page = self._page(parameters(request, *_PARAMETERS), self._workspace.figures.bounces)
         return 200, {"emails": [{"email": email, "hard_bounced_at": at} for email, at in page], "message": "success"}
 
     def _unsubscribes(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("email.unsubscribe")
         query = parameters(request, *_PARAMETERS, "sort_direction")
-        page = _page(query, self._workspace.figures.unsubscribes, choice(query, "sort_direction", "desc", "asc"))
+        page = self._page(query, self._workspace.figures.unsubscribes, choice(query, "sort_direction", "desc", "asc"))
         return 200, {"emails": [{"email": email, "unsubscribed_at": at} for email, at in page], "message": "success"}
 
     def _phones(self, request: Request) -> tuple[int, dict[str, Any]]:
         self._access.require("sms.invalid_phone_numbers")
         query = parameters(request, *_PARAMETERS, "reason")
         wanted = [choice(query, "reason", *_REASONS)] if "reason" in query else _REASONS
-        page = _page(query, self._workspace.figures.invalid_phones)
+        page = self._page(query, self._workspace.figures.invalid_phones)
         items = [
             {"phone": phone, "invalid_detected_at": at, "reason": _REASONS[int(phone[-1]) % 2]} for phone, at in page
         ]
         return 200, {"sms": [item for item in items if item["reason"] in wanted], "message": "success"}
 
-
-def _page(query: dict[str, str], items: list[tuple[str, int]], direction: str = "desc") -> list[tuple[str, str]]:
-    """Return a page of a range of days in UTC, whose end is midnight; by default the newest come first."""
-    start, end = _midnight(query, "start_date"), _midnight(query, "end_date")
-    if start >= end:
-        raise Refused(400, "start_date must be before end_date")
-    limit, offset = whole_number(query, "limit", _USUAL, _MOST, least=1), whole_number(query, "offset", 0)
-    found = [(item, _recorded(at)) for item, at in items if start <= at < end]
-    if direction == "desc":
-        found.reverse()
-    return found[offset : offset + limit]
+    def _page(
+        self, query: dict[str, str], items: list[tuple[str, int]], direction: str = "desc"
+    ) -> list[tuple[str, str]]:
+        """Return a page of a range of days in UTC, whose end is midnight; by default the newest come first."""
+        start, end = _midnight(query, "start_date"), _midnight(query, "end_date")
+        if start >= end:
+            raise Refused(400, "start_date must be before end_date")
+        limit, offset = whole_number(query, "limit", _USUAL, _MOST, least=1), whole_number(query, "offset", 0)
+        found = [(item, _recorded(at)) for item, at in items if start <= at < end]
+        if direction == "desc":
+            found.reverse()
+        return found[offset : offset + min(limit, self._workspace.options.most_suppressions)]
 
 
 def _midnight(query: dict[str, str], name: str) -> int:

@@ -53,6 +53,7 @@ class BrazeApi:
         is_local: whether it is on this machine, where no proxy has business.
         paces: pools of requests that are limited together, by name.
         listed: IDs that a list held, by its path, so that a run reads each list once.
+        cut_short: paths of the lists whose last page was taken for the end without proof that it was.
         spans: days of the first and last send or entry of campaigns and Canvases, as their details have told.
     """
 
@@ -77,6 +78,7 @@ class BrazeApi:
             **{pool: Pace(deadline_seconds=deadline_seconds) for pool in (CAMPAIGN_SERIES, WORKSPACE)},
         }
         self.listed: dict[str, list[str]] = {}
+        self.cut_short: set[str] = set()
         self.spans: dict[str, tuple[date | None, date | None]] = {}
 
     @property

@@ -26,7 +26,7 @@ from tap_cdp_export.vendors.braze.schemas import (
     USERS,
 )
 from tap_cdp_export.vendors.braze.segments import GLOBAL_CONTROL_GROUP, resolve
-from tap_cdp_export.vendors.braze.tables.lists import all_segments, custom_attributes
+from tap_cdp_export.vendors.braze.tables.lists import SEGMENTS, all_segments, custom_attributes
 from tap_cdp_export.vendors.braze.user_decoder import BlockDecoder, UserDecoder
 
 if TYPE_CHECKING:
@@ -123,6 +123,9 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         job = self._job(state_owner, exporter)
         origin = {"base_url": self.client.base_url}  # not the key, which may be rotated
         segments = resolve(self.settings["segment_ids"], partial(all_segments, self.client))
+        if SEGMENTS.path in self.client.cut_short:  # a wildcard may match further segments, whose users stay
+            for stream in streams.values():
+                stream.suppress_activate_version()
         self._warn_of_late_files(state_owner, exporter, segments)
         misfits = 0
         for segment in sorted(segments, key=lambda segment: job is None or segment != job.reference["segment_id"]):

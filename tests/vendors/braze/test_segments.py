@@ -98,7 +98,7 @@ def test_an_export_without_a_segment_is_refused_before_the_first_request(request
 
 @pytest.mark.parametrize(
     "answer",
-    [{}, {"segments": None}, {"segments": [5]}, {"segments": [{"name": "n"}]}, {"segments": [{"id": ""}]}],
+    [{}, {"segments": {}}, {"segments": [5]}, {"segments": [{"name": "n"}]}, {"segments": [{"id": ""}]}],
 )
 def test_a_list_that_is_none_is_an_error(requests_mock: Mocker, answer: dict[str, Any]) -> None:
     requests_mock.get(LIST_URL, json=answer)

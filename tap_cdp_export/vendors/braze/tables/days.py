@@ -19,7 +19,7 @@ _NOON: Final = time(12, tzinfo=UTC)
 _LAST_ZONE: Final = timedelta(hours=12)
 """How far the last time zone is behind UTC."""
 _OVERLAP_DAYS: Final = 2
-_RECENT: Final = timedelta(days=3)
+RECENT: Final = timedelta(days=3)
 """How far back the open window reaches at least: the last days may not be returned yet, and only it looks for them."""
 
 
@@ -87,7 +87,7 @@ def windows(first: date, last: date, longest: int, *, is_open: bool) -> Iterator
         if next_first > last:
             yield Days(first, last, is_open)
         else:
-            next_first = min(next_first, last - _RECENT) if is_open else next_first
+            next_first = min(next_first, last - RECENT) if is_open else next_first
             yield Days(first, next_first - DAY)
         first = next_first
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_cdp_export.errors import CredentialsRefused, QuotaReached, UnusableAnswer
 from tap_cdp_export.http.client import ApiRequest
 from tap_cdp_export.http.reasons import read_reason, reason_in
-from tap_cdp_export.http.responses import read_object
+from tap_cdp_export.http.responses import LIST_LEVELS, read_object
 from tap_cdp_export.singer.decoding import warn_of_nonfinite
 from tap_cdp_export.vendors.braze.api import WORKSPACE
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LARGEST_BYTES: Final = 64 * 2**20
 _FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
+_SUCCESS: Final = "success"
+"""What `message` says in every answer that is no refusal."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Endpoint:
         what: what is asked for, in a few words for a message.
         params: query parameters of every request.
         pool: which of the API's paces it keeps, together with other endpoints.
+        joined: levels of objects, from the answer down to those whose values become rows, in which the values of a
+            repeated key are merged.
     """
 
     path: str
@@ -57,6 +61,7 @@ class Endpoint:
     what: str
     params: Mapping[str, str] = field(default_factory=dict)
     pool: str = WORKSPACE
+    joined: int = LIST_LEVELS
 
     def get(self, api: BrazeApi, params: Mapping[str, str | int] | None = None, url: str = "") -> Answer:
         """Send a request, at the pace of its pool, and again where the vendor answers 429; may be called in any thread.
@@ -90,7 +95,7 @@ class Endpoint:
                         raise self._quota(read_reason(response, deadline=math.inf))
                     return None
                 link = response.links.get("next", {}).get("url")
-                return Answer(read_object(chunks, limit=_LARGEST_BYTES), link)
+                return Answer(read_object(chunks, limit=_LARGEST_BYTES, joined=self.joined), link)
 
             try:
                 answer = api.send(call, read)
@@ -106,15 +111,31 @@ class Endpoint:
             answer: of this endpoint.
 
         Returns:
-            Its elements, of any type.
+            Its elements, of any type; none for null.
 
         Raises:
-            UnusableAnswer: If there is no list under `data_key`.
+            UnusableAnswer: If there is neither a list nor null under `data_key`.
         """
-        items = answer.content.get(self.data_key)
-        if not isinstance(items, list):
+        return self.elements(answer, answer.content, self.data_key)
+
+    def elements(self, answer: Answer, fields: Any, key: str) -> list[Any]:  # noqa: ANN401 -- any JSON
+        """Return the list in a part of an answer.
+
+        Args:
+            answer: of this endpoint.
+            fields: the part; an object as documented.
+            key: of the list.
+
+        Returns:
+            Its elements, of any type; none for null.
+
+        Raises:
+            UnusableAnswer: If there is neither a list nor null under the key.
+        """
+        items = fields.get(key, ...) if isinstance(fields, dict) else ...
+        if items is not None and not isinstance(items, list):
             raise self.not_as_documented(answer)
-        return items
+        return items or []
 
     def not_as_documented(self, answer: Answer | None = None) -> UnusableAnswer:
         """Make the error for an answer of another form.
@@ -125,7 +146,8 @@ class Endpoint:
         Returns:
             The error, with the vendor's own words if there are any.
         """
-        reason = reason_in(answer.content) if answer else ""
+        fields = answer.content if answer else {}
+        reason = reason_in({name: value for name, value in fields.items() if value != _SUCCESS})
         return UnusableAnswer(f"Braze's answer to the request for {self.what} is not as documented.{reason}")
 
     def _quota(self, reason: str) -> QuotaReached:

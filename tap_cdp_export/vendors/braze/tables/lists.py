@@ -57,6 +57,8 @@ class ListSource(TableSource):
                 stream.write(batch_of([stream.record(item) for item in items]))
                 identifiers += [item[field] for item in items]
             self.client.listed[stream.endpoint.path] = identifiers
+            if stream.endpoint.path in self.client.cut_short:
+                stream.suppress_activate_version()
             stream.commit_window(None)
             stream.write_state()
 

@@ -17,7 +17,8 @@ Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
-_GONE: Final = frozenset({400, 404})
+GONE: Final = frozenset({400, 404})
+"""Statuses with which the vendor refuses one object, and not all of them."""
 _MANY_REFUSED: Final = 20
 """After so many refusals and no answer, others are tried: the newest, and some of every age."""
 _MOST_WARNINGS: Final = 20
@@ -73,7 +74,7 @@ class OneByOne:
             try:
                 return item, fetch(item)
             except RequestRefused as refusal:
-                if refusal.status not in _GONE:
+                if refusal.status not in GONE:
                     raise
                 return item, refusal
 

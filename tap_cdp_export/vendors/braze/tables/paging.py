@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import logging
+from contextlib import closing
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from tap_cdp_export.errors import UnusableAnswer
+from tap_cdp_export.errors import RequestRefused, UnusableAnswer
 from tap_cdp_export.files.prefetch import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.vendors.braze.api import BrazeApi
-    from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
+    from tap_cdp_export.vendors.braze.tables.endpoint import Answer, Endpoint
 
     Paging = Callable[[BrazeApi, Endpoint], Iterator[list[Any]]]
 
@@ -31,6 +33,9 @@ logger = logging.getLogger(__name__)
 def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     """Read pages by number from 0 until an empty one: how many items a page has is documented in part only.
 
+    A later page that is answered with 404 twice is taken for the end, with a warning; `api.cut_short` notes the list,
+    since nothing proves that it was.
+
     Args:
         api: where to ask.
         endpoint: of the list.
@@ -43,7 +48,7 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     """
     before: list[Any] | None = None
     for number in itertools.count():
-        items = endpoint.items(endpoint.get(api, {"page": number}))
+        items = _numbered_page(api, endpoint, number)
         if not items:
             return
         if items != before:
@@ -51,6 +56,33 @@ def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
         elif number > 1:
             raise repeats(endpoint)
         before = items
+
+
+def _numbered_page(api: BrazeApi, endpoint: Endpoint, number: int) -> list[Any]:
+    for is_second in (False, True):  # as a single 404 may be a gateway's
+        try:
+            answer = endpoint.get(api, {"page": number})
+            return endpoint.items(answer) if number else _first_items(api, endpoint, answer)
+        except RequestRefused as error:
+            if error.status != HTTPStatus.NOT_FOUND or not number:
+                raise
+            if is_second and endpoint.path not in api.cut_short:
+                logger.warning(
+                    "%s: the vendor answered 404 twice to page %d; taken for the end, as page %d came.%s",
+                    endpoint.what.capitalize(),
+                    number,
+                    number - 1,
+                    error.reason,
+                )
+    api.cut_short.add(endpoint.path)
+    return []
+
+
+def _first_items(api: BrazeApi, endpoint: Endpoint, answer: Answer) -> list[Any]:
+    """Return the items of a first page; null there proves no better than a 404 that there are none."""
+    if answer.content.get(endpoint.data_key, ...) is None:
+        api.cut_short.add(endpoint.path)
+    return endpoint.items(answer)
 
 
 def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
@@ -70,7 +102,7 @@ def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     seen: set[str] = set()
     while True:
         answer = endpoint.get(api, url=url)
-        yield endpoint.items(answer)
+        yield endpoint.items(answer) if url else _first_items(api, endpoint, answer)
         if answer.next_url is None:
             return
         try:
@@ -101,10 +133,11 @@ def page_at(api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], offset
 def after_page(
     api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
 ) -> Iterator[list[Any]]:
-    """Read pages by offset until one that is not full; a few are asked for ahead, perhaps beyond the end.
+    """Read pages by offset until one without further rows; while pages are full, a few are asked for ahead.
 
-    Where rows vanish, the later ones move forward. So each page begins with the last rows of the page before: if it
-    holds any of them, no row between was passed over. Otherwise the list is read again.
+    A page may have fewer rows than were asked for, though it is not the last. Where rows vanish, the later ones move
+    forward. So each page begins with the last rows of the page before: if it holds any of them, no row between was
+    passed over. Otherwise the list is read again.
 
     Args:
         api: where to ask.
@@ -139,20 +172,25 @@ def _joined(
     api: BrazeApi, endpoint: Endpoint, params: Mapping[str, str], first: list[Any], parallel_requests: int
 ) -> Iterator[list[Any]]:
     yield first
-    if len(first) < MOST_A_PAGE:
-        return
-    before = first
-    offsets = itertools.count(MOST_A_PAGE - _OVERLAP, MOST_A_PAGE - _OVERLAP)
-    for items in prefetch(offsets, partial(page_at, api, endpoint, params), number=parallel_requests):
-        if items == before:
-            raise repeats(endpoint)
-        new = [item for item in items if item not in before[-_OVERLAP:]]
-        if len(new) == len(items):
-            raise _Gap
-        yield new
-        if len(items) < MOST_A_PAGE:
-            return
-        before = items
+    before, offset = first, 0
+    while step := len(before) - (overlap := min(_OVERLAP, (len(before) + 1) // 2)):
+        size = len(before)
+        offsets = itertools.count(offset + step, step)
+        number = parallel_requests if size == MOST_A_PAGE else 1  # a page that is not full may be the last
+        with closing(prefetch(offsets, partial(page_at, api, endpoint, params), number=number)) as pages:
+            for items in pages:
+                offset += step
+                if items == before:
+                    raise repeats(endpoint)
+                new = [item for item in items if item not in before[-overlap:]]
+                if len(new) == len(items):
+                    raise _Gap
+                if not new:
+                    return
+                yield new
+                before = items
+                if len(items) != size:
+                    break
 
 
 def changes(endpoint: Endpoint) -> UnusableAnswer:

@@ -9,26 +9,27 @@ up to the bookmark.
 from __future__ import annotations
 
 import hashlib
+import logging
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from tap_cdp_export.records.batch import batch_of
-from tap_cdp_export.vendors.braze.tables.days import DAY, Days, last_whole_day, windows
+from tap_cdp_export.vendors.braze.tables.days import DAY, RECENT, last_whole_day, windows
+from tap_cdp_export.vendors.braze.tables.gaps import Gaps
 from tap_cdp_export.vendors.braze.tables.one_by_one import OneByOne
+from tap_cdp_export.vendors.braze.tables.reading import Reading
 from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from tap_cdp_export.vendors.braze.tables.endpoint import Answer
     from tap_cdp_export.vendors.braze.tables.spans import Span
 
-Asked: TypeAlias = "tuple[Subject, Days]"
-"""Which days of what a request asks for."""
+logger = logging.getLogger(__name__)
+
 _SUBJECTS: Final = "subjects"
 """Key in STATE of what has been read up to the bookmark."""
 _ENDED: Final = "ended_subjects"
@@ -81,12 +82,15 @@ class SeriesStream(TableStream):
     Attributes:
         longest: how many days a request may ask for.
         params: query parameters that the stream needs.
+        has_every_day: whether an answer holds every day that was asked for, also those without figures; only where a
+            source says so.
     """
 
     replication_key = "date"
     is_full_snapshot = False  # a sync reads from the bookmark on
     longest: ClassVar[int] = 100
     params: ClassVar[Mapping[str, str]] = {}
+    has_every_day: ClassVar[bool] = False
 
     def series_in(self, answer: Answer) -> list[Any]:
         """Return the days in an answer.
@@ -184,27 +188,53 @@ class SeriesSource(TableSource):
         subjects = self.subjects()
         end = self.end(self.client.clock_lead)
         requests = OneByOne(streams[0].name, self.parallel_requests)
-        reading = _Reading(self, streams, requests, end)
         longest = streams[0].longest
         start = self.start_date()
         first = self._first_day(streams)
-        reach = list(windows(start.date() if start else first, end.date(), longest, is_open=True))
-        everything = partial(reading.latest, subjects, reach)
-        new = self._new(streams, subjects) if start else []
-        before = self._last_read(streams) if new else None
+        reach = windows(start.date() if start else first, end.date(), longest, is_open=True)
+        reading = Reading(self, streams, requests, end, subjects, list(reach))
+        new = self._new(streams, subjects, first)
+        if new and not start:
+            self._warn(
+                f"{len(new)} of {len(subjects)} are new, or were passed over by an earlier run. They are read from "
+                f"{first} on; a run with start_date reads what came before."
+            )
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
+        gaps = self._gaps(streams, known, end)
         for window in windows(first, end.date(), longest, is_open=True):
-            last = reading.read(subjects, window, everything)
+            last = reading.read(subjects, window, gaps)
             whole = last_whole_day(last if window.is_open else window.last + DAY, end)
             if len(requests.refused) == len(subjects):  # no other one has an answer, now or in its ended series
                 requests.check()
-            self._commit(streams, whole, known, requests)
+            if reading.is_without_days and streams[0].has_every_day:
+                self._warn(f"the answers for {window.first} and later hold no day at all. The next run asks again.")
+                return
+            self._commit(streams, whole, [one for one in known if not gaps.are_in(one.name)], requests)
             streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
+        before = self._last_read(streams) if start and new else None
+        past = self._gaps(streams, [], end)
         if start and before and before <= end.date():  # an earlier end_date would leave a gap up to the bookmark
             for window in windows(start.date(), before, longest, is_open=False):
-                reading.read(new, window, everything)
-            self._commit(streams, None, subjects, requests)
+                reading.read(new, window, past)
+            whole_ones = [one for one in subjects if not gaps.are_in(one.name) and not past.are_in(one.name)]
+            self._commit(streams, None, whole_ones, requests)
+        number = sum(gaps.are_in(one.name) or past.are_in(one.name) for one in subjects)
+        if number:
+            self._warn(
+                f"the answers for {number} of {len(subjects)} lack days. The next run with start_date reads them again "
+                "from there on."
+            )
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s: %s", ", ".join(self.selected), text)
+
+    def _gaps(self, streams: list[SeriesStream], subjects: list[Subject], end: datetime) -> Gaps:
+        """Begin to look for gaps, after the bookmark in the series of those that were read up to it."""
+        bookmark = min(stream.last_day or date.min for stream in streams)
+        read = [one.name for one in subjects if all(stream.has_read(one, self.lookback) for stream in streams)]
+        read_until = dict.fromkeys(read, bookmark)
+        return Gaps(read_until, end.date() - RECENT, has_every_day=streams[0].has_every_day)
 
     def _commit(
         self, streams: list[SeriesStream], last: date | None, subjects: list[Subject], requests: OneByOne
@@ -229,91 +259,21 @@ class SeriesSource(TableSource):
         """Return the latest bookmark, up to which a new subject has to be read."""
         return max(day for stream in streams if (day := stream.last_day))
 
-    def _new(self, streams: list[SeriesStream], subjects: list[Subject]) -> list[Subject]:
-        """Return the subjects that are not read up to the bookmark; none on a first run, which reads all of them."""
+    def _new(self, streams: list[SeriesStream], subjects: list[Subject], first: date) -> list[Subject]:
+        """Return the subjects with days before the first one of the run that were not read.
+
+        There are none on a first run, which reads all of them.
+        """
         if not all(stream.last_day for stream in streams):
             return []
-        return [subject for subject in subjects if not all(one.has_read(subject, self.lookback) for one in streams)]
+        return [
+            subject
+            for subject in subjects
+            if (subject.span[0] is None or subject.span[0] < first)
+            and not all(one.has_read(subject, self.lookback) for one in streams)
+        ]
 
     @property
     def lookback(self) -> timedelta:
         """How far before the bookmark the series are read again."""
         return timedelta(days=self.settings["series_lookback_days"])
-
-
-class _Reading:
-    """Asks for windows of many subjects, several at the same time, and writes the rows in order."""
-
-    def __init__(self, source: SeriesSource, streams: list[SeriesStream], requests: OneByOne, end: datetime) -> None:
-        self._source = source
-        self._streams = streams
-        self._requests = requests
-        self._end = end
-        self._params = {name: value for stream in streams for name, value in stream.params.items()}
-
-    def latest(self, subjects: Iterable[Subject], reach: Iterable[Days]) -> list[Asked]:
-        """Return the latest window of each subject that was in use.
-
-        Args:
-            subjects: all of the run.
-            reach: all windows of the run, in order.
-
-        Returns:
-            Those in use in an early window first.
-        """
-        latest = {subject.name: (subject, days) for window in reach for subject, days in self._wanted(subjects, window)}
-        return list(latest.values())
-
-    def read(self, subjects: Iterable[Subject], window: Days, everything: Callable[[], list[Asked]]) -> date | None:
-        """Read a window of each subject that was in use in it.
-
-        Args:
-            subjects: what to ask for.
-            window: the days.
-            everything: as of `OneByOne.answers`.
-
-        Returns:
-            The earliest of the last days that the answers held; None without any.
-        """
-        last_days = []
-        wanted = self._wanted(subjects, window)
-        for (subject, days), answer in self._requests.answers(wanted, self._ask, _name, everything):
-            returned = self._write(subject, days, answer)
-            if returned and days.is_open:
-                last_days.append(returned)
-        return min(last_days, default=None)
-
-    def _wanted(self, subjects: Iterable[Subject], window: Days) -> Iterator[Asked]:
-        for subject in subjects:
-            days = window.within(*subject.days(self._source.lookback))
-            if days:
-                yield subject, days
-
-    def _ask(self, item: Asked) -> Answer:
-        subject, days = item
-        params = {**self._params, **subject.params, **days.request(self._end)}
-        return self._streams[0].endpoint.get(self._source.client, params)
-
-    def _write(self, subject: Subject, days: Days, answer: Answer) -> date | None:
-        """Write the rows of one answer, and return its last day."""
-        stream, *_ = self._streams
-        dated = [(_date(item), item) for item in stream.series_in(answer)]
-        if not all(day for day, _ in dated):
-            raise stream.endpoint.not_as_documented(answer)
-        wanted = [(day, item) for day, item in dated if day and day in days]
-        for stream in self._streams:
-            rows = [row for day, item in wanted for row in stream.rows(item, {**subject.keys, "date": day.isoformat()})]
-            stream.write(batch_of(rows))
-        return max((day for day, _ in dated if day), default=None)
-
-
-def _name(item: Asked) -> str:
-    return item[0].name
-
-
-def _date(item: object) -> date | None:
-    text = item.get("time") if isinstance(item, dict) else None
-    try:
-        return date.fromisoformat(text[:10]) if isinstance(text, str) else None
-    except ValueError:
-        return None

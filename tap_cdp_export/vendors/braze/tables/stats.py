@@ -42,8 +42,15 @@ _CAMPAIGN_SERIES: Final = Endpoint(
     "data",
     "the statistics of a campaign",
     pool=CAMPAIGN_SERIES,
+    joined=3,  # the answer, a day, its channels
 )
-_CANVAS_SERIES: Final = Endpoint("/canvas/data_series", "canvas.data_series", "data", "the statistics of a Canvas")
+_CANVAS_SERIES: Final = Endpoint(
+    "/canvas/data_series",
+    "canvas.data_series",
+    "data",
+    "the statistics of a Canvas",
+    joined=4,  # the answer, its data, a day, its variants or steps
+)
 
 
 class BrazeCampaignStats(SeriesStream):
@@ -54,6 +61,7 @@ class BrazeCampaignStats(SeriesStream):
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id", "date")
     own_columns = frozenset({"campaign_id", "date"})
+    has_every_day = True  # as recorded (docs/vendors/endpoints.md, B.3)
     endpoint = _CAMPAIGN_SERIES
 
     def rows(self, day: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -77,6 +85,7 @@ class BrazeCampaignMessageStats(SeriesStream):
     columns: ClassVar[dict[str, Any]] = schemas.CAMPAIGN_MESSAGE_STATS
     primary_keys: ClassVar[tuple[str, ...]] = ("campaign_id", "date", "channel", "message_variation_id", "occurrence")
     own_columns = frozenset(primary_keys)
+    has_every_day = True  # as recorded (docs/vendors/endpoints.md, B.3)
     endpoint = _CAMPAIGN_SERIES
 
     def rows(self, day: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -137,11 +146,8 @@ class _CanvasSeries(SeriesStream):
         Returns:
             One object a day.
         """
-        data = answer.content.get("data")
-        stats = data.get("stats") if isinstance(data, dict) else None
-        if not isinstance(stats, list):
-            raise self.endpoint.not_as_documented(answer)
-        return stats
+        data = answer.content.get("data", ...)
+        return [] if data is None else self.endpoint.elements(answer, data, "stats")
 
     def rows(self, day: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """Make the records of the part.

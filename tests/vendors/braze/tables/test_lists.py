@@ -11,7 +11,7 @@ import pytest
 from tap_cdp_export.tap import VENDORS
 from tap_cdp_export.vendors.braze.tables.stream import TableStream
 from tests.helpers.configurations import BRAZE_URL, config
-from tests.helpers.in_process import bookmark, sync
+from tests.helpers.in_process import sync
 from tests.helpers.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
@@ -106,17 +106,69 @@ def test_cursors_that_are_always_new_do_not_loop_for_ever(requests_mock: Mocker)
     assert requests_mock.call_count == 4
 
 
-def test_an_offset_without_effect_does_not_loop_for_ever(requests_mock: Mocker) -> None:
-    emails = [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-02"} for n in range(500)]
-    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": emails})
-    assert run("braze_hard_bounces", parallel_requests=1).exit_code == 12
-    assert requests_mock.call_count == 2
-
-
-@pytest.mark.parametrize("items", [None, {}, [5], [{"name": "n"}], [{"id": ""}], [None]])
+@pytest.mark.parametrize("items", [{}, 5, "", [5], [{"name": "n"}], [{"id": ""}], [None]])
 def test_a_list_of_another_form_ends_with_12(requests_mock: Mocker, items: Any) -> None:
     requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"campaigns": items})
     assert run("braze_campaigns").exit_code == 12
+
+
+@pytest.mark.parametrize("answer", [{}, {"errors": ["no such page"]}, {"message": "no such page"}])
+def test_an_answer_without_its_list_ends_with_12_and_success_is_no_reason(
+    requests_mock: Mocker, answer: dict[str, Any]
+) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", json={"message": "success", **answer})
+    failed = run("braze_campaigns")
+    assert failed.exit_code == 12
+    assert ('The vendor says: "no such page"' in failed.log) == bool(answer)
+    assert "success" not in failed.log
+
+
+@pytest.mark.parametrize(
+    ("stream", "path", "answer"),
+    [
+        ("braze_hard_bounces", "/email/hard_bounces", {"emails": None}),
+        ("braze_custom_attributes", "/custom_attributes", {"attributes": None}),
+        ("braze_products", "/purchases/product_list", {"products": None}),
+        ("braze_sessions", "/sessions/data_series", {"data": None}),
+        ("braze_canvas_stats", "/canvas/data_series", {"data": None}),
+        ("braze_canvas_stats", "/canvas/data_series", {"data": {"name": "c", "stats": None}}),
+    ],
+)
+def test_null_in_place_of_a_list_is_none(requests_mock: Mocker, stream: str, path: str, answer: dict[str, Any]) -> None:
+    lists: list[dict[str, Any]] = [{"json": {"canvases": [{"id": "c"}]}}, {"json": {"canvases": None}}]
+    requests_mock.get(f"{BRAZE_URL}/canvas/list", lists)
+    requests_mock.get(f"{BRAZE_URL}/canvas/details", json={})
+    requests_mock.get(f"{BRAZE_URL}{path}", json={"message": "success", **answer})
+    read = sync({**config("braze", segment_ids=None), "emit_activate_version_messages": True}, only={stream})
+    assert read.exit_code == 0, read.log
+    assert read.records(stream) == []
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in read.messages}  # nothing is deleted for it
+
+
+@pytest.mark.parametrize(
+    ("statuses", "exit_code"), [((404, 404), 0), ((404, 200), 0), ((400,), 10), ((404, 400), 10), ((404, 404, 400), 0)]
+)
+def test_404_to_a_later_page_is_asked_once_more_and_taken_for_the_end(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, statuses: tuple[int, ...], exit_code: int
+) -> None:
+    pages: list[dict[str, Any]] = [{"json": {"campaigns": [{"id": "a"}]}}]
+    pages += [{"json": {"campaigns": [], "message": "No page"}, "status_code": status} for status in statuses]
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", pages)
+    settings = {**config("braze", segment_ids=None), "emit_activate_version_messages": True}
+    read = sync(settings, only={"braze_campaigns"})
+    assert read.exit_code == exit_code, read.log
+    is_the_end = statuses[:2] == (404, 404)
+    assert ("answered 404 twice to page 1; taken for the end, as page 0 came" in caplog.text) == is_the_end
+    kinds = {message["type"] for message in read.messages}
+    assert ("ACTIVATE_VERSION" in kinds) == (statuses == (404, 200))
+    if not exit_code:
+        assert [row["campaign_id"] for row in read.records("braze_campaigns")] == ["a"]
+
+
+def test_404_to_the_first_page_is_an_error(requests_mock: Mocker) -> None:
+    requests_mock.get(f"{BRAZE_URL}/campaigns/list", status_code=404)
+    assert run("braze_campaigns").exit_code == 10
+    assert requests_mock.call_count == 1
 
 
 def test_archived_campaigns_are_asked_for(requests_mock: Mocker) -> None:
@@ -184,95 +236,6 @@ def test_messages_variants_and_steps_hold_their_own_ids(requests_mock: Mocker) -
     assert row["extra"] == {"new": 1}
 
 
-def test_suppressions_are_read_by_days_and_again_from_the_day_before_the_bookmark(requests_mock: Mocker) -> None:
-    ranges: list[tuple[str, str]] = []
-
-    def answer(request: Any, _context: Any) -> dict[str, Any]:
-        ranges.append((request.qs["start_date"][0], request.qs["end_date"][0]))
-        offset = int(request.qs["offset"][0])
-        is_full = ranges[-1][0] == "2024-03-01" and not offset
-        emails = [
-            {"email": f"{offset + n}@example.com", "hard_bounced_at": "2024-03-02 19:27:44 +0000"}
-            for n in range(500 if is_full else 52 if offset else 2)
-        ]
-        return {"emails": emails, "message": "success"}
-
-    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
-    first = run("braze_hard_bounces", parallel_requests=1)
-    assert first.exit_code == 0, first.log
-    assert len(first.records("braze_hard_bounces")) == 508
-    assert first.records("braze_hard_bounces")[0]["hard_bounced_at"] == "2024-03-02T19:27:44.000Z"
-    expected = ["2024-03-01", "2024-03-01", "2024-03-08", "2024-03-15", "2024-03-20"]
-    assert [start for start, _ in ranges] == expected
-    assert ranges[-1] == ("2024-03-20", "2024-03-21")
-    assert bookmark(first, "braze_hard_bounces") == "2024-03-20T10:00:00.000Z"
-    ranges.clear()
-    run("braze_hard_bounces", state=first.states[-1], end="2024-03-21T10:00:00Z", parallel_requests=1)
-    assert ranges == [("2024-03-19", "2024-03-21"), ("2024-03-21", "2024-03-22")]
-
-
-@pytest.mark.parametrize("parallel", [1, 4])
-def test_a_long_suppression_list_is_written_page_by_page_and_in_order(requests_mock: Mocker, parallel: int) -> None:
-    is_whole = False
-
-    def answer(request: Any, context: Any) -> dict[str, Any]:
-        offset = int(request.qs["offset"][0])
-        size = 0 if request.qs["start_date"] != ["2024-03-20"] else max(0, min(500, 1700 - offset))
-        if offset == 1350 and not is_whole:
-            context.status_code = 400
-        items = [{"email": f"{offset + n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(size)]
-        return {"emails": items}
-
-    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
-    failed = run("braze_hard_bounces", parallel_requests=parallel)
-    assert failed.exit_code == 10
-    assert len(failed.records("braze_hard_bounces")) == 1400
-    assert bookmark(failed, "braze_hard_bounces") == "2024-03-20T00:00:00.000Z"
-    is_whole = True
-    again = run("braze_hard_bounces", state=failed.states[-1], parallel_requests=parallel)
-    assert [row["email"] for row in again.records("braze_hard_bounces")] == [f"{n}@example.com" for n in range(1700)]
-
-
-@pytest.mark.parametrize(("vanishing", "shifts", "passes"), [(1, 9, 1), (49, 9, 1), (51, 1, 2), (400, 2, 3)])
-@pytest.mark.parametrize("parallel", [1, 4])
-def test_rows_that_vanish_while_a_list_is_read_hide_no_other(
-    requests_mock: Mocker, vanishing: int, shifts: int, passes: int, parallel: int
-) -> None:
-    rows = [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(3_000)]
-    firsts = 0
-
-    def answer(request: Any, _context: Any) -> dict[str, Any]:
-        nonlocal shifts, firsts
-        if request.qs["start_date"] != ["2024-03-20"]:
-            return {"emails": []}
-        offset = int(request.qs["offset"][0])
-        firsts += not offset
-        page = rows[offset : offset + 500]
-        if shifts and len(rows) > 1_000:
-            shifts -= 1
-            del rows[:vanishing]
-        return {"emails": page}
-
-    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
-    read = run("braze_hard_bounces", parallel_requests=parallel)
-    assert read.exit_code == 0, read.log
-    emails = {row["email"] for row in read.records("braze_hard_bounces")}
-    assert {row["email"] for row in rows} <= emails
-    assert firsts <= (passes if parallel == 1 else 3)
-
-
-def test_a_list_that_changes_in_every_pass_is_not_taken_for_whole(requests_mock: Mocker) -> None:
-    def answer(_request: Any, _context: Any) -> dict[str, Any]:
-        first = 600 * requests_mock.call_count
-        numbers = range(first, first + 500)
-        return {"emails": [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-02"} for n in numbers]}
-
-    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
-    failed = run("braze_hard_bounces", parallel_requests=1)
-    assert failed.exit_code == 12
-    assert "change too fast" in failed.log
-
-
 @pytest.mark.parametrize("size", [49, 100, 101, 250, 350])
 @pytest.mark.parametrize("shifts", [0, 1, 3])
 def test_campaigns_that_vanish_while_they_are_listed_hide_no_other(
@@ -324,9 +287,3 @@ def test_a_list_without_an_order_is_read_as_often_as_any_and_then_taken_for_whol
     assert read.exit_code == 0, read.log
     assert sorted(row["product_id"] for row in read.records("braze_products")) == sorted(names)
     assert requests_mock.call_count == 5 * 4
-
-
-@pytest.mark.parametrize("item", [{"email": "a@example.com"}, {"hard_bounced_at": "2024-03-02"}, 5])
-def test_a_suppression_without_its_key_ends_with_12(requests_mock: Mocker, item: Any) -> None:
-    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json={"emails": [item]})
-    assert run("braze_hard_bounces").exit_code == 12

@@ -106,7 +106,7 @@ def test_a_refused_campaign_is_passed_over_and_gets_its_history_later(
     assert first.exit_code == 0, first.log
     assert len(days(first, "a")) == 181
     assert days(first, "gone") == []
-    assert len([one for one in vendor.asked if one[0] == "gone"]) == 1
+    assert len([one for one in vendor.asked if one[0] == "gone"]) == 2  # its first window and its latest
     assert f"gone is passed over ({status})" in caplog.text
     vendor.refused.clear()
     second = run("2026-07-01T18:00:00Z", state=first.states[-1])
@@ -139,6 +139,28 @@ def test_the_history_of_a_new_campaign_is_whole_after_a_run_that_ended_early(
     third = run("2026-07-05T18:00:00Z", state=(second.states or first.states)[-1])
     assert len(set(days(third, "new"))) == 186
     assert {*days(first, "a"), *days(second, "a"), *days(third, "a")} == {*days(third, "new")}
+
+
+@pytest.mark.parametrize("refused", [{}, {"gone": 404}])
+def test_without_start_date_the_history_is_left_to_a_run_that_has_one(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture, refused: dict[str, int]
+) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, **dict.fromkeys(refused, ALWAYS)}, refused=refused)
+    vendor.install(requests_mock)
+    first = run()
+    vendor.refused, vendor.campaigns["gone"] = {}, ALWAYS
+    vendor.campaigns["newer"] = {"first_sent": "2026-06-20T10:00:00Z"}
+    without = {name: value for name, value in settings("2026-07-01T18:00:00Z").items() if name != "start_date"}
+    second = sync(without, only={STREAM}, state=first.states[-1])
+    assert second.exit_code == 0, second.log
+    assert (
+        caplog.text.count("1 of 3 are new, or were passed over by an earlier run. They are read from 2026-06-15") == 1
+    )
+    assert (days(second, "gone")[0], days(second, "newer")[0]) == ("2026-06-15", "2026-06-19")
+    third = run("2026-07-02T18:00:00Z", state=second.states[-1])
+    assert len(set(days(third, "gone"))) == 183
+    assert days(third, "newer")[0] == "2026-06-19"
+    assert len(days(third, "newer")) == 14
 
 
 def test_an_end_date_before_the_bookmark_leaves_no_gap_in_the_history_of_a_new_campaign(requests_mock: Mocker) -> None:

@@ -23,6 +23,9 @@ class CampaignVendor:
         campaigns: details of each campaign by ID.
         figures: conversions by ID and day; 0 where there is none.
         refused: IDs whose series are refused, with the status.
+        refused_before: windows that end before this day are refused with 400.
+        kept_from: windows that begin before this day are refused with 404.
+        lacking: ID, and first and last day, of what is left out of answers.
         fails_at: number of the request for a series that ends the run; 0 is none.
         asked: ID, first day and last day of each request for a series.
     """
@@ -30,6 +33,9 @@ class CampaignVendor:
     campaigns: dict[str, dict[str, Any]]
     figures: dict[tuple[str, str], int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    refused_before: str = ""
+    kept_from: str = ""
+    lacking: list[tuple[str, str, str]] = field(default_factory=list)
     fails_at: int = 0
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -58,7 +64,13 @@ class CampaignVendor:
         if name in self.refused:
             context.status_code = self.refused[name]
             return {"message": "campaign_id must be a string of the Campaign api identifier"}
-        return {"message": "success", "data": [self._day(name, day) for day in days]}
+        if str(days[-1]) < self.refused_before or str(days[0]) < self.kept_from:
+            context.status_code = 400 if str(days[-1]) < self.refused_before else 404
+            return {"message": "ending_at is too old"}
+        return {"message": "success", "data": [self._day(name, day) for day in days if not self._lacks(name, str(day))]}
+
+    def _lacks(self, name: str, day: str) -> bool:
+        return any(name == lacking and first <= day <= last for lacking, first, last in self.lacking)
 
     def _day(self, name: str, day: date) -> dict[str, Any]:
         count = self.figures.get((name, str(day)), 0)
