@@ -229,7 +229,7 @@ def bookmark_of_a_series_before_its_rows() -> None:
     def commit_first(self: Reading, subjects: Iterable[Subject], window: Days, gaps: Gaps) -> date | None:
         subjects = list(subjects)
         for stream in self._streams:
-            stream.commit_days(self._end.date(), subjects, timedelta(0))
+            stream.commit_days(self._end.date(), subjects, (), timedelta(0))
             stream.write_state()
         return read(self, subjects, window, gaps)
 

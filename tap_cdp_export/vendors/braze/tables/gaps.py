@@ -25,7 +25,7 @@ class Gaps:
 
         Args:
             read_until: the day up to which a series was read by earlier runs, by its name.
-            newest: the last day that must be there; later ones may come later.
+            newest: the last day that must be there; later ones may come later, or are asked for by the next run.
             has_every_day: whether an answer holds every day, also those without figures.
         """
         self._read_until = dict(read_until)
@@ -66,7 +66,8 @@ class Gaps:
             self._empty_until[name] = days.last
             return
         first = min(returned) if before is None else max(days.first, before + DAY)
-        last = max(returned, default=days.last) if days.is_open else min(days.last, self._newest)
+        last = max(returned, default=days.last) if days.is_open else days.last
+        last = min(last, self._newest)
         if any(first + number * DAY not in returned for number in range((last - first).days + 1)):
             self._missing.add(name)
         self._read_until[name] = max(days.last, before or days.last)

@@ -23,6 +23,7 @@ from tap_cdp_export.vendors.braze.tables.stream import TableSource, TableStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from tap_cdp_export.vendors.braze.tables.endpoint import Answer
@@ -34,6 +35,8 @@ _SUBJECTS: Final = "subjects"
 """Key in STATE of what has been read up to the bookmark."""
 _ENDED: Final = "ended_subjects"
 """The same of what has been read up to the end of its series, which lies before the bookmark."""
+_WITH_GAPS: Final = "subjects_with_gaps"
+"""The same of what is read once more, since days were missing; then it counts as read."""
 _DIGEST_BYTES: Final = 6
 
 
@@ -135,16 +138,27 @@ class SeriesStream(TableStream):
         has_ended = bool(bookmark and subject.has_ended(bookmark, lookback))
         return subject.digest in self._digests(_SUBJECTS) or (has_ended and subject.digest in self._digests(_ENDED))
 
+    def has_gaps(self, subject: Subject) -> bool:
+        """Return whether days of a subject were missing in an earlier run, and it was not read again since.
+
+        Args:
+            subject: one that there is now.
+        """
+        return subject.digest in self._digests(_WITH_GAPS)
+
     def _digests(self, name: str) -> set[str]:
         listed = self.stream_state.get(name)
         return {text for text in listed if isinstance(text, str)} if isinstance(listed, list) else set()
 
-    def commit_days(self, last: date | None, subjects: Iterable[Subject], lookback: timedelta) -> None:
+    def commit_days(
+        self, last: date | None, subjects: Iterable[Subject], with_gaps: Iterable[Subject], lookback: timedelta
+    ) -> None:
         """Move the bookmark, and remember what was read up to it; `write_state` writes both.
 
         Args:
             last: the last whole day that was read; None leaves the bookmark where it is.
             subjects: those that were read.
+            with_gaps: those that the next run reads once more.
             lookback: how long after its last send or entry a subject is read.
         """
         self._write_batches()  # STATE must not be ahead of the records
@@ -161,6 +175,7 @@ class SeriesStream(TableStream):
                 "replication_key_value": bookmark.isoformat(),
                 _SUBJECTS: sorted({subject.digest for subject in subjects} - ended),
                 _ENDED: sorted(ended),
+                _WITH_GAPS: sorted({subject.digest for subject in with_gaps}),
             }
         )
 
@@ -201,7 +216,8 @@ class SeriesSource(TableSource):
             )
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
-        gaps = self._gaps(streams, known, end)
+        gaps, past = self._gaps(streams, known, end), self._gaps(streams, [], end)
+        progress = _Progress(streams, subjects, requests.refused, self.lookback, (gaps, past))
         for window in windows(first, end.date(), longest, is_open=True):
             last = reading.read(subjects, window, gaps)
             whole = last_whole_day(last if window.is_open else window.last + DAY, end)
@@ -210,20 +226,17 @@ class SeriesSource(TableSource):
             if reading.is_without_days and streams[0].has_every_day:
                 self._warn(f"the answers for {window.first} and later hold no day at all. The next run asks again.")
                 return
-            self._commit(streams, whole, [one for one in known if not gaps.are_in(one.name)], requests)
+            progress.commit(whole, known)
             streams[0].log("%s: read from %s to %s.", ", ".join(self.selected), window.first, window.last)
         before = self._last_read(streams) if start and new else None
-        past = self._gaps(streams, [], end)
         if start and before and before <= end.date():  # an earlier end_date would leave a gap up to the bookmark
             for window in windows(start.date(), before, longest, is_open=False):
                 reading.read(new, window, past)
-            whole_ones = [one for one in subjects if not gaps.are_in(one.name) and not past.are_in(one.name)]
-            self._commit(streams, None, whole_ones, requests)
-        number = sum(gaps.are_in(one.name) or past.are_in(one.name) for one in subjects)
-        if number:
+            progress.commit(None, subjects)
+        if number := sum(map(progress.has_gaps, subjects)):
             self._warn(
-                f"the answers for {number} of {len(subjects)} lack days. The next run with start_date reads them again "
-                "from there on."
+                f"the answers for {number} of {len(subjects)} lack days. The next run with start_date reads them once "
+                "more from there on."
             )
 
     def _warn(self, text: str) -> None:
@@ -234,15 +247,8 @@ class SeriesSource(TableSource):
         bookmark = min(stream.last_day or date.min for stream in streams)
         read = [one.name for one in subjects if all(stream.has_read(one, self.lookback) for stream in streams)]
         read_until = dict.fromkeys(read, bookmark)
-        return Gaps(read_until, end.date() - RECENT, has_every_day=streams[0].has_every_day)
-
-    def _commit(
-        self, streams: list[SeriesStream], last: date | None, subjects: list[Subject], requests: OneByOne
-    ) -> None:
-        read = [subject for subject in subjects if subject.name not in requests.refused]
-        for stream in streams:
-            stream.commit_days(last, read, self.lookback)
-        streams[0].write_state()
+        newest = end.date() - max(RECENT, self.lookback)  # the next run asks for later ones anyway
+        return Gaps(read_until, newest, has_every_day=streams[0].has_every_day)
 
     def _first_day(self, streams: list[SeriesStream]) -> date:
         """Return where all subjects are read from: the lookback before the bookmark, or `start_date`."""
@@ -277,3 +283,40 @@ class SeriesSource(TableSource):
     def lookback(self) -> timedelta:
         """How far before the bookmark the series are read again."""
         return timedelta(days=self.settings["series_lookback_days"])
+
+
+class _Progress:
+    """Writes to STATE which subjects count as read."""
+
+    def __init__(
+        self,
+        streams: list[SeriesStream],
+        subjects: list[Subject],
+        refused: AbstractSet[str],
+        lookback: timedelta,
+        gaps: tuple[Gaps, ...],
+    ) -> None:
+        self._streams = streams
+        self._subjects = subjects
+        self._refused = refused
+        self._lookback = lookback
+        self._gaps = gaps
+        # what had gaps before counts as read after this run, with or without them: else it might be read for ever
+        self._had_gaps = {one.name for one in subjects if all(stream.has_gaps(one) for stream in streams)}
+
+    def has_gaps(self, subject: Subject) -> bool:
+        """Return whether days of a subject were missing, for the first time."""
+        return subject.name not in self._had_gaps and any(gaps.are_in(subject.name) for gaps in self._gaps)
+
+    def commit(self, last: date | None, subjects: list[Subject]) -> None:
+        """Move the bookmark to `last`, and remember those of the subjects that count as read."""
+        read = [one for one in subjects if one.name not in self._refused and not self.has_gaps(one)]
+        names = {one.name for one in read}
+        with_gaps = [
+            one
+            for one in self._subjects
+            if one.name not in names and (one.name in self._had_gaps or self.has_gaps(one))
+        ]
+        for stream in self._streams:
+            stream.commit_days(last, read, with_gaps, self._lookback)
+        self._streams[0].write_state()

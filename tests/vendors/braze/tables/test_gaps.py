@@ -109,6 +109,43 @@ def test_days_that_lack_in_an_answer_are_read_by_the_next_run(
     assert days(third, "a")[0] == "2026-06-16"
 
 
+def test_days_that_stay_missing_are_asked_for_once_more_and_no_oftener(requests_mock: Mocker) -> None:
+    """Perhaps the vendor leaves days without figures out, and then all campaigns have such gaps for ever."""
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS}, lacking=[("a", "2026-02-03", "2026-02-03")])
+    vendor.install(requests_mock)
+    _, second = two_runs(vendor, heals=False)
+    assert min(days(second, "a")) == "2026-01-01"
+    vendor.asked.clear()
+    third = run("2026-07-02T18:00:00Z", state=second.states[-1])
+    assert days(third, "a")[0] == days(third, "b")[0] == "2026-06-16"
+    assert len(vendor.asked) == 2
+
+
+@pytest.mark.parametrize("fails_at", range(1, 7))
+def test_a_run_that_ends_early_does_not_count_as_the_second_look(requests_mock: Mocker, fails_at: int) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS}, lacking=[("a", "2026-02-03", "2026-02-03")])
+    vendor.install(requests_mock)
+    first = run()
+    vendor.asked, vendor.fails_at = [], fails_at
+    second = run(NEXT, state=first.states[-1])
+    whole = second.exit_code == 0
+    vendor.lacking, vendor.fails_at = [], 0
+    third = run("2026-07-02T18:00:00Z", state=(second.states or first.states)[-1])
+    assert third.exit_code == 0, third.log
+    assert whole or min(days(third, "a")) == "2026-01-01"
+
+
+def test_recent_days_that_are_missing_are_left_to_the_lookback(
+    requests_mock: Mocker, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor = CampaignVendor({"a": ALWAYS, "b": ALWAYS}, lacking=[("a", "2026-06-20", "2026-06-22")])
+    vendor.install(requests_mock)
+    first, second = two_runs(vendor)
+    assert "lack days" not in caplog.text
+    assert len({*days(first, "a"), *days(second, "a")}) == 182
+    assert days(second, "a")[0] == "2026-06-15"
+
+
 @pytest.mark.parametrize("last", ["2026-02-10", "2026-04-10", "2026-06-01"])
 def test_days_that_the_vendor_does_not_keep_are_not_asked_for_again(
     requests_mock: Mocker, caplog: pytest.LogCaptureFixture, last: str
