@@ -101,8 +101,8 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 @click.command(
     name="tap-cdp-export-check",
-    help="Ask each configured vendor for a little, but for no export, and say which permissions its key has, and which "
-    "unknown facts the answers confirm or refute.",
+    help="Ask each configured vendor for a little, without an export unless --export is given, and say which "
+    "permissions its key has, and which unknown facts the answers confirm or refute.",
 )
 @click.option(
     "--config",

@@ -125,8 +125,8 @@ def _as_meant(value: Any, schema: Mapping[str, Any], name: str = "") -> Any:  # 
     """Convert strings to what they mean; values inside free-form objects stay as they are.
 
     - Numeric strings, such as "0.5", become numbers: Meltano passes numbers with a fraction as strings.
-    - White space around secrets, identifiers, URLs and whatever must not be empty is removed: a pasted key often ends
-      with a newline.
+    - White space around secrets, identifiers, URLs and other texts that must not be empty is removed: a pasted key
+      often ends with a newline.
     - A host without a scheme gets https.
     - A list of strings holds each once: what is named twice is not asked for twice.
     """
@@ -147,9 +147,14 @@ def _as_meant(value: Any, schema: Mapping[str, Any], name: str = "") -> Any:  # 
             return value
         return _plain(number, {}) if number.is_finite() else value
     is_url = schema.get("format") == "uri"
-    if is_url or _IDENTIFIER.search(name) or name in _MAY_BE_EMPTY or "minLength" in schema:
+    if is_url or _IDENTIFIER.search(name) or name in _MAY_BE_EMPTY or _may_be_long(schema):
         value = value.strip()
     return f"https://{value}" if is_url and value and ":/" not in value and not value.startswith("/") else value
+
+
+def _may_be_long(schema: Mapping[str, Any]) -> bool:
+    """Return whether a text must not be empty, and is no single character such as a tab."""
+    return "minLength" in schema and "maxLength" not in schema
 
 
 def _odd_values(value: Any, schema: Mapping[str, Any], name: str = "") -> Iterator[str]:  # noqa: ANN401 -- any JSON
@@ -279,7 +284,7 @@ def _fault_of(url: str) -> str:
     except ValueError:
         return wrong_host
     faults = {
-        "it does not begin with https://": parts.scheme not in {"http", "https"},
+        "it does not begin with https:// or http://": parts.scheme not in {"http", "https"},
         "it has no host": not parts.hostname,
         "its port is not a number from 1 to 65535": not _has_valid_port(parts),
         "it has a user name or password": parts.username or parts.password,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_DIGITS: Final = 20
-"""Of a whole number of 64 bits. Of longer ones, which most JSON readers round, nobody expects all digits."""
+"""As many as a whole number of 64 bits has. Most JSON readers round longer ones, whose digits nobody expects."""
 
 _LARGE: Final = {
     "DOUBLE": f"max(abs({{0}})) FILTER (NOT isnan({{0}})) > {2**53 - 1}",
@@ -33,9 +33,12 @@ _INFINITE: Final = {
     "DOUBLE": "isinf(TRY_CAST({0} AS DOUBLE)) AND regexp_matches({0}, '[0-9]')",  # "Infinity" is stored as it is
     "TIMESTAMP": "isinf(TRY_CAST({0} AS TIMESTAMPTZ))",
 }
+# JavaScript and others write 2^63 as 9223372036854776000: the shortest digits of the same DOUBLE, then zeros
+_SHORTEST_DIGITS: Final = "rtrim(replace(split_part(CAST(TRY_CAST({0} AS DOUBLE) AS VARCHAR), 'e', 1), '.', ''), '0')"
 _ROUNDED: Final = {
     "DOUBLE": "CASE WHEN regexp_full_match({0}, '-?[0-9]+')"
-    " THEN coalesce(TRY_CAST(TRY_CAST({0} AS DOUBLE) AS HUGEINT) != TRY_CAST({0} AS HUGEINT), true) END",
+    " THEN coalesce(TRY_CAST(TRY_CAST({0} AS DOUBLE) AS HUGEINT) != TRY_CAST({0} AS HUGEINT), true)"
+    f" AND {_SHORTEST_DIGITS} != rtrim({{0}}, '0') END",
     "TIMESTAMP": "false",
 }
 _ADVICE: Final = "Change the column's type to VARCHAR or DECIMAL, which stays"
@@ -46,7 +49,7 @@ def check_large(
 ) -> None:
     """Refuse whole numbers that a DOUBLE does not hold, and numbers and times that became infinite.
 
-    Whole numbers of more than 64 bits outside the key are stored as the nearest DOUBLE, with a warning once a column.
+    Whole numbers of more than 20 digits outside the key are stored as the nearest DOUBLE, with a warning once a column.
 
     Args:
         database: the connection, within the transaction that has filled the table `batch`.
@@ -80,7 +83,7 @@ def check_large(
 def _changes(
     database: duckdb.DuckDBPyConnection, source: Source, name: str, column_type: str
 ) -> tuple[bool, bool, bool]:
-    """Return whether a value became infinite, a whole number of up to 64 bits was rounded, and a longer one."""
+    """Return whether a value became infinite, a whole number of up to 20 digits was rounded, and a longer one."""
     value = f"record.{quoted(name)}"
     infinite, rounded = (conditions[column_type].format(value) for conditions in (_INFINITE, _ROUNDED))
     short = f"length(ltrim({value}, '-')) <= {_MOST_DIGITS}"

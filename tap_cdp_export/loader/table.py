@@ -165,8 +165,8 @@ class Table:
             row = self._database.execute(f"SELECT count(*) FROM {self.name}").fetchone()  # noqa: S608 -- names are quoted
             if row and row[0]:
                 raise UnusableInput(
-                    f"{self.stream}.{key}, which is part of the key, changes from {existing} to text, but {row[0]} rows"
-                    " may be written differently as text, and would come twice. "
+                    f"{self.stream}.{key}, which is part of the key, changes from {existing} to text. Rows that are "
+                    f"there ({row[0]}) may be written differently as text, and would come twice. "
                     "Rename or drop the table, and load it anew."
                 )
 

@@ -294,6 +294,12 @@ def test_white_space_around_secrets_and_identifiers_is_removed(space: str) -> No
     assert {name: apsis[name] for name in body} == body
 
 
+@pytest.mark.parametrize("delimiter", ["\t", " ", ";"])
+def test_white_space_can_separate_the_columns_of_a_csv(delimiter: str) -> None:
+    settings = complete(config("personalization", format="csv", csv_delimiter=delimiter))
+    assert settings["personalization"]["csv_delimiter"] == delimiter
+
+
 @pytest.mark.parametrize("empty", ["", " \n"])
 @pytest.mark.parametrize(
     ("vendor", "name"),

@@ -226,7 +226,7 @@ def test_a_key_whose_text_may_differ_is_not_widened(warehouse: Warehouse, before
     warehouse.load(schema(["k", "at"], k=TEXT, at=before), record(k="1", at=value))
     rows = warehouse.rows()
     with pytest.raises(
-        UnusableInput, match=r"t\.at, which is part of the key, changes from [A-Z]+ to text, but 1 rows"
+        UnusableInput, match=r"t\.at, which is part of the key, changes from [A-Z]+ to text\. Rows that are there \(1\)"
     ):
         warehouse.load(schema(["k", "at"], k=TEXT, at=after), record(k="1", at=value), state(1))
     assert (warehouse.rows(), warehouse.states) == (rows, [])

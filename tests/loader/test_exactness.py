@@ -30,6 +30,19 @@ def test_a_number_that_would_be_rounded_or_infinite_is_refused_by_name(
     assert (warehouse.rows(), warehouse.states) == ([("1", 2.0**53), ("2", 1.5)], [])
 
 
+@pytest.mark.parametrize(
+    "value", ["9223372036854776000", "-1234567890123456800", "18446744073709552000", f"1{'0' * 23}"]
+)
+def test_the_shortest_digits_of_a_double_are_loaded(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    """As JavaScript and Go write it: `JSON.stringify(2**63)` is 9223372036854776000."""
+    line = json.dumps(record(k="1", n="value")).replace('"value"', value) + "\n"
+    warehouse.load(schema(["k"], k=TEXT, n=NUMBER), line.encode(), state(1))
+    assert warehouse.rows("n") == [(float(value),)]
+    assert "rounded" not in caplog.text
+
+
 def test_a_longer_whole_number_is_rounded_with_one_warning(
     warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -177,3 +177,12 @@ def test_a_bucket_with_another_prefix_and_side_files_is_read(sandbox: Sandbox, t
         sandbox, "braze", options, bucket_url=f"file://{tmp_path}", bucket_quiet_seconds=1, poll_initial_seconds=0.2
     )
     assert sorted(row["braze_id"] for row in run.records("braze_users")) == sorted(row["braze_id"] for row in usual)
+
+
+def test_users_of_segments_named_by_id_are_replaced_whatever_ended_the_list_of_segments(sandbox: Sandbox) -> None:
+    sandbox.options.update({"braze": {"past_end": "404"}})
+    chosen = vendor(sandbox.settings(), "braze", tables=["braze_segments"])
+    run = run_tap({**chosen, "end_date": NOW, "emit_activate_version_messages": True})
+    assert run.exit_code == 0, run.log
+    replaced = {message["stream"] for message in run.messages if message["type"] == "ACTIVATE_VERSION"}
+    assert replaced == {"braze_users"}

@@ -123,7 +123,8 @@ class BrazeUsersSource(ExportSource[BrazeApi]):
         job = self._job(state_owner, exporter)
         origin = {"base_url": self.client.base_url}  # not the key, which may be rotated
         segments = resolve(self.settings["segment_ids"], partial(all_segments, self.client))
-        if SEGMENTS.path in self.client.cut_short:  # a wildcard may match further segments, whose users stay
+        has_wildcards = segments != self.settings["segment_ids"]
+        if has_wildcards and SEGMENTS.path in self.client.cut_short:  # further segments may match, whose users stay
             for stream in streams.values():
                 stream.suppress_activate_version()
         self._warn_of_late_files(state_owner, exporter, segments)

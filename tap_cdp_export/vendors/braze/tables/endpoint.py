@@ -111,31 +111,15 @@ class Endpoint:
             answer: of this endpoint.
 
         Returns:
-            Its elements, of any type; none for null.
+            Its elements, of any type.
 
         Raises:
-            UnusableAnswer: If there is neither a list nor null under `data_key`.
+            UnusableAnswer: If there is no list under `data_key`.
         """
-        return self.elements(answer, answer.content, self.data_key)
-
-    def elements(self, answer: Answer, fields: Any, key: str) -> list[Any]:  # noqa: ANN401 -- any JSON
-        """Return the list in a part of an answer.
-
-        Args:
-            answer: of this endpoint.
-            fields: the part; an object as documented.
-            key: of the list.
-
-        Returns:
-            Its elements, of any type; none for null.
-
-        Raises:
-            UnusableAnswer: If there is neither a list nor null under the key.
-        """
-        items = fields.get(key, ...) if isinstance(fields, dict) else ...
-        if items is not None and not isinstance(items, list):
+        items = answer.content.get(self.data_key)
+        if not isinstance(items, list):
             raise self.not_as_documented(answer)
-        return items or []
+        return items
 
     def not_as_documented(self, answer: Answer | None = None) -> UnusableAnswer:
         """Make the error for an answer of another form.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tap_cdp_export.vendors.braze.api import BrazeApi
-    from tap_cdp_export.vendors.braze.tables.endpoint import Answer, Endpoint
+    from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
 
     Paging = Callable[[BrazeApi, Endpoint], Iterator[list[Any]]]
 
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 def numbered(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     """Read pages by number from 0 until an empty one: how many items a page has is documented in part only.
+
+    Null stands for an empty page, but not for the first one.
 
     A later page that is answered with 404 twice is taken for the end, with a warning; `api.cut_short` notes the list,
     since nothing proves that it was.
@@ -62,7 +64,8 @@ def _numbered_page(api: BrazeApi, endpoint: Endpoint, number: int) -> list[Any]:
     for is_second in (False, True):  # as a single 404 may be a gateway's
         try:
             answer = endpoint.get(api, {"page": number})
-            return endpoint.items(answer) if number else _first_items(api, endpoint, answer)
+            is_past_end = number > 0 and answer.content.get(endpoint.data_key, ...) is None
+            return [] if is_past_end else endpoint.items(answer)
         except RequestRefused as error:
             if error.status != HTTPStatus.NOT_FOUND or not number:
                 raise
@@ -76,13 +79,6 @@ def _numbered_page(api: BrazeApi, endpoint: Endpoint, number: int) -> list[Any]:
                 )
     api.cut_short.add(endpoint.path)
     return []
-
-
-def _first_items(api: BrazeApi, endpoint: Endpoint, answer: Answer) -> list[Any]:
-    """Return the items of a first page; null there proves no better than a 404 that there are none."""
-    if answer.content.get(endpoint.data_key, ...) is None:
-        api.cut_short.add(endpoint.path)
-    return endpoint.items(answer)
 
 
 def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
@@ -102,7 +98,7 @@ def linked(api: BrazeApi, endpoint: Endpoint) -> Iterator[list[Any]]:
     seen: set[str] = set()
     while True:
         answer = endpoint.get(api, url=url)
-        yield endpoint.items(answer) if url else _first_items(api, endpoint, answer)
+        yield endpoint.items(answer)
         if answer.next_url is None:
             return
         try:
@@ -182,6 +178,8 @@ def _joined(
                 offset += step
                 if items == before:
                     raise repeats(endpoint)
+                if 0 < len(items) < size and all(item in before for item in items):
+                    return  # whatever order the vendor keeps
                 new = [item for item in items if item not in before[-overlap:]]
                 if len(new) == len(items):
                     raise _Gap

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from tap_cdp_export.errors import RequestRefused
@@ -50,8 +51,8 @@ class Reading:
         streams: list[SeriesStream],
         requests: OneByOne,
         end: datetime,
-        subjects: Iterable[Subject],
-        reach: Iterable[Days],
+        subjects: Sequence[Subject],
+        reach: Sequence[Days],
     ) -> None:
         """Ask for nothing yet.
 
@@ -68,7 +69,8 @@ class Reading:
         self._requests = requests
         self._end = end
         self._params = {name: value for stream in streams for name, value in stream.params.items()}
-        self._latest = {one.name: (one, days) for window in reach for one, days in self._wanted(subjects, window)}
+        self._subjects = subjects
+        self._reach = reach
         self._present: set[str] = set()  # subjects of which a window was answered
         self._refused_windows = 0
         self.is_without_days = False
@@ -104,6 +106,11 @@ class Reading:
                 last_days.append(max(returned))
         self.is_without_days = has_open_answer and not last_days
         return min(last_days, default=None)
+
+    @cached_property
+    def _latest(self) -> dict[str, Asked]:
+        """The latest window of each subject by its name; needed only where one is refused."""
+        return {one.name: (one, days) for window in self._reach for one, days in self._wanted(self._subjects, window)}
 
     def _latest_windows(self) -> Sequence[Asked]:
         """Return the latest window of each subject that was in use, those in use in an early window first."""

@@ -146,8 +146,11 @@ class _CanvasSeries(SeriesStream):
         Returns:
             One object a day.
         """
-        data = answer.content.get("data", ...)
-        return [] if data is None else self.endpoint.elements(answer, data, "stats")
+        data = answer.content.get("data")
+        stats = data.get("stats") if isinstance(data, dict) else None
+        if not isinstance(stats, list):
+            raise self.endpoint.not_as_documented(answer)
+        return stats
 
     def rows(self, day: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """Make the records of the part.

@@ -11,7 +11,7 @@ import pytest
 from tap_cdp_export.tap import VENDORS
 from tap_cdp_export.vendors.braze.tables.stream import TableStream
 from tests.helpers.configurations import BRAZE_URL, config
-from tests.helpers.in_process import sync
+from tests.helpers.in_process import bookmark, sync
 from tests.helpers.virtual_clock import VirtualClock
 
 if TYPE_CHECKING:
@@ -134,15 +134,17 @@ def test_an_answer_without_its_list_ends_with_12_and_success_is_no_reason(
         ("braze_canvas_stats", "/canvas/data_series", {"data": {"name": "c", "stats": None}}),
     ],
 )
-def test_null_in_place_of_a_list_is_none(requests_mock: Mocker, stream: str, path: str, answer: dict[str, Any]) -> None:
+def test_null_in_place_of_a_list_is_an_error_and_moves_no_bookmark(
+    requests_mock: Mocker, stream: str, path: str, answer: dict[str, Any]
+) -> None:
     lists: list[dict[str, Any]] = [{"json": {"canvases": [{"id": "c"}]}}, {"json": {"canvases": None}}]
     requests_mock.get(f"{BRAZE_URL}/canvas/list", lists)
     requests_mock.get(f"{BRAZE_URL}/canvas/details", json={})
     requests_mock.get(f"{BRAZE_URL}{path}", json={"message": "success", **answer})
-    read = sync({**config("braze", segment_ids=None), "emit_activate_version_messages": True}, only={stream})
-    assert read.exit_code == 0, read.log
-    assert read.records(stream) == []
-    assert "ACTIVATE_VERSION" not in {message["type"] for message in read.messages}  # nothing is deleted for it
+    read = run(stream)
+    assert read.exit_code == 12
+    assert "success" not in read.log
+    assert bookmark(read, stream) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,6 +44,23 @@ def test_suppressions_are_read_by_days_and_again_from_the_day_before_the_bookmar
     ranges.clear()
     run("braze_hard_bounces", state=first.states[-1], end="2024-03-21T10:00:00Z", parallel_requests=1)
     assert ranges == [("2024-03-19", "2024-03-21")] * 2 + [("2024-03-21", "2024-03-22")] * 2
+
+
+@pytest.mark.parametrize("number", [2, 4, 10, 60, 499])
+def test_a_window_of_one_page_is_whole_in_whatever_order_each_answer_is(requests_mock: Mocker, number: int) -> None:
+    """Only unsubscribes have a documented order."""
+    emails = [{"email": f"{n}@example.com", "hard_bounced_at": "2024-03-20"} for n in range(number)]
+
+    def answer(request: Any, _context: Any) -> dict[str, Any]:
+        in_window = emails if request.qs["start_date"] == ["2024-03-20"] else []
+        offset = int(request.qs["offset"][0])
+        return {"emails": random.sample(in_window, len(in_window))[offset : offset + 500]}
+
+    requests_mock.get(f"{BRAZE_URL}/email/hard_bounces", json=answer)
+    read = run("braze_hard_bounces", parallel_requests=1)
+    assert read.exit_code == 0, read.log
+    assert {row["email"] for row in read.records("braze_hard_bounces")} == {one["email"] for one in emails}
+    assert requests_mock.call_count == 5  # four windows, and one more page
 
 
 @pytest.mark.parametrize(("most", "number"), [(100, 700), (100, 100), (100, 101), (3, 20), (2, 5), (500, 1), (500, 0)])
