@@ -7,7 +7,7 @@ text, because reading all numbers as text is slower.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tap_cdp_export.loader.errors import UnusableInput
 from tap_cdp_export.loader.statements import quoted, read_records
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     import duckdb
 
     from tap_cdp_export.loader.sources import Source
-    from tap_cdp_export.loader.table import Table
+
+    class _Table(Protocol):
+        """What is needed of a stream's table."""
+
+        stream: str
+        keys: list[str]
+        rounded: set[str]
+
+        @property
+        def read_columns(self) -> Mapping[str, str]: ...
+
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +55,7 @@ _ADVICE: Final = "Change the column's type to VARCHAR or DECIMAL, which stays"
 
 
 def check_large(
-    database: duckdb.DuckDBPyConnection, table: Table, batch: Mapping[str, str], sources: Sequence[Source]
+    database: duckdb.DuckDBPyConnection, table: _Table, batch: Mapping[str, str], sources: Sequence[Source]
 ) -> None:
     """Refuse whole numbers that a DOUBLE does not hold, and numbers and times that became infinite.
 

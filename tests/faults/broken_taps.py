@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tap_cdp_export.records.batch import EncodedRecords
     from tap_cdp_export.vendors.braze.tables.days import Days
     from tap_cdp_export.vendors.braze.tables.gaps import Gaps
-    from tap_cdp_export.vendors.braze.tables.series import Subject
+    from tap_cdp_export.vendors.braze.tables.series_stream import Subject
 
 # ruff: noqa: SLF001 -- it breaks the product from outside, where it is weakest
 

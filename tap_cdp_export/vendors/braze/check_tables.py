@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from tap_cdp_export.records.mapper import any_time
 from tap_cdp_export.vendors.braze.api import PURCHASES
 from tap_cdp_export.vendors.braze.tables.lists import EVENT_NAMES, BrazeCanvases, ListStream
-from tap_cdp_export.vendors.braze.tables.series import SeriesStream
+from tap_cdp_export.vendors.braze.tables.series_stream import SeriesStream
 from tap_cdp_export.vendors.braze.tables.sources import SOURCES
 from tap_cdp_export.vendors.braze.tables.suppressions import SuppressionStream
 

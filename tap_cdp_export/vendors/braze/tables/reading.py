@@ -15,12 +15,13 @@ from tap_cdp_export.vendors.braze.tables.one_by_one import GONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
+    from tap_cdp_export.vendors.braze.api import BrazeApi
     from tap_cdp_export.vendors.braze.tables.endpoint import Answer
     from tap_cdp_export.vendors.braze.tables.gaps import Gaps
     from tap_cdp_export.vendors.braze.tables.one_by_one import OneByOne
-    from tap_cdp_export.vendors.braze.tables.series import SeriesSource, SeriesStream, Subject
+    from tap_cdp_export.vendors.braze.tables.series_stream import SeriesStream, Subject
 
 Asked: TypeAlias = "tuple[Subject, Days]"
 """Which days of what a request asks for."""
@@ -45,26 +46,30 @@ class Reading:
             a day.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- what a run consists of
+    def __init__(  # noqa: PLR0913 -- what a run consists of
         self,
-        source: SeriesSource,
+        client: BrazeApi,
         streams: list[SeriesStream],
         requests: OneByOne,
-        end: datetime,
         subjects: Sequence[Subject],
         reach: Sequence[Days],
+        *,
+        end: datetime,
+        lookback: timedelta,
     ) -> None:
         """Ask for nothing yet.
 
         Args:
-            source: whose vendor is asked.
+            client: where to ask.
             streams: what the rows are written to.
             requests: sends the requests.
-            end: the time of the run or `end_date`.
             subjects: all of the run.
             reach: all windows of the run, in order.
+            end: the time of the run or `end_date`.
+            lookback: how long after its last send or entry a subject is read.
         """
-        self._source = source
+        self._client = client
+        self._lookback = lookback
         self._streams = streams
         self._requests = requests
         self._end = end
@@ -118,7 +123,7 @@ class Reading:
 
     def _wanted(self, subjects: Iterable[Subject], window: Days) -> Iterator[Asked]:
         for subject in subjects:
-            days = window.within(*subject.days(self._source.lookback))
+            days = window.within(*subject.days(self._lookback))
             if days:
                 yield subject, days
 
@@ -171,7 +176,7 @@ class Reading:
     def _get(self, item: Asked) -> Answer:
         subject, days = item
         params = {**self._params, **subject.params, **days.request(self._end)}
-        return self._streams[0].endpoint.get(self._source.client, params)
+        return self._streams[0].endpoint.get(self._client, params)
 
     def _warn(self, subject: Subject, days: Days, refusal: RequestRefused) -> None:
         """Tell of a refused window; of many, only the first is a warning."""

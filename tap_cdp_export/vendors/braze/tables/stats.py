@@ -11,7 +11,8 @@ from tap_cdp_export.vendors.braze.tables import series_schemas as schemas
 from tap_cdp_export.vendors.braze.tables.details import CAMPAIGN, CANVAS
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
 from tap_cdp_export.vendors.braze.tables.lists import CAMPAIGNS, CANVASES
-from tap_cdp_export.vendors.braze.tables.series import SeriesSource, SeriesStream, Subject
+from tap_cdp_export.vendors.braze.tables.series import SeriesSource
+from tap_cdp_export.vendors.braze.tables.series_stream import SeriesStream, Subject
 from tap_cdp_export.vendors.braze.tables.subjects import sendables
 
 if TYPE_CHECKING:

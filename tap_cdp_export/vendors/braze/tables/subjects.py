@@ -9,7 +9,7 @@ from tap_cdp_export.errors import CredentialsRefused, RequestRefused
 from tap_cdp_export.files.prefetch import prefetch
 from tap_cdp_export.vendors.braze.tables.lists import CUSTOM_EVENTS, EVENT_NAMES, all_segments, listed
 from tap_cdp_export.vendors.braze.tables.paging import linked
-from tap_cdp_export.vendors.braze.tables.series import Subject
+from tap_cdp_export.vendors.braze.tables.series_stream import Subject
 from tap_cdp_export.vendors.braze.tables.spans import Span, span_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Final
 from tap_cdp_export.vendors.braze.api import PURCHASES
 from tap_cdp_export.vendors.braze.tables import subjects
 from tap_cdp_export.vendors.braze.tables.endpoint import Endpoint
-from tap_cdp_export.vendors.braze.tables.series import SeriesSource, SeriesStream, Subject
+from tap_cdp_export.vendors.braze.tables.series import SeriesSource
 from tap_cdp_export.vendors.braze.tables.series_schemas import SEGMENT_SIZES, app_series
+from tap_cdp_export.vendors.braze.tables.series_stream import SeriesStream, Subject
 
 
 class AppSeriesSource(SeriesSource):
