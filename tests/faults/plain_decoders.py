@@ -44,7 +44,8 @@ def users_of_json(page: Spool, tap_columns: Mapping[str, str]) -> list[Record]:
     if text.removeprefix(strict_json.BOM).strip(b" \t\n\r") == b"null":
         return []
     try:
-        users = strict_json.check_depth(strict_json.decode(text))
+        users = strict_json.decode(text)
+        strict_json.check_nesting(text)  # also of what a repeated key hides
     except strict_json.InvalidJSON:
         raise UnusableAnswer("The page is no JSON.") from None
     if not isinstance(users, list) or not all(isinstance(user, dict) for user in users):

@@ -195,10 +195,13 @@ class ApsisSource(ExportSource[ApsisAccount]):
                 window, lookback = next(windows, None), timedelta(0)
                 state_owner.log("%s The window is cut, it may be too large.", error, level=logging.WARNING)
                 continue
+            before = events.bookmark() if events else None
             self._commit(window, profiles_now, events)
             state_owner.write_state()
-            known_before = window.end - window.start + lookback if events and taken_up else timedelta(0)
-            lookback = min(self._lookback(window.end), known_before)
+            if events and taken_up:
+                lookback = self._lookback_behind(taken_up, lookback, is_new=events.bookmark() != before)
+            else:
+                lookback = timedelta(0)
             window = next(windows, None)
         return has_windows
 
@@ -269,6 +272,21 @@ class ApsisSource(ExportSource[ApsisAccount]):
         lookback = timedelta(seconds=math.ceil(self.settings["lookback_minutes"] * 60))
         earliest = self.start_date()
         return min(lookback, start - earliest) if earliest else lookback
+
+    def _lookback_behind(self, job: ExportJob, lookback: timedelta, *, is_new: bool) -> timedelta:
+        """Return how far the window behind a resumed export reaches back, for events that came after its request.
+
+        Args:
+            job: the export's.
+            lookback: of its request.
+            is_new: whether it moved the bookmark; one that did not was cut off from a lookback, and is requested again
+                only as far as its events were young.
+        """
+        window = cast("Window", job.window)
+        longest = self._lookback(window.end)
+        covered = window.end - window.start + lookback
+        young = covered if is_new else max(window.end - (job.asked_at - longest), timedelta(0))
+        return min(longest, covered, young)
 
     def _write(self, file: Spool, window: Window, profiles: ExportStream | None, events: ExportStream | None) -> None:
         """Write the records of a file."""
