@@ -145,9 +145,9 @@ class ApsisSource(ExportSource[ApsisAccount]):
 
         The first window after a bookmark reaches back behind it, for events that could not be exported before; so does
         the first one that is asked for after an export of an earlier run. Where that is too large, what is behind the
-        bookmark becomes a window of its own. What is still too large is halved
-        in time and asked for again, and what follows it is cut as short. Attributes carry no time: only the last
-        window's profiles are emitted, and without events no halving would help.
+        bookmark becomes a window of its own. What is still too large is halved in time and asked for again, and what
+        follows it is cut as short. Attributes carry no time: only the last window's profiles are emitted, and without
+        events no halving would help.
         """
         streams = self.selected
         profiles, events = streams.get("apsis_profiles"), streams.get("apsis_events")

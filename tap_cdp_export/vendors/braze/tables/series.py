@@ -55,7 +55,8 @@ class SeriesSource(TableSource):
         first = self._first_day(streams)
         reach = windows(start.date() if start else first, end.date(), longest, is_open=True)
         reading = Reading(self.client, streams, requests, subjects, list(reach), end=end, lookback=self.lookback)
-        new = self._new(streams, subjects, first)
+        read = {one.name for one in subjects if all(stream.has_read(one, self.lookback) for stream in streams)}
+        new = self._new(streams, subjects, first, read)
         if new and not start:
             self._warn(
                 f"{len(new)} of {len(subjects)} are new, or were passed over by an earlier run. They are read from "
@@ -63,7 +64,7 @@ class SeriesSource(TableSource):
             )
         new_names = {subject.name for subject in new}
         known = [subject for subject in subjects if subject.name not in new_names]
-        gaps, past = self._gaps(streams, known, end), self._gaps(streams, [], end)
+        gaps, past = self._gaps(streams, read, end), self._gaps(streams, set(), end)
         progress = _Progress(streams, subjects, requests.refused, self.lookback, (gaps, past))
         for window in windows(first, end.date(), longest, is_open=True):
             last = reading.read(subjects, window, gaps)
@@ -89,11 +90,9 @@ class SeriesSource(TableSource):
     def _warn(self, text: str) -> None:
         logger.warning("%s: %s", ", ".join(self.selected), text)
 
-    def _gaps(self, streams: list[SeriesStream], subjects: list[Subject], end: datetime) -> Gaps:
+    def _gaps(self, streams: list[SeriesStream], read: AbstractSet[str], end: datetime) -> Gaps:
         """Begin to look for gaps, after the bookmark in the series of those that were read up to it."""
-        bookmark = min(stream.last_day or date.min for stream in streams)
-        read = [one.name for one in subjects if all(stream.has_read(one, self.lookback) for stream in streams)]
-        read_until = dict.fromkeys(read, bookmark)
+        read_until = dict.fromkeys(read, min(stream.last_day or date.min for stream in streams))
         newest = end.date() - max(RECENT, self.lookback)  # the next run asks for later ones anyway
         return Gaps(read_until, newest, has_every_day=streams[0].has_every_day)
 
@@ -112,7 +111,10 @@ class SeriesSource(TableSource):
         """Return the latest bookmark, up to which a new subject has to be read."""
         return max(day for stream in streams if (day := stream.last_day))
 
-    def _new(self, streams: list[SeriesStream], subjects: list[Subject], first: date) -> list[Subject]:
+    @staticmethod
+    def _new(
+        streams: list[SeriesStream], subjects: list[Subject], first: date, read: AbstractSet[str]
+    ) -> list[Subject]:
         """Return the subjects with days before the first one of the run that were not read.
 
         There are none on a first run, which reads all of them.
@@ -122,8 +124,7 @@ class SeriesSource(TableSource):
         return [
             subject
             for subject in subjects
-            if (subject.span[0] is None or subject.span[0] < first)
-            and not all(one.has_read(subject, self.lookback) for one in streams)
+            if (subject.span[0] is None or subject.span[0] < first) and subject.name not in read
         ]
 
     @property
